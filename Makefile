@@ -1,0 +1,28 @@
+# `make test` is all that CI runs; it works on a fresh machine that has Python 3.11 or newer.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+
+.PHONY: test quick lint format clean
+
+$(VENV)/installed: requirements.txt requirements-dev.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) pip install --quiet --requirement requirements-dev.txt
+	touch $@
+
+test: lint
+	$(RUN) pytest -n 2
+
+quick: lint
+	$(RUN) pytest -n 2 -m "not slow"
+
+lint: $(VENV)/installed
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+
+format: $(VENV)/installed
+	$(RUN) ruff check --fix .
+	$(RUN) ruff format .
+
+clean:
+	rm -rf $(VENV) runs

@@ -1,0 +1,1 @@
+"""What is read from disk: ground truth, photographs, datasets."""
