@@ -117,8 +117,8 @@ def load_ground_truth(path: str | os.PathLike) -> GroundTruth:
 
 
 _PLAIN_GLOBALS = {
-    "builtins": {"set", "frozenset", "bytearray", "complex"},
-    "__builtin__": {"set", "frozenset", "bytearray", "complex"},
+    "builtins": {"set", "frozenset", "bytes", "bytearray", "complex"},
+    "__builtin__": {"set", "frozenset", "bytes", "bytearray", "complex"},
     "collections": {"OrderedDict"},
     "_codecs": {"encode"},
     "numpy": {"ndarray", "dtype"},

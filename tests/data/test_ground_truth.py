@@ -111,7 +111,7 @@ def test_hostile_pickle_runs_nothing(tmp_path, protocol):
 
 def test_dotted_names_do_not_reach_further(tmp_path):
     path = tmp_path / "gnd_x.pkl"
-    path.write_bytes(b"\x80\x04\x8c\x05numpy\x8c\x0fndarray.__class__\x93.")
+    path.write_bytes(b"\x80\x04\x8c\x05numpy\x8c\x11ndarray.__class__\x93.")
     with pytest.raises(UserError, match="not plain data"):
         load_ground_truth(path)
 
