@@ -1,6 +1,8 @@
 """Photographs for tests: generated ones, and the real ones where the folder is there."""
 
+import json
 import pathlib
+import pickle
 import struct
 
 import cv2
@@ -32,3 +34,22 @@ def with_exif_orientation(jpeg, orientation):
     tiff = b"MM" + struct.pack(">HI", 42, 8) + struct.pack(">H", 1) + entry + struct.pack(">I", 0)
     payload = b"Exif\0\0" + tiff
     return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(payload) + 2) + payload + jpeg[2:]
+
+
+def write_dataset(root, name, boxes=((0, 0, 9, 9), (0, 0, 9, 9)), suffix=".pkl"):
+    """Writes the ground truth of three images `a b c` and two queries `q r`; no photograph yet."""
+    truth = {
+        "imlist": ["a", "b", "c"],
+        "qimlist": ["q", "r"],
+        "gnd": [
+            {"easy": [0], "hard": [1], "junk": []},
+            {"easy": [2], "hard": [], "junk": [0]},
+        ],
+    }
+    if boxes is not None:
+        for entry, box in zip(truth["gnd"], boxes, strict=True):
+            entry["bbx"] = list(box)
+    (root / name / "jpg").mkdir(parents=True)
+    content = pickle.dumps(truth) if suffix == ".pkl" else json.dumps(truth).encode()
+    (root / name / f"gnd_{name}{suffix}").write_bytes(content)
+    return truth
