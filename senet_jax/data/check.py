@@ -8,7 +8,6 @@ under 32 pixels, boxes that reach over their image, and images of the same pixel
 import collections
 import dataclasses
 import hashlib
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from multiprocessing.pool import ThreadPool
@@ -54,7 +53,7 @@ def find_problems(photographs: Sequence[Photograph]) -> Iterator[Problem]:
         same_file[photograph.file_name].append(photograph)
     first_name: dict[bytes, str] = {}
     progress = Progress("reading", len(same_file), "images")
-    with ThreadPool(os.cpu_count()) as pool:
+    with ThreadPool() as pool:
         inspected = pool.imap(_inspect, same_file.values())
         for name, (problems, fingerprint) in zip(same_file, inspected, strict=True):
             yield from problems
