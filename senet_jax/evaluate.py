@@ -40,9 +40,7 @@ def evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
     datasets = [load_dataset(config.data_root, name) for name in names(config.datasets)]
     for dataset in datasets:
         if dataset.name == "run":
-            raise UserError(
-                "a dataset cannot be called 'run', which is a key of the report"
-            )
+            raise UserError("a dataset cannot be called 'run', which is a key of the report")
         if config.crop_queries and dataset.ground_truth.boxes is None:
             raise UserError(
                 f"{dataset.name} has no boxes to crop its queries to; "
