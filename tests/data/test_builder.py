@@ -1,8 +1,13 @@
+import dataclasses
 import errno
 import functools
 import hashlib
 import json
 import os
+import pathlib
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -15,6 +20,7 @@ from senet_jax.progress import Progress
 
 from .sources import COUNTS, content, source
 
+REPOSITORY = pathlib.Path(__file__).parents[2]
 MISSING = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 LOCKED = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
@@ -30,14 +36,14 @@ def _files(folder):
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
 
 
-def _counting(images, reads):
-    """The same source; the indices that are read go into `reads`."""
+def reading_through(take, images):
+    """The same source; `take` is given each index before it is read."""
 
     def read(index):
-        reads.append(index)
+        take(index)
         return images.read(index)
 
-    return type(images)(**{**vars(images), "read": read})
+    return dataclasses.replace(images, read=read)
 
 
 @pytest.mark.parametrize("images_per_shard", [3, 4096])
@@ -92,6 +98,39 @@ def test_a_shard_without_an_image(tmp_path):
     assert [record["label"] for record in _records(tmp_path / "town")] == [0, 0, 2, 2, 2, 2, 3, 3]
 
 
+KILLED = """
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import signal
+import sys
+
+from senet_jax.data.builder import build
+from tests.data.test_builder import reading_through
+from tests.data.sources import source
+
+def killing(index):
+    if index == 7:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+build(reading_through(killing, source()), sys.argv[1], images_per_shard=3)
+"""
+
+
+def test_a_kill_that_nothing_can_catch(tmp_path):
+    dataset = tmp_path / "town"
+    done = subprocess.run([sys.executable, "-c", KILLED, dataset], cwd=REPOSITORY)
+    assert done.returncode == -signal.SIGKILL
+    assert not dataset.exists()
+    reads = []
+    build(reading_through(reads.append, source()), dataset, images_per_shard=3)
+    assert sorted(reads) == [6, 7, 8, 9]
+    assert [record["image"] for record in _records(dataset)] == [content(i) for i in range(10)]
+    assert not list(dataset.glob(".*"))
+
+
 class _Killed(Exception):
     pass
 
@@ -106,7 +145,7 @@ def test_a_kill_costs_no_finished_shard(tmp_path, fatal):
         build(source(contents={2: MISSING, fatal: _Killed()}), dataset, images_per_shard=3)
     assert not dataset.exists()
     reads = []
-    build(_counting(images, reads), dataset, images_per_shard=3)
+    build(reading_through(reads.append, images), dataset, images_per_shard=3)
     assert sorted(reads) == list(range(fatal // 3 * 3, 10))
     assert [r | {"image": hash(r["image"])} for r in _records(dataset)] == [
         r | {"image": hash(r["image"])} for r in _records(tmp_path / "whole")
@@ -139,7 +178,7 @@ def test_a_kill_at_the_end_is_mended(tmp_path, monkeypatch, step):
             build(source(), dataset)
     assert not dataset.exists()
     reads = []
-    build(_counting(source(), reads), dataset)
+    build(reading_through(reads.append, source()), dataset)
     assert reads == []
     assert len(_records(dataset)) == 10
 
@@ -155,7 +194,7 @@ def test_what_a_kill_left_of_a_shard_does_not_stay(tmp_path):
 def test_finished_work_is_not_done_again(tmp_path):
     report = build(source(), tmp_path / "town")
     files, reads = _files(tmp_path / "town"), []
-    assert build(_counting(source(), reads), tmp_path / "town") == report
+    assert build(reading_through(reads.append, source()), tmp_path / "town") == report
     assert (reads, _files(tmp_path / "town")) == ([], files)
 
 
