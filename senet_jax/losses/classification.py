@@ -56,6 +56,9 @@ def classification_loss(
     is_hard = cosines > sharded_softmax.gather(thresholds, axis_name)[:, None]
     negatives = jnp.where(is_hard, margin.hard_negative_cosine(cosines, running), cosines)
     logits = jnp.where(is_negative, scale * negatives, sharded_softmax.LOG_OF_NOTHING)
+    peaks = sharded_softmax.peak(logits, axis_name)  # [b]
+    logits -= sharded_softmax.gather(peaks, axis_name)[:, None]
     log_sums = sharded_softmax.log_sum_exp(jax.nn.logsumexp(logits, axis=1), axis_name)  # [b]
-    terms = jax.nn.softplus(log_sums - scale * margin.positive_cosine(targets, margin_radians))
+    target_logits = scale * margin.positive_cosine(targets, margin_radians)
+    terms = jax.nn.softplus(log_sums + (peaks - target_logits))
     return jnp.mean(terms), (running, {"target_cosine": target_cosine})

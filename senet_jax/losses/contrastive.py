@@ -135,10 +135,11 @@ def contrastive_loss(
     running = margin.updated_running(running, positive_cosine)
 
     thresholds = margin.negative_threshold(positives, margin_radians, kind)
-    thresholds = sharded_softmax.gather(thresholds, axis_name)  # [B p]
-    log_sums = _log_sums_of_negatives(cosines, is_negative, thresholds, running, scale)
-    log_sums = sharded_softmax.log_sum_exp(log_sums, axis_name)  # [b p]
-    terms = jax.nn.softplus(log_sums - scale * margin.positive_cosine(positives, margin_radians))
+    log_sums, peaks = _log_sums_of_negatives(
+        cosines, is_negative, thresholds, running, scale, axis_name
+    )
+    positive_logits = scale * margin.positive_cosine(positives, margin_radians)
+    terms = jax.nn.softplus(log_sums + (peaks[:, None] - positive_logits))  # [b p]
     per_query = jnp.sum(jnp.where(is_there, terms, 0), axis=1) / count
 
     all_positives = 1 + jnp.sum(
@@ -176,27 +177,40 @@ def _log_sums_of_negatives(
     thresholds: jax.Array,
     running: jax.Array,
     scale: float,
-) -> jax.Array:
-    """The logarithm of the sum of e^(s C(n, 0)) over one device's negatives, per threshold: [B p].
+    axis_name: str | None,
+) -> tuple[jax.Array, jax.Array]:
+    """The logarithm of the sum of e^(s C(n, 0)) per threshold: [b p], to which `peak` [b] adds.
 
     In the order of their cosines, the negatives below a threshold come first and the hard ones
     last. So the logarithms of all sums from the left of plain terms, and of all sums from the
     right of hard ones, hold the answer to any threshold, however many there are.
+
+    Args:
+        cosines: [B r].
+        is_negative: [B r].
+        thresholds: [b p].
+        running: [].
+        scale: s.
+        axis_name: the mapped axis, or None on one device.
     """
+    nothing = sharded_softmax.LOG_OF_NOTHING
     after_all = 4.0  # Where what is no negative sorts to.
     ordered = jnp.sort(jnp.where(is_negative, cosines, after_all), axis=1)
+    peaks = sharded_softmax.peak(jnp.where(is_negative, scale * cosines, nothing), axis_name)
+    all_peaks = sharded_softmax.gather(peaks, axis_name)[:, None]
 
     def logits(values):
-        values = jnp.where(ordered < after_all, scale * values, sharded_softmax.LOG_OF_NOTHING)
-        return jnp.pad(values, ((0, 0), (1, 1)), constant_values=sharded_softmax.LOG_OF_NOTHING)
+        values = jnp.where(ordered < after_all, scale * values - all_peaks, nothing)
+        return jnp.pad(values, ((0, 0), (1, 1)), constant_values=nothing)
 
     plain = jax.lax.cumlogsumexp(logits(ordered), axis=1)
     hard = jax.lax.cumlogsumexp(
         logits(margin.hard_negative_cosine(ordered, running)), axis=1, reverse=True
     )
     below = jax.vmap(lambda line, sought: jnp.searchsorted(line, sought, side="right"))(
-        ordered, thresholds
+        ordered, sharded_softmax.gather(thresholds, axis_name)
     )
-    return jnp.logaddexp(
+    log_sums = jnp.logaddexp(
         jnp.take_along_axis(plain, below, axis=1), jnp.take_along_axis(hard, below + 1, axis=1)
     )
+    return sharded_softmax.log_sum_exp(log_sums, axis_name), peaks

@@ -66,6 +66,6 @@ def updated_running(running: jax.Array, mean_positive_cosine: jax.Array) -> jax.
 
 
 def _cosine_of_sum(cosine: jax.Array, margin_radians: float) -> jax.Array:
-    """cos(theta + m); where the slope of the sine is infinite, at cosine 1 and -1, it counts as 0."""
+    """cos(theta + m); at cosine 1 and -1, where the sine's slope is infinite, it counts as 0."""
     sine_squared = jnp.maximum((1 - cosine) * (1 + cosine), _SMALLEST_SINE_SQUARED)
     return cosine * math.cos(margin_radians) - jnp.sqrt(sine_squared) * math.sin(margin_radians)

@@ -33,36 +33,45 @@ def term(positive_cosine, negative_cosines, t, s, m, kind):
     return -math.log(numerator / (numerator + sum(others)))
 
 
+def running_after(t, positive_cosines):
+    return 0.99 * t + 0.01 * sum(positive_cosines) / len(positive_cosines)
+
+
+def classification_targets(embeddings, labels, classes):
+    return [cosine(x, classes[y]) for x, y in zip(embeddings, labels, strict=True)]
+
+
 def classification(embeddings, labels, classes, t, s, m, kind):
-    """The loss, and the running scalar after it."""
-    targets = [cosine(x, classes[y]) for x, y in zip(embeddings, labels, strict=True)]
-    t = 0.99 * t + 0.01 * sum(targets) / len(targets)
+    """The loss; `t` is the running scalar after the step's update, which has no gradient."""
+    targets = classification_targets(embeddings, labels, classes)
     total = 0.0
     for x, y, target in zip(embeddings, labels, targets, strict=True):
         others = [cosine(x, row) for i, row in enumerate(classes) if i != y]
         total += term(target, others, t, s, m, kind)
-    return total / len(labels), t
+    return total / len(labels)
 
 
-def contrastive(embeddings, keys, labels, rows, row_labels, t, s, m, kind, limit):
-    """The loss, and the running scalar after it; `rows` of label -1 are unfilled."""
-    positives, negatives = [], []
-    for x, key, y in zip(embeddings, keys, labels, strict=True):
-        same = [cosine(x, row) for row, other in zip(rows, row_labels, strict=True) if other == y]
-        positives.append([cosine(x, key), *same[:limit]])
-        negatives.append(
-            [
-                cosine(x, row)
-                for row, other in zip(rows, row_labels, strict=True)
-                if other not in (y, -1)
-            ]
-        )
-    pairs = [c for line in positives for c in line]
-    t = 0.99 * t + 0.01 * sum(pairs) / len(pairs)
+def contrastive_positives(embeddings, keys, labels, rows, row_labels, limit):
+    """For each query the cosines of its own key and of the first `limit` rows of its label."""
+    return [
+        [
+            cosine(x, key),
+            *[cosine(x, row) for row, z in zip(rows, row_labels, strict=True) if z == y][:limit],
+        ]
+        for x, key, y in zip(embeddings, keys, labels, strict=True)
+    ]
+
+
+def contrastive(embeddings, keys, labels, rows, row_labels, limit, t, s, m, kind):
+    """The loss; `t` as above; rows of label -1 are unfilled."""
+    positives = contrastive_positives(embeddings, keys, labels, rows, row_labels, limit)
     total = 0.0
-    for line, others in zip(positives, negatives, strict=True):
+    for x, y, line in zip(embeddings, labels, positives, strict=True):
+        others = [
+            cosine(x, row) for row, z in zip(rows, row_labels, strict=True) if z not in (y, -1)
+        ]
         total += sum(term(c, others, t, s, m, kind) for c in line) / len(line)
-    return total / len(labels), t
+    return total / len(labels)
 
 
 def enqueued(descriptors, labels, position, keys, key_labels):
