@@ -55,10 +55,10 @@ def classification_loss(
     thresholds = margin.negative_threshold(targets, margin_radians, kind)
     is_hard = cosines > sharded_softmax.gather(thresholds, axis_name)[:, None]
     negatives = jnp.where(is_hard, margin.hard_negative_cosine(cosines, running), cosines)
-    logits = jnp.where(is_negative, scale * negatives, sharded_softmax.LOG_OF_NOTHING)
+    logits = jnp.where(is_negative, scale * negatives, sharded_softmax.NO_LOGIT)
     peaks = sharded_softmax.peak(logits, axis_name)  # [b]
-    logits -= sharded_softmax.gather(peaks, axis_name)[:, None]
-    log_sums = sharded_softmax.log_sum_exp(jax.nn.logsumexp(logits, axis=1), axis_name)  # [b]
+    exponentials = jnp.exp(logits - sharded_softmax.gather(peaks, axis_name)[:, None])
+    log_sums = sharded_softmax.log_of_sums(jnp.sum(exponentials, axis=1), axis_name)  # [b]
     target_logits = scale * margin.positive_cosine(targets, margin_radians)
     terms = jax.nn.softplus(log_sums + (peaks - target_logits))
     return jnp.mean(terms), (running, {"target_cosine": target_cosine})

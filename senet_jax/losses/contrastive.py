@@ -182,8 +182,9 @@ def _log_sums_of_negatives(
     """The logarithm of the sum of e^(s C(n, 0)) per threshold: [b p], to which `peak` [b] adds.
 
     In the order of their cosines, the negatives below a threshold come first and the hard ones
-    last. So the logarithms of all sums from the left of plain terms, and of all sums from the
-    right of hard ones, hold the answer to any threshold, however many there are.
+    last. So the sums from the left of all plain terms, and from the right of all hard ones, hold
+    the answer to any threshold, however many there are. For a scale of 30 and a running scalar
+    from -.5 no answer is less than e^-75 of the peak, which float32 can hold.
 
     Args:
         cosines: [B r].
@@ -193,24 +194,21 @@ def _log_sums_of_negatives(
         scale: s.
         axis_name: the mapped axis, or None on one device.
     """
-    nothing = sharded_softmax.LOG_OF_NOTHING
     after_all = 4.0  # Where what is no negative sorts to.
     ordered = jnp.sort(jnp.where(is_negative, cosines, after_all), axis=1)
-    peaks = sharded_softmax.peak(jnp.where(is_negative, scale * cosines, nothing), axis_name)
-    all_peaks = sharded_softmax.gather(peaks, axis_name)[:, None]
-
-    def logits(values):
-        values = jnp.where(ordered < after_all, scale * values - all_peaks, nothing)
-        return jnp.pad(values, ((0, 0), (1, 1)), constant_values=nothing)
-
-    plain = jax.lax.cumlogsumexp(logits(ordered), axis=1)
-    hard = jax.lax.cumlogsumexp(
-        logits(margin.hard_negative_cosine(ordered, running)), axis=1, reverse=True
+    plain, hard = (
+        jnp.where(ordered < after_all, scale * values, sharded_softmax.NO_LOGIT)
+        for values in (ordered, margin.hard_negative_cosine(ordered, running))
     )
+    peaks = sharded_softmax.peak(jnp.maximum(plain, hard), axis_name)
+    all_peaks = sharded_softmax.gather(peaks, axis_name)[:, None]
+    plain_sums = jax.lax.cumsum(jnp.exp(plain - all_peaks), axis=1)
+    hard_sums = jax.lax.cumsum(jnp.exp(hard - all_peaks), axis=1, reverse=True)
+
     below = jax.vmap(lambda line, sought: jnp.searchsorted(line, sought, side="right"))(
         ordered, sharded_softmax.gather(thresholds, axis_name)
     )
-    log_sums = jnp.logaddexp(
-        jnp.take_along_axis(plain, below, axis=1), jnp.take_along_axis(hard, below + 1, axis=1)
-    )
-    return sharded_softmax.log_sum_exp(log_sums, axis_name), peaks
+    sums = jnp.take_along_axis(
+        jnp.pad(plain_sums, ((0, 0), (1, 0))), below, axis=1
+    ) + jnp.take_along_axis(jnp.pad(hard_sums, ((0, 0), (0, 1))), below, axis=1)
+    return sharded_softmax.log_of_sums(sums, axis_name), peaks

@@ -21,8 +21,8 @@ from jax import lax
 # matrix does not depend on the machine.
 ROW_MULTIPLE = 512
 
-# The logarithm of an empty sum: finite, so that its gradient is 0 and not a NaN.
-LOG_OF_NOTHING = -1e9
+# The logit of what takes no part: finite, so that its gradient is 0 and not a NaN.
+NO_LOGIT = -1e9
 
 
 def padded_rows(count: int) -> int:
@@ -67,16 +67,20 @@ def send_home(found: jax.Array, axis_name: str | None) -> jax.Array:
 def peak(logits: jax.Array, axis_name: str | None) -> jax.Array:
     """[B r] -> [b]: the largest logit of each query over all rows, without gradient.
 
-    Logits lose it before they are summed: of a logarithm of 30 float32 keeps too few digits for
-    the same gradient on any number of devices.
+    Exponents count from it, lest they overflow. It also keeps their sums the same on any number of
+    devices: of a logit of 30, float32 has 2e-6 at best.
     """
     found = lax.stop_gradient(jnp.max(logits, axis=1))
     return jnp.max(send_home(found, axis_name), axis=0)
 
 
-def log_sum_exp(log_sums: jax.Array, axis_name: str | None) -> jax.Array:
-    """[B ...] -> [b ...]: logarithms of sums over one device's rows, now over all rows."""
-    return jax.nn.logsumexp(send_home(log_sums, axis_name), axis=0)
+def log_of_sums(sums: jax.Array, axis_name: str | None) -> jax.Array:
+    """[B ...] -> [b ...]: the logarithm of sums over one device's rows, now over all rows.
+
+    A sum that float32 cannot tell from 0 counts as e^-87 and has no gradient.
+    """
+    total = jnp.sum(send_home(sums, axis_name), axis=0)
+    return jnp.log(jnp.maximum(total, jnp.finfo(jnp.float32).tiny))
 
 
 def mean(own: jax.Array, axis_name: str | None) -> jax.Array:
