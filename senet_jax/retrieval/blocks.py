@@ -14,7 +14,7 @@ def check_descriptors(descriptors: np.ndarray, name: str) -> None:
     Raises:
         UserError: it is not a matrix of float16, float32, float64 or integers.
     """
-    is_number = descriptors.dtype.kind in "iu" or descriptors.dtype in ("f2", "f4", "f8")
+    is_number = descriptors.dtype.kind in "iuf" and descriptors.dtype.itemsize <= 8
     if descriptors.ndim != 2 or not is_number:
         raise UserError(
             f"{name} is {descriptors.dtype} of shape {descriptors.shape}; descriptors are float16, "
