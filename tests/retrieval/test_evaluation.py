@@ -199,6 +199,14 @@ def test_wrong_number_of_rankings():
         evaluate_ranks(truth, RankedList(np.array([[0]]), 9))
 
 
+def test_no_queries_and_no_images():
+    truth = GroundTruth((), (), (), (), ())
+    nothing = np.zeros((0, 2))
+    for database in (nothing, np.ones((3, 2))):
+        report = evaluate_descriptors(truth, nothing, [database])
+        assert [report.query_count(protocol) for protocol in PROTOCOLS] == [0, 0, 0]
+
+
 def _report():
     easy = np.full((3, 4), np.nan)
     medium = np.array([[0.5, 1, 0.2, 0.1], [np.nan] * 4, [0.25, 0, 0.4, 0.3]])

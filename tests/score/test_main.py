@@ -22,11 +22,12 @@ GROUND_TRUTH = {
 }
 
 
-@pytest.fixture
-def folder(tmp_path):
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
     """A ground truth, good arrays, and every wrong one that the command must refuse."""
+    folder = tmp_path_factory.mktemp("score")
     rng = np.random.default_rng(0)
-    (tmp_path / "gnd_x.json").write_text(json.dumps(GROUND_TRUTH))
+    (folder / "gnd_x.json").write_text(json.dumps(GROUND_TRUTH))
     database = rng.standard_normal((IMAGES, WIDTH))
     not_finite = database.copy()
     not_finite[4, 1] = np.nan
@@ -49,7 +50,9 @@ def folder(tmp_path):
         "distractors": rng.standard_normal((5, WIDTH)).astype(np.float32),
         "distractors_none": np.zeros((0, WIDTH), np.float32),
         "distractors_narrow": np.ones((5, 2)),
+        "scalar": np.array(0.5),
         "ranks": ranks,
+        "ranks_other": np.array([[2, 5, 0], [0, 4, 3]]),
         "ranks_short": ranks[:1],
         "ranks_float": ranks.astype(float),
         "ranks_outside": np.array([[0], [IMAGES]]),
@@ -58,14 +61,14 @@ def folder(tmp_path):
         "ranks_gap": np.array([[0, -1, 1], [1, 2, 3]]),
     }
     for name, array in arrays.items():
-        np.save(tmp_path / f"{name}.npy", array)
-    np.save(tmp_path / "pickled.npy", np.array([{}, None]), allow_pickle=True)
-    np.savez(tmp_path / "archive.npz", database=database)
-    (tmp_path / "text.npy").write_text("0.5 0.5\n")
-    (tmp_path / "empty.npy").write_bytes(b"")
-    whole = (tmp_path / "database.npy").read_bytes()
-    (tmp_path / "truncated.npy").write_bytes(whole[:-20])
-    return tmp_path
+        np.save(folder / f"{name}.npy", array)
+    np.save(folder / "pickled.npy", np.array([{}, None]), allow_pickle=True)
+    np.savez(folder / "archive.npz", database=database)
+    (folder / "text.npy").write_text("0.5 0.5\n")
+    (folder / "empty.npy").write_bytes(b"")
+    whole = (folder / "database.npy").read_bytes()
+    (folder / "truncated.npy").write_bytes(whole[:-20])
+    return folder
 
 
 def _run(monkeypatch, folder, *flags):
@@ -102,14 +105,12 @@ def test_ranks(folder, monkeypatch):
 
 
 def test_ranks_of_each_protocol(folder, monkeypatch):
-    flags = ["--ranks-easy=ranks.npy", "--ranks-medium=ranks_r.npy", "--ranks-hard=ranks.npy"]
-    np.save(folder / "ranks_r.npy", np.array([[2, 5, 0], [0, 4, 3]]))
+    flags = ["--ranks-easy=ranks.npy", "--ranks-medium=ranks_other.npy", "--ranks-hard=ranks.npy"]
     _run(monkeypatch, folder, "gnd_x.json", *flags, "--json=each.json")
     _run(monkeypatch, folder, "gnd_x.json", "--ranks=ranks.npy", "--json=one.json")
-    _run(monkeypatch, folder, "gnd_x.json", "--ranks=ranks_r.npy", "--json=reversed.json")
+    _run(monkeypatch, folder, "gnd_x.json", "--ranks=ranks_other.npy", "--json=other.json")
     each, one, other = (
-        json.loads((folder / name).read_text())
-        for name in ("each.json", "one.json", "reversed.json")
+        json.loads((folder / f"{name}.json").read_text()) for name in ("each", "one", "other")
     )
     assert each == {**one, "medium": other["medium"]}
     assert one["medium"] != other["medium"]
@@ -162,6 +163,12 @@ def _descriptors(query="query", database="database", *more):
             _descriptors("query", "database", "--distractors=distractors.npy,"),
             "cannot read : No such file",
         ),
+        (["--query=", "--database=database.npy"], "cannot read : No such file"),
+        (_descriptors("query", "scalar"), r"scalar.npy has the shape \(\)"),
+        (_descriptors("scalar"), "scalar.npy is float64 of shape"),
+        (_descriptors("query", "database", "--distractors=scalar.npy"), "scalar.npy is float64"),
+        (["--ranks="], "cannot read : No such file"),
+        (["--ranks=scalar.npy"], "scalar.npy: ranks are float64 of shape"),
         (["--ranks=no.npy"], "cannot read no.npy"),
         (["--ranks=pickled.npy"], "pickled.npy is not an array"),
         (["--ranks=ranks_short.npy"], "ranks_short.npy has 1 rows for 2 queries"),
