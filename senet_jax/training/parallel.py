@@ -11,6 +11,8 @@ from typing import Any
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from senet_jax.errors import UserError
 from senet_jax.training.state import TrainState, sharded_leaves
@@ -71,12 +73,14 @@ class ParallelStep:
         """From whole NumPy leaves to what the step takes, of which this process has its part."""
         first = jax.process_index() * self._local_devices
         blocks = slice(first, first + self._local_devices)
+        # Placed as the step gives it back, or the second step would be compiled once more.
+        mesh = Mesh(np.array(jax.local_devices()), (AXIS,))
 
-        def place(leaf: np.ndarray, sharded: bool) -> np.ndarray:
+        def place(leaf: np.ndarray, sharded: bool) -> jax.Array:
             leaf = np.asarray(leaf)
-            if not sharded:
-                return leaf
-            return leaf.reshape(jax.device_count(), -1, *leaf.shape[1:])[blocks]
+            if sharded:
+                leaf = leaf.reshape(jax.device_count(), -1, *leaf.shape[1:])[blocks]
+            return jax.device_put(leaf, NamedSharding(mesh, P(AXIS) if sharded else P()))
 
         return jax.tree.map(place, state, self._sharded)
 
