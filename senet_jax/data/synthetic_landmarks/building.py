@@ -9,7 +9,7 @@ import functools
 
 import numpy as np
 
-from senet_jax.data.synthetic_landmarks.grammar import Landmark, Style
+from senet_jax.data.synthetic_landmarks.grammar import Style
 from senet_jax.data.synthetic_landmarks.palette import Colour, bgr, mixed, shaded
 
 FRONT, SIDE, PLAIN = "front", "side", "plain"
@@ -92,11 +92,10 @@ def _normal(corners: np.ndarray) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=1024)
-def building_mesh(landmark: Landmark) -> Mesh:
-    """The solids of a landmark, the same for all its siblings but for the front's texture."""
-    style = landmark.style
-    half, height, depth = landmark.width / 2, landmark.wall_height, style.depth
-    base, eaves = style.podium, style.podium + height
+def building_mesh(style: Style) -> Mesh:
+    """The building of a family: siblings differ in the texture of the front alone."""
+    half, depth = style.width / 2, style.depth
+    base, eaves = style.podium, style.podium + style.wall_height
     cornice = eaves + 0.13
     solids = []
     if base:
@@ -133,8 +132,7 @@ def _block(
     (x0, x1), (y0, y1), (z0, z1) = xs, ys, zs
 
     def upright(start, end):
-        return np.array([[start[0], y0, start[1]], [end[0], y0, end[1]],
-                         [end[0], y1, end[1]], [start[0], y1, start[1]]])  # fmt: skip
+        return _upright(start[0], start[1], end[0], end[1], y0, y1)
 
     def flat(y, corners):
         return np.array([[x, y, z] for x, z in corners], np.float64)
@@ -151,6 +149,11 @@ def _block(
         ),
         level,
     )
+
+
+def _upright(x0: float, z0: float, x1: float, z1: float, y0: float, y1: float) -> np.ndarray:
+    """An upright rectangle between two heights, seen from the side where (x0, z0) is left."""
+    return np.array([[x0, y0, z0], [x1, y0, z1], [x1, y1, z1], [x0, y1, z0]])
 
 
 def _steps(half: float, base: float, depth: float) -> list[Solid]:
@@ -230,7 +233,6 @@ def _gable(style: Style, half: float, base: float, depth: float) -> list[Solid]:
 
 
 def _hip(style: Style, half: float, base: float, depth: float) -> list[Solid]:
-    inset = 0.3 * depth
     chimneys = [
         _block(
             (x - 0.1, x + 0.1),
@@ -241,25 +243,33 @@ def _hip(style: Style, half: float, base: float, depth: float) -> list[Solid]:
         )
         for x in (-0.62 * half, 0.62 * half)
     ]
-    return [*chimneys, _prism(style, half + 0.1, base, (-0.1, depth + 0.1), 0.9 * style.roof_height,
-                              inset)]  # fmt: skip
+    roof = _prism(
+        style,
+        half + 0.1,
+        base,
+        (-0.1, depth + 0.1),
+        height=0.9 * style.roof_height,
+        inset=0.3 * depth,
+    )
+    return [*chimneys, roof]
 
 
 def _mansard(style: Style, half: float, base: float, depth: float) -> list[Solid]:
-    low = np.array([[-half, 0, 0], [half, 0, 0], [half, 0, depth], [-half, 0, depth]])
-    inset = 0.28
-    high = np.array(
-        [[-half + inset, 0, inset], [half - inset, 0, inset],
-         [half - inset, 0, depth - inset], [-half + inset, 0, depth - inset]]
-    )  # fmt: skip
-    bottom, top = low + [0, base, 0], high + [0, base + 0.75 * style.roof_height, 0]
+    inset, top = 0.28, base + 0.75 * style.roof_height
+
+    def ring(x, z0, z1, y):
+        return np.array([[-x, y, z0], [x, y, z0], [x, y, z1], [-x, y, z1]])
+
+    low = ring(half, 0, depth, base)
+    high = ring(half - inset, inset, depth - inset, top)
     slopes = [
-        Face(np.stack([bottom[i], bottom[j], top[j], top[i]]), style.roof_colour, tiles=6)
+        Face(np.stack([low[i], low[j], high[j], high[i]]), style.roof_colour, tiles=6)
         for i, j in ((0, 1), (1, 2), (2, 3), (3, 0))
     ]
-    lid = Face(top, shaded(style.roof_colour, 0.85))
-    dormers = [
-        _block(
+    lid = Face(high, shaded(style.roof_colour, 0.85))
+    solids = [Solid((*slopes, lid), _ROOF)]
+    for x in (-0.6 * half, 0.0, 0.6 * half):
+        dormer = _block(
             (x - 0.17, x + 0.17),
             (base, base + 0.52 * style.roof_height),
             (0.04, 0.34),
@@ -267,19 +277,14 @@ def _mansard(style: Style, half: float, base: float, depth: float) -> list[Solid
             _ROOF,
             top=style.roof_colour,
         )
-        for x in np.linspace(-0.6, 0.6, 3) * half
-    ]
-    panes = [
-        Solid((*dormer.faces, _rectangle_on_front(x, base + 0.1, 0.04, 0.11, style)), _ROOF)
-        for dormer, x in zip(dormers, np.linspace(-0.6, 0.6, 3) * half, strict=True)
-    ]
-    return [Solid((*slopes, lid), _ROOF), *panes]
+        window = _window_on_front(x, base + 0.1, 0.04, 0.11, style)
+        solids.append(Solid((*dormer.faces, window), _ROOF))
+    return solids
 
 
-def _rectangle_on_front(x: float, y: float, z: float, half: float, style: Style) -> Face:
+def _window_on_front(x: float, y: float, z: float, half: float, style: Style) -> Face:
     top = y + 0.26 * style.roof_height
-    corners = [[x - half, y, z], [x + half, y, z], [x + half, top, z], [x - half, top, z]]
-    return Face(np.array(corners), style.glass)
+    return Face(_upright(x - half, z, x + half, z, y, top), style.glass)
 
 
 def _terrace(style: Style, half: float, base: float, depth: float) -> list[Solid]:
@@ -289,7 +294,9 @@ def _terrace(style: Style, half: float, base: float, depth: float) -> list[Solid
         left = -half + 2 * half * i / count
         xs = (left, left + 2 * half / count)
         for zs in ((0.0, 0.22), (depth - 0.22, depth)):
-            merlons.append(_block(xs, (base, base + 0.42 * style.roof_height), zs, style.wall, _ROOF))
+            merlons.append(
+                _block(xs, (base, base + 0.42 * style.roof_height), zs, style.wall, _ROOF)
+            )
     pavilion = _block(
         (-0.4 * half, 0.4 * half),
         (base, base + 0.5 * style.roof_height),
@@ -306,9 +313,7 @@ def _dome(style: Style, half: float, base: float, depth: float) -> list[Solid]:
     radius = min(0.62 * half, 0.48 * depth)
     drum = base + 0.35 * style.roof_height
     angles = np.linspace(0, 0.46 * np.pi, 6)
-    shell = [
-        (radius * np.cos(a), drum + style.roof_height * 0.95 * np.sin(a)) for a in angles
-    ]
+    shell = [(radius * np.cos(a), drum + style.roof_height * 0.95 * np.sin(a)) for a in angles]
     top = shell[-1][1]
     lantern = [(0.16, top - 0.02), (0.16, top + 0.24), (0.0, top + 0.55)]
     return [
@@ -324,7 +329,7 @@ def _towers(style: Style, half: float, base: float, depth: float) -> list[Solid]
     top = base + 0.72 * style.roof_height
     for x in (-half + 0.42, half - 0.42):
         tower = _block((x - 0.42, x + 0.42), (base, top), (0, 0.84), style.wall, _ROOF)
-        window = _rectangle_on_front(x, base + 0.18, 0.0, 0.14, style)
+        window = _window_on_front(x, base + 0.18, 0.0, 0.14, style)
         solids.append(Solid((*tower.faces, window), _ROOF))
         solids.append(_spire(x, 0.42, 0.5, top, 0.95 * style.roof_height, style))
     return solids

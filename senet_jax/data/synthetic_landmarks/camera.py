@@ -67,9 +67,14 @@ class Camera:
 def look(position: np.ndarray, target: np.ndarray, roll: float) -> np.ndarray:
     """The rotation of a camera at `position` that looks at `target`, rolled by radians."""
     forward = (target - position) / np.linalg.norm(target - position)
-    right = np.cross([0, 1, 0], forward)
-    right /= np.linalg.norm(right)
-    down = np.cross(right, forward)
+    right = np.array([forward[2], 0.0, -forward[0]]) / np.hypot(forward[0], forward[2])
+    down = np.array(
+        [
+            -right[2] * forward[1],
+            right[2] * forward[0] - right[0] * forward[2],
+            right[0] * forward[1],
+        ]
+    )
     cos, sin = np.cos(roll), np.sin(roll)
     return np.stack([cos * right + sin * down, cos * down - sin * right, forward])
 

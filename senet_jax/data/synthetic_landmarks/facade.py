@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from senet_jax.data.synthetic_landmarks.grammar import Landmark, Style
-from senet_jax.data.synthetic_landmarks.palette import bgr, mixed, shaded
+from senet_jax.data.synthetic_landmarks.palette import Colour, bgr, mixed, shaded
 from senet_jax.data.synthetic_landmarks.parts import PARTS, Cell
 
 _SUPERSAMPLING = 2
@@ -29,24 +29,13 @@ class Wall(NamedTuple):
 def front_wall(landmark: Landmark, pixels_per_unit: int) -> Wall:
     """The front of a building, without its roof."""
     style = landmark.style
-    wall, scale = _bare_wall(style, landmark.width, landmark.wall_height, pixels_per_unit)
-    height, width = wall.panes.shape
+    wall, scale = _bare_wall(style, style.width, pixels_per_unit)
     accents = dict(style.accents)
-    left_margin = 0.1 * style.bay_width
-    floor = height
-    for storey, kinds in enumerate(landmark.arrangement):
-        ceiling = floor - style.storey_heights[storey] * scale
-        for bay, kind in enumerate(kinds):
-            corner = ((left_margin + bay * style.bay_width) * scale, ceiling)
-            size = (style.bay_width * scale, floor - ceiling)
-            number = storey * landmark.bays + bay + 1
-            PARTS[kind](Cell(wall.image, wall.panes, number, corner, size, style, accents[kind]))
-        if storey < len(landmark.arrangement) - 1:
-            _string_course(wall.image, ceiling, scale, style)
-        floor = ceiling
+    rows = [[(kind, accents[kind]) for kind in storey] for storey in landmark.arrangement]
+    _draw_cells(wall, scale, style, rows, style.margin)
     if style.pilasters:
-        for bay in range(landmark.bays + 1):
-            _pilaster(wall.image, (left_margin + bay * style.bay_width) * scale, scale, style)
+        for bay in range(style.bays + 1):
+            _pilaster(wall.image, (style.margin + bay * style.bay_width) * scale, scale, style)
     _eaves_shadow(wall.image, scale)
     return _finished(wall)
 
@@ -54,32 +43,39 @@ def front_wall(landmark: Landmark, pixels_per_unit: int) -> Wall:
 @functools.lru_cache(maxsize=512)
 def side_wall(style: Style, pixels_per_unit: int) -> Wall:
     """The plain wall at the side: the same for every sibling."""
-    wall_height = sum(style.storey_heights) + 0.15
-    wall, scale = _bare_wall(style, style.depth, wall_height, pixels_per_unit)
-    height, width = wall.panes.shape
+    wall, scale = _bare_wall(style, style.depth, pixels_per_unit)
     bays = max(1, round(style.depth / style.bay_width))
-    plain = PARTS["rectangular"]
-    floor = height
-    for storey, storey_height in enumerate(style.storey_heights):
-        ceiling = floor - storey_height * scale
-        for bay in range(bays):
-            corner = (bay * width / bays, ceiling)
-            number = storey * bays + bay + 1
-            size = (width / bays, floor - ceiling)
-            plain(Cell(wall.image, wall.panes, number, corner, size, style, style.trim))
-        if storey < len(style.storey_heights) - 1:
-            _string_course(wall.image, ceiling, scale, style)
-        floor = ceiling
+    rows = [[("rectangular", style.trim)] * bays] * len(style.storey_heights)
+    _draw_cells(wall, scale, style, rows, 0)
     _eaves_shadow(wall.image, scale)
     return _finished(wall)
 
 
-def _bare_wall(
-    style: Style, width: float, height: float, pixels_per_unit: int
-) -> tuple[Wall, float]:
+def _draw_cells(
+    wall: Wall,
+    scale: float,
+    style: Style,
+    rows: list[list[tuple[str, Colour]]],
+    margin: float,
+) -> None:
+    """Draws parts, each a kind and its colour, storey by storey from the ground upwards."""
+    floor, width = wall.panes.shape
+    for storey, (row, storey_height) in enumerate(zip(rows, style.storey_heights, strict=True)):
+        ceiling = floor - storey_height * scale
+        size = ((width - 2 * margin * scale) / len(row), floor - ceiling)
+        for bay, (kind, accent) in enumerate(row):
+            number = storey * len(row) + bay + 1
+            corner = (margin * scale + bay * size[0], ceiling)
+            PARTS[kind](Cell(wall.image, wall.panes, number, corner, size, style, accent))
+        if storey < len(rows) - 1:
+            _string_course(wall.image, ceiling, scale, style)
+        floor = ceiling
+
+
+def _bare_wall(style: Style, width: float, pixels_per_unit: int) -> tuple[Wall, float]:
     """A wall with its texture and stains, supersampled, and its pixels per unit."""
     scale = pixels_per_unit * _SUPERSAMPLING
-    rows, columns = round(height * scale), round(width * scale)
+    rows, columns = round(style.wall_height * scale), round(width * scale)
     image = np.full((rows, columns, 3), style.wall, np.uint8)
     _JOINTS[style.wall_texture](image, scale, style)
     # The stains are drawn at one size and stretched, so that they do not depend on the pixels.
@@ -104,7 +100,7 @@ def _ashlar(image: np.ndarray, scale: float, style: Style) -> None:
     _courses(image, 0.26 * scale, 0.55 * scale, shaded(style.wall, 0.87))
 
 
-def _courses(image: np.ndarray, height: float, length: float, joint: tuple[int, int, int]) -> None:
+def _courses(image: np.ndarray, height: float, length: float, joint: Colour) -> None:
     """Horizontal joints, and vertical ones that change places from course to course."""
     rows, columns = image.shape[:2]
     thickness = max(1, round(height * 0.12))

@@ -39,11 +39,12 @@ MIN_DIFFERING = 0.4
 
 @dataclasses.dataclass(frozen=True)
 class Style:
-    """All that the siblings of a family have in common besides their parts.
+    """All that the siblings of a family have in common besides the multiset of their parts.
 
     Lengths are in units of about one bay.
 
     Attributes:
+        bays: the number of bays.
         bay_width: the width of one bay.
         storey_heights: from the ground upwards.
         depth: from the front to the back.
@@ -60,6 +61,7 @@ class Style:
         grain: the seed of the stains and joints of the wall.
     """
 
+    bays: int
     bay_width: float
     storey_heights: tuple[float, ...]
     depth: float
@@ -74,6 +76,21 @@ class Style:
     glass: Colour
     accents: tuple[tuple[str, Colour], ...]
     grain: int
+
+    @property
+    def margin(self) -> float:
+        """The width of the bare wall at either side of the bays."""
+        return 0.1 * self.bay_width
+
+    @property
+    def width(self) -> float:
+        """The width of the front."""
+        return self.bays * self.bay_width + 2 * self.margin
+
+    @property
+    def wall_height(self) -> float:
+        """From the podium to the eaves."""
+        return sum(self.storey_heights) + 0.15
 
 
 Arrangement = tuple[tuple[str, ...], ...]
@@ -92,21 +109,6 @@ class Landmark:
         """How often each kind of part stands on the front."""
         return collections.Counter(kind for storey in self.arrangement for kind in storey)
 
-    @property
-    def bays(self) -> int:
-        """The number of bays."""
-        return len(self.arrangement[0])
-
-    @property
-    def width(self) -> float:
-        """The width of the front, with half a bay's fifth of bare wall at either side."""
-        return (self.bays + 0.2) * self.style.bay_width
-
-    @property
-    def wall_height(self) -> float:
-        """From the podium to the eaves."""
-        return sum(self.style.storey_heights) + 0.15
-
 
 def differing_share(a: Arrangement, b: Arrangement) -> float:
     """The share of the cells in which two arrangements of one shape differ."""
@@ -120,7 +122,7 @@ def draw_family(rng: np.random.Generator, siblings: int) -> tuple[Landmark, ...]
     """
     bays = int(rng.integers(3, 5))
     windows, door = _draw_parts(rng, bays)
-    style = _draw_style(rng, {*windows, door})
+    style = _draw_style(rng, bays, {*windows, door})
     arrangements: list[Arrangement] = []
     while len(arrangements) < siblings:
         candidate = _arrange(rng, windows, door, bays)
@@ -142,13 +144,14 @@ def _arrange(rng: np.random.Generator, windows: list[str], door: str, bays: int)
     return tuple(tuple(cells[i : i + bays]) for i in range(0, len(cells), bays))
 
 
-def _draw_style(rng: np.random.Generator, kinds: set[str]) -> Style:
+def _draw_style(rng: np.random.Generator, bays: int, kinds: set[str]) -> Style:
     def one_of(choices):
         return choices[int(rng.integers(len(choices)))]
 
     accents = rng.permutation(len(palette.ACCENTS))
     wall = one_of(palette.WALLS)
     return Style(
+        bays=bays,
         bay_width=float(rng.uniform(0.85, 1.1)),
         storey_heights=(
             float(rng.uniform(1.05, 1.25)),

@@ -16,8 +16,8 @@ def draw_haze(canvas: np.ndarray, light: Light, view: View) -> None:
     """Veils all that is drawn so far in the colour of the horizon."""
     share = _HAZE[view.weather]
     if share:
-        veil = np.full_like(canvas, light.horizon)
-        cv2.addWeighted(canvas, 1 - share, veil, share, 0, dst=canvas)
+        levels = np.arange(256)[:, None] * (1 - share) + share * np.array(light.horizon)
+        cv2.LUT(canvas, levels.astype(np.uint8)[None], dst=canvas)
 
 
 def draw_precipitation(

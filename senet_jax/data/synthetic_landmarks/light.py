@@ -1,6 +1,7 @@
 """Sun, sky light and the colours of the sky, by the time of day and the weather."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -30,17 +31,17 @@ class Light:
     lit: float
     shadow: float
 
+    @functools.cached_property
+    def level(self) -> np.ndarray:
+        """float64[3], the BGR strength of the light on the ground."""
+        return self.on(np.array([[0.0, 1.0, 0.0]]))[0]
+
     def on(self, normals: np.ndarray) -> np.ndarray:
         """The BGR strength of the light on surfaces with these normals, [n 3] to [n 3]."""
         facing = np.maximum(normals @ self.direction, 0)
         # The sky's light comes from above, so what looks down is darker.
         sky = 0.92 + 0.12 * normals[:, 1]
         return self.ambient * sky[:, None] + self.sun * facing[:, None]
-
-    @property
-    def level(self) -> np.ndarray:
-        """float64[3], the BGR strength on the ground."""
-        return self.on(np.array([[0.0, 1.0, 0.0]]))[0]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +59,7 @@ _MOMENTS = {
     "evening": _Moment(bgr("#6c86b8"), bgr("#fbc48a"), (0.3, 0.46, 0.6), (0.6, 0.56, 0.57), 0.08),
     "overcast": _Moment(bgr("#b4bfc9"), bgr("#dde3e6"), (0.1, 0.1, 0.1), (0.84, 0.83, 0.82)),
     "dusk": _Moment(bgr("#34457f"), bgr("#f0a184"), (0.1, 0.12, 0.18), (0.62, 0.53, 0.53), 0.45),
-    "night": _Moment(bgr("#0d1836"), bgr("#33456f"), (0.1, 0.08, 0.06), (0.5, 0.4, 0.34), 0.7),
+    "night": _Moment(bgr("#0d1836"), bgr("#33456f"), (0.1, 0.08, 0.06), (0.62, 0.52, 0.45), 0.6),
 }
 _COVER = {"clear": 0.0, "clouds": 0.15, "haze": 0.4, "rain": 0.75, "snow": 0.7}
 """How far each weather hides the sun."""

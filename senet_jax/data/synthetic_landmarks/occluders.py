@@ -35,16 +35,15 @@ def _tree(
     )
     leaves = _LEAVES[int(rng.integers(len(_LEAVES)))]
     sunward = 1 if light.direction[0] > 0 else -1
-    blobs = rng.normal(0, 1, (11, 2)).clip(-1.6, 1.6) * [0.13, 0.14] * height
-    sizes = rng.uniform(0.1, 0.17, 11) * height
+    crown = np.array([x, y - 0.68 * height])
+    middles = crown + rng.normal(0, 1, (11, 2)).clip(-1.6, 1.6) * [0.13 * height, 0.14 * height]
+    radii = rng.uniform(0.1, 0.17, 11) * height
     for factor, shift, shrink in ((0.62, 0.0, 1.0), (0.82, 0.025, 0.82), (1.0, 0.05, 0.5)):
         colour = _under(light, leaves, factor)
-        for (dx, dy), size in zip(blobs.tolist(), sizes.tolist(), strict=True):
-            middle = (
-                round(x + dx + sunward * shift * height),
-                round(y - 0.68 * height + dy - shift * height),
-            )
-            cv2.circle(canvas, middle, max(1, round(size * shrink)), colour, -1)
+        moved = middles + np.array([sunward, -1]) * shift * height
+        sizes = (radii * shrink).astype(int).tolist()
+        for middle, radius in zip(moved.astype(int).tolist(), sizes, strict=True):
+            cv2.circle(canvas, middle, max(1, radius), colour, -1)
 
 
 _LEAVES = tuple(bgr(code) for code in ("#5d8a3c", "#74983f", "#3f7a4a", "#c08a34", "#8a9a4a"))

@@ -52,8 +52,10 @@ class Cell:
         return np.round(self._corner + np.asarray(outline) * self._size).astype(np.int32)
 
     def fill(self, outline: Outline, colour: Colour) -> None:
-        """Fills a polygon."""
-        cv2.fillPoly(self._image, [self._pixels(outline)], colour)
+        """Fills a polygon; it hides the glass behind it."""
+        corners = [self._pixels(outline)]
+        cv2.fillPoly(self._image, corners, colour)
+        cv2.fillPoly(self._panes, corners, 0)
 
     def pane(self, outline: Outline, colour: Colour) -> None:
         """Fills a polygon with glass: dark below the lintel, lighter where it mirrors the sky."""
@@ -62,9 +64,11 @@ class Cell:
         cv2.fillPoly(self._panes, [self._pixels(outline)], self._number)
 
     def line(self, start: tuple[float, float], end: tuple[float, float], colour: Colour) -> None:
-        """Draws a bar of 4 % of the cell's width."""
+        """Draws a bar of 4 % of the cell's width; it hides the glass behind it."""
         first, last = self._pixels([start, end]).tolist()
-        cv2.line(self._image, first, last, colour, max(1, round(0.04 * self._size[0])))
+        thickness = max(1, round(0.04 * self._size[0]))
+        cv2.line(self._image, first, last, colour, thickness)
+        cv2.line(self._panes, first, last, 0, thickness)
 
     def disc(self, x: float, y: float, radius: float) -> Outline:
         """A circle; the radius counts in cell widths."""
@@ -238,8 +242,8 @@ def _door(cell: Cell) -> None:
 
 def _portal(cell: Cell) -> None:
     outline = _arch(0.24, 0.22, 0.76, 1.0, 0.34)
-    cell.fill(_grown(outline, 0.16) + [0, 0.08], cell.trim)
-    cell.fill(_grown(outline, 0.09) + [0, 0.045], shaded(cell.trim, 0.72))
+    cell.fill(_grown(outline, 0.16), cell.trim)
+    cell.fill(_grown(outline, 0.09), shaded(cell.trim, 0.72))
     cell.fill(outline, cell.accent)
     cell.pane(_arch(0.3, 0.28, 0.7, 0.54, 0.24), cell.glass)
     cell.line((0.5, 0.54), (0.5, 1.0), shaded(cell.accent, 0.5))

@@ -7,13 +7,14 @@ import numpy as np
 
 from senet_jax.data.synthetic_landmarks import building, facade, lens, surroundings
 from senet_jax.data.synthetic_landmarks.camera import Camera, frame, look
-from senet_jax.data.synthetic_landmarks.grammar import Landmark
+from senet_jax.data.synthetic_landmarks.grammar import Landmark, Style
 from senet_jax.data.synthetic_landmarks.light import Light, light_of
 from senet_jax.data.synthetic_landmarks.occluders import OCCLUDERS
-from senet_jax.data.synthetic_landmarks.palette import bgr, mixed
+from senet_jax.data.synthetic_landmarks.palette import bgr
 from senet_jax.data.synthetic_landmarks.views import View
 
 _SUPERSAMPLING = 2
+_PASSERS_BY = ("tree", "tree", "tree", "person", "person", "person", "lamp", "lamp", "car")
 _LAMPLIGHT = bgr("#ffd27a")
 
 
@@ -31,17 +32,18 @@ class Picture(NamedTuple):
 
 def camera_of(landmark: Landmark, view: View, side: int) -> Camera:
     """The camera of a view; the building fills the view's share of a picture of this side."""
-    height = landmark.wall_height
-    target = np.array([0.0, landmark.style.podium + 0.45 * height, 0.0])
+    style = landmark.style
+    height = style.wall_height
+    target = np.array([0.0, style.podium + 0.45 * height, 0.0])
     away = view.distance * height
     position = np.array(
         [
             -away * np.sin(view.yaw),
-            landmark.style.podium + view.eye * height,
+            style.podium + view.eye * height,
             -away * np.cos(view.yaw),
         ]
     )
-    vertices = building.building_mesh(landmark).vertices
+    vertices = building.building_mesh(style).vertices
     rotation = look(position, target, view.roll)
     return frame(position, rotation, vertices, side, view.extent, view.offset)
 
@@ -52,12 +54,12 @@ def render(landmark: Landmark, view: View, side: int) -> Picture:
     canvas_side = _SUPERSAMPLING * side
     camera = camera_of(landmark, view, canvas_side)
     light = light_of(view)
-    mesh = building.building_mesh(landmark)
+    mesh = building.building_mesh(landmark.style)
 
     canvas = surroundings.draw_sky(canvas_side, light, view, rng)
     surroundings.draw_skyline(canvas, camera, light, rng)
-    surroundings.draw_ground(canvas, camera, light, view, _shadows(mesh, light))
-    things = _place_things(landmark, view, rng)
+    surroundings.draw_ground(canvas, camera, light, view, _shadow(mesh, light))
+    things = _place_things(landmark.style, view, rng)
     _draw_things(canvas, [thing for thing in things if thing.foot[2] > 0], camera, light, rng)
     pixels = camera.project(mesh.vertices)
     _draw_building(canvas, landmark, mesh, pixels, camera, light, side, rng)
@@ -132,8 +134,9 @@ def _draw_wall(canvas: np.ndarray, image: np.ndarray, corners: np.ndarray) -> No
     target = (corners - low - 0.5).astype(np.float32)
     size = tuple((high - low).tolist())
     warp = cv2.getPerspectiveTransform(source, target)
-    warped = cv2.warpPerspective(image, warp, size, flags=cv2.INTER_LINEAR,
-                                 borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+    warped = cv2.warpPerspective(
+        image, warp, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     mask = np.zeros(size[::-1], np.uint8)
     cv2.fillPoly(mask, [np.round((corners - low) * 16).astype(np.int32)], 255, shift=4)
     cv2.copyTo(warped, mask, canvas[low[1] : high[1], low[0] : high[0]])
@@ -148,13 +151,13 @@ def _draw_tiles(canvas: np.ndarray, corners: np.ndarray, rows: int, colour: list
     cv2.polylines(canvas, list(lines.astype(np.int32)), False, colour, 1, shift=4)
 
 
-def _shadows(mesh: building.Mesh, light: Light) -> list[np.ndarray]:
-    """The building's shadow on the ground, and the darkness at its foot."""
+def _shadow(mesh: building.Mesh, light: Light) -> np.ndarray:
+    """The outline of the building's shadow on the ground, float64[n 3]."""
     across, up = light.direction[[0, 2]], light.direction[1]
     foot = mesh.vertices[:, [0, 2]]
     fallen = foot - mesh.vertices[:, 1:2] * across / up
     hull = cv2.convexHull(np.concatenate([foot, fallen]).astype(np.float32))[:, 0]
-    return [np.stack([hull[:, 0], np.zeros(len(hull)), hull[:, 1]], axis=1).astype(np.float64)]
+    return np.insert(hull.astype(np.float64), 1, 0, axis=1)
 
 
 class _Thing(NamedTuple):
@@ -163,22 +166,19 @@ class _Thing(NamedTuple):
     height: float
 
 
-def _place_things(landmark: Landmark, view: View, rng: np.random.Generator) -> list[_Thing]:
+def _place_things(style: Style, view: View, rng: np.random.Generator) -> list[_Thing]:
     """Trees behind and beside the building, and the view's occluders before it, far to near."""
-    half, height = landmark.width / 2, landmark.wall_height
+    half, height = style.width / 2, style.wall_height
     things = []
     for side in (-1.0, 1.0):
         for _ in range(int(rng.integers(0, 3))):
             foot = [side * (half + rng.uniform(0.7, 3)), 0, rng.uniform(0.2, 3)]
             things.append(_Thing("tree", np.array(foot), rng.uniform(0.35, 0.7) * height))
-    kinds = list(OCCLUDERS)
     for _ in range(view.occluders):
-        kind = kinds[int(rng.integers(len(kinds)))]
+        kind = _PASSERS_BY[int(rng.integers(len(_PASSERS_BY)))]
         towards = rng.uniform(0.15, 0.45) * view.distance * height
         across = rng.uniform(-0.9, 0.9) * half
-        foot = np.array(
-            [across - towards * np.sin(view.yaw), 0, -0.8 - towards * np.cos(view.yaw)]
-        )
+        foot = np.array([across - towards * np.sin(view.yaw), 0, -0.8 - towards * np.cos(view.yaw)])
         tallest = view.occluder_height * height
         things.append(_Thing(kind, foot, tallest * OCCLUDERS[kind][1] * rng.uniform(0.75, 1)))
     return sorted(things, key=lambda thing: -thing.foot[2])

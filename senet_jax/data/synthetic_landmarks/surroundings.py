@@ -1,13 +1,14 @@
 """What is around a building: sky, clouds, skyline and ground."""
 
 import functools
+import math
 
 import cv2
 import numpy as np
 
 from senet_jax.data.synthetic_landmarks.camera import Camera
 from senet_jax.data.synthetic_landmarks.light import Light
-from senet_jax.data.synthetic_landmarks.palette import Colour, bgr, mixed, shaded
+from senet_jax.data.synthetic_landmarks.palette import WHITE, Colour, bgr, mixed, shaded
 from senet_jax.data.synthetic_landmarks.views import View
 
 _TILE_PIXELS = 128
@@ -18,18 +19,18 @@ _CLOUD_COVER = {"clear": 0.1, "clouds": 0.5, "haze": 0.3, "rain": 0.75, "snow": 
 def draw_sky(side: int, light: Light, view: View, rng: np.random.Generator) -> np.ndarray:
     """uint8[s s 3]: a gradient from zenith to horizon, clouds, and stars at night."""
     # The sky is smooth: a quarter of the pixels will do.
-    small = max(16, side // 2)
-    down = np.linspace(0, 1, small, dtype=np.float32)[:, None] ** 0.8
+    small = side // 2
+    down = np.linspace(0, 1, small)[:, None] ** 0.8
     gradient = np.array(light.zenith) * (1 - down) + np.array(light.horizon) * down
-    field = _clouds()
-    top, left = rng.integers(0, field.shape[0] // 2, 2)
-    cut = field[top : top + field.shape[0] // 2, left : left + field.shape[1] // 2]
-    cut = cv2.resize(cut, (small, small))
+    sky = np.repeat(gradient.astype(np.uint8)[:, None], small, axis=1)
     cover = _CLOUD_COVER[view.weather]
-    alpha = np.clip((cut - (1 - cover)) * 2.5, 0, 0.85)[..., None]
-    cloud = np.array(mixed(light.horizon, shaded((255, 255, 255), light.ambient.mean() + 0.1), 0.6))
-    sky = gradient[:, None, :] + (cloud - gradient[:, None, :]) * alpha
-    sky = cv2.resize(sky.astype(np.float32).astype(np.uint8), (side, side))
+    height, width = (length // 2 for length in _clouds().shape)
+    top, left = rng.integers(0, height), rng.integers(0, width)
+    field = cv2.resize(_clouds()[top : top + height, left : left + width], (small, small))
+    share = np.clip((field - (1 - cover)) * 2.5, 0, 0.85)
+    bright = shaded(WHITE, float(light.ambient.mean()) + 0.1)
+    cloud = np.full_like(sky, mixed(light.horizon, bright, 0.6))
+    sky = cv2.resize(cv2.blendLinear(cloud, sky, share, 1 - share), (side, side))
     if view.moment == "night" and view.weather == "clear":
         stars = (rng.random((24, 2)) * [side, 0.6 * side]).astype(int)
         sky[stars[:, 1], stars[:, 0]] = bgr("#dfe6f5")
@@ -38,7 +39,7 @@ def draw_sky(side: int, light: Light, view: View, rng: np.random.Generator) -> n
 
 @functools.lru_cache(maxsize=1)
 def _clouds() -> np.ndarray:
-    """float32[256 512] in [0, 1], even in distribution: noise of several scales, wider than high."""
+    """float32[256 512], evenly spread over [0, 1]: noise of several scales, stretched sideways."""
     rng = np.random.default_rng(0)
     field = np.zeros((256, 512), np.float32)
     for octave in range(5):
@@ -48,32 +49,31 @@ def _clouds() -> np.ndarray:
     return (ranks / field.size).astype(np.float32).reshape(field.shape)
 
 
-def draw_skyline(canvas: np.ndarray, camera: Camera, light: Light, rng: np.random.Generator) -> None:
+def draw_skyline(
+    canvas: np.ndarray, camera: Camera, light: Light, rng: np.random.Generator
+) -> None:
     """Hazy roofs and trees along the horizon."""
     side = canvas.shape[0]
-    count = 11
-    lefts = np.linspace(-0.05, 0.95, count) * side + rng.uniform(-0.03, 0.03, count) * side
-    widths = rng.uniform(0.06, 0.14, count) * side
-    heights = rng.uniform(0.015, 0.085, count) * side
-    rows = camera.horizon(lefts + widths / 2)
-    tones = rng.uniform(0.25, 0.5, count)
+    count = 9
+    lefts = (np.linspace(-0.06, 0.94, count) + rng.uniform(-0.03, 0.03, count)) * side
+    rights = lefts + rng.uniform(0.07, 0.17, count) * side
+    feet = camera.horizon((lefts + rights) / 2)
+    tops = feet - rng.uniform(0.015, 0.085, count) * side
     far = shaded(bgr("#6f8296"), float(light.ambient.mean()))
-    kinds = rng.integers(0, 3, count)
-    for left, width, height, row, tone, kind in zip(
-        lefts, widths, heights, rows, tones, kinds, strict=True
-    ):
-        colour = mixed(light.horizon, far, 0.4 + tone)
-        x0, x1, top = round(left), round(left + width), round(row - height)
-        bottom = round(row + 0.05 * side)
-        middle = (x0 + x1) // 2
+    tones = rng.uniform(0.65, 0.9, count).tolist()
+    kinds = rng.integers(0, 3, count).tolist()
+    outlines = np.stack([lefts, tops, rights, feet], 1).astype(int).tolist()
+    for (left, top, right, foot), tone, kind in zip(outlines, tones, kinds, strict=True):
+        colour = mixed(light.horizon, far, tone)
+        middle, half = (left + right) // 2, (right - left) // 2
         if kind == 0:
-            cv2.rectangle(canvas, (x0, top), (x1, bottom), colour, -1)
-        elif kind == 1:
-            gable = [[x0, bottom], [x0, top], [middle, round(top - 0.3 * width)], [x1, top]]
-            cv2.fillPoly(canvas, [np.array([*gable, [x1, bottom]], np.int32)], colour)
-        else:
-            axes = ((x1 - x0) // 2 + 1, max(1, round(0.7 * height)))
-            cv2.ellipse(canvas, (middle, round(row)), axes, 0, 0, 360, colour, -1)
+            cv2.ellipse(canvas, (middle, foot), (half, foot - top), 0, 0, 360, colour, -1)
+            continue
+        # The ground is drawn over what reaches below a tilted horizon.
+        cv2.rectangle(canvas, (left, top), (right, foot + half), colour, -1)
+        if kind == 1:
+            gable = np.array([[left, top], [middle, top - half // 2], [right, top]], np.int32)
+            cv2.fillPoly(canvas, [gable], colour)
 
 
 def draw_ground(
@@ -81,52 +81,64 @@ def draw_ground(
     camera: Camera,
     light: Light,
     view: View,
-    shadows: list[np.ndarray],
+    shadow: np.ndarray,
 ) -> None:
-    """The ground below the horizon, with cast shadows.
+    """The ground below the horizon, with the building's shadow.
 
     Args:
         canvas: uint8[s s 3], drawn into.
         camera: the camera.
         light: the light.
         view: the view.
-        shadows: float64[n 3] each, polygons on the ground.
+        shadow: float64[n 3], a polygon on the ground.
     """
     side = canvas.shape[0]
-    snowed = view.weather == "snow"
+    left, right = camera.horizon(np.array([0.0, side - 1.0])).tolist()
+    top = math.floor(min(left, right))
+    if top >= side:
+        return
+    top = max(top, 0)
     tile = _ground_tiles()[view.ground % len(_ground_tiles())]
-    if snowed:
+    if view.weather == "snow":
         tile = cv2.addWeighted(tile, 0.25, np.full_like(tile, 245), 0.75, 0)
     tile = lit_image(tile, light.level * 0.92)
+    upwards = np.array([[1, 0, 0], [0, 1, -top], [0, 0, 1]])
     units = np.diag([_TILE_UNITS / _TILE_PIXELS, _TILE_UNITS / _TILE_PIXELS, 1])
     ground = cv2.warpPerspective(
         tile,
-        camera.ground_homography() @ units,
-        (side, side),
+        upwards @ camera.ground_homography() @ units,
+        (side, side - top),
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_WRAP,
     )
-    if shadows:
-        mask = np.zeros((side, side), np.uint8)
-        for shadow in shadows:
-            outline = camera.project_outline(shadow)
-            if len(outline) >= 3:
-                cv2.fillPoly(mask, [np.round(outline).clip(-9999, 9999).astype(np.int32)], 255)
-        mask = cv2.blur(mask, (1 + side // 64, 1 + side // 64))
-        keep = cv2.cvtColor(255 - cv2.convertScaleAbs(mask, alpha=light.shadow), cv2.COLOR_GRAY2BGR)
-        ground = cv2.multiply(ground, keep, scale=1 / 255)
-    # Far tiles are smaller than pixels: they fade into their mean and the haze.
-    rows = camera.horizon(np.array([0.0, side - 1.0]))
-    below = np.arange(side) - rows.mean()
-    fade = np.clip(1 - below / (0.16 * side), 0, 1)[:, None] ** 1.5
-    mean = np.array(mixed(tuple(tile.mean((0, 1)).tolist()), light.horizon, 0.35))
-    far = np.ascontiguousarray(np.broadcast_to(mean, (side, side, 3)).astype(np.uint8))
-    weight = np.ascontiguousarray(np.broadcast_to(fade, (side, side)), np.float32)
-    ground = cv2.blendLinear(far, ground, weight, 1 - weight)
-    region = np.zeros((side, side), np.uint8)
-    corners = [[0, rows[0]], [side, rows[1]], [side, side], [0, side]]
+    outline = camera.project_outline(shadow) - [0, top]
+    if len(outline):
+        _darken(ground, outline, light.shadow)
+    _fade_far(ground, (left + right) / 2 - top, tile, light)
+    region = np.zeros(ground.shape[:2], np.uint8)
+    corners = [[0, left - top], [side, right - top], [side, side - top], [0, side - top]]
     cv2.fillPoly(region, [np.round(corners).astype(np.int32)], 255)
-    cv2.copyTo(ground, region, canvas)
+    cv2.copyTo(ground, region, canvas[top:])
+
+
+def _darken(ground: np.ndarray, outline: np.ndarray, strength: float) -> None:
+    mask = np.full(ground.shape[:2], 255, np.uint8)
+    corners = np.round(outline).clip(-9999, 9999).astype(np.int32)
+    cv2.fillPoly(mask, [corners], round(255 * (1 - strength)))
+    softness = 1 + ground.shape[1] // 64
+    mask = cv2.blur(mask, (softness, softness))
+    cv2.multiply(ground, cv2.cvtColor(mask, cv2.COLOR_GRAY2BGR), dst=ground, scale=1 / 255)
+
+
+def _fade_far(ground: np.ndarray, horizon: float, tile: np.ndarray, light: Light) -> None:
+    """Far tiles are smaller than pixels: they fade into their mean and the haze."""
+    reach = 0.16 * ground.shape[1]
+    rows = min(len(ground), math.ceil(horizon + reach))
+    if rows <= 0:
+        return
+    share = np.clip(1 - (np.arange(rows) - horizon) / reach, 0, 1)[:, None, None] ** 1.5
+    far = np.array(mixed(cv2.mean(tile)[:3], light.horizon, 0.35))
+    ground[:rows] = ground[:rows] * (1 - share) + far * share
 
 
 def lit_image(image: np.ndarray, strength: np.ndarray) -> np.ndarray:
