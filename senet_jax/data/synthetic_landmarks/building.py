@@ -128,7 +128,7 @@ def _block(
     front: str = PLAIN,
     side: str = PLAIN,
 ) -> Solid:
-    """A box without its bottom face unless it hangs over: six faces, normals outwards."""
+    """A box; its front and its two sides may be `FRONT` and `SIDE` surfaces."""
     (x0, x1), (y0, y1), (z0, z1) = xs, ys, zs
 
     def upright(start, end):

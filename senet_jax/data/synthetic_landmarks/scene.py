@@ -5,7 +5,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from senet_jax.data.synthetic_landmarks import building, facade, lens, surroundings
+from senet_jax.data.synthetic_landmarks import facade, lens, surroundings
+from senet_jax.data.synthetic_landmarks.building import FRONT, SIDE, Mesh, building_mesh
 from senet_jax.data.synthetic_landmarks.camera import Camera, frame, look
 from senet_jax.data.synthetic_landmarks.grammar import Landmark, Style
 from senet_jax.data.synthetic_landmarks.light import Light, light_of
@@ -16,18 +17,6 @@ from senet_jax.data.synthetic_landmarks.views import View
 _SUPERSAMPLING = 2
 _PASSERS_BY = ("tree", "tree", "tree", "person", "person", "person", "lamp", "lamp", "car")
 _LAMPLIGHT = bgr("#ffd27a")
-
-
-class Picture(NamedTuple):
-    """A photograph and where the building stands in it.
-
-    Attributes:
-        image: uint8[s s 3], BGR.
-        box: float64[4], (x1, y1, x2, y2) in whole pixels: encloses the building.
-    """
-
-    image: np.ndarray
-    box: np.ndarray
 
 
 def camera_of(landmark: Landmark, view: View, side: int) -> Camera:
@@ -43,53 +32,55 @@ def camera_of(landmark: Landmark, view: View, side: int) -> Camera:
             -away * np.cos(view.yaw),
         ]
     )
-    vertices = building.building_mesh(style).vertices
+    vertices = building_mesh(style).vertices
     rotation = look(position, target, view.roll)
     return frame(position, rotation, vertices, side, view.extent, view.offset)
 
 
-def render(landmark: Landmark, view: View, side: int) -> Picture:
-    """Photographs a landmark."""
+def building_box(landmark: Landmark, view: View, side: int) -> np.ndarray:
+    """Where the building stands in its picture, float64[4]: x1, y1, x2, y2 in whole pixels."""
+    corners = camera_of(landmark, view, side).project(building_mesh(landmark.style).vertices)
+    return np.concatenate([np.floor(corners.min(0)), np.ceil(corners.max(0))]).clip(0, side)
+
+
+def render(landmark: Landmark, view: View, side: int) -> np.ndarray:
+    """The photograph of a landmark, uint8[side side 3] BGR."""
     rng = np.random.default_rng(view.detail_seed)
     canvas_side = _SUPERSAMPLING * side
     camera = camera_of(landmark, view, canvas_side)
     light = light_of(view)
-    mesh = building.building_mesh(landmark.style)
 
     canvas = surroundings.draw_sky(canvas_side, light, view, rng)
     surroundings.draw_skyline(canvas, camera, light, rng)
-    surroundings.draw_ground(canvas, camera, light, view, _shadow(mesh, light))
+    shadow = _shadow(building_mesh(landmark.style), light)
+    surroundings.draw_ground(canvas, camera, light, view, shadow)
     things = _place_things(landmark.style, view, rng)
     _draw_things(canvas, [thing for thing in things if thing.foot[2] > 0], camera, light, rng)
-    pixels = camera.project(mesh.vertices)
-    _draw_building(canvas, landmark, mesh, pixels, camera, light, side, rng)
+    _draw_building(canvas, landmark, camera, light, side, rng)
     lens.draw_haze(canvas, light, view)
     _draw_things(canvas, [thing for thing in things if thing.foot[2] <= 0], camera, light, rng)
     lens.draw_precipitation(canvas, light, view, rng)
-
-    corners = pixels / _SUPERSAMPLING
-    box = np.concatenate([np.floor(corners.min(0)), np.ceil(corners.max(0))]).clip(0, side)
-    return Picture(lens.expose(canvas, side, view, rng), box)
+    return lens.expose(canvas, side, view, rng)
 
 
 def _draw_building(
     canvas: np.ndarray,
     landmark: Landmark,
-    mesh: building.Mesh,
-    pixels: np.ndarray,
     camera: Camera,
     light: Light,
     side: int,
     rng: np.random.Generator,
 ) -> None:
+    mesh = building_mesh(landmark.style)
+    pixels = camera.project(mesh.vertices)
     strengths = light.on(mesh.normals)
     colours = np.minimum(mesh.colours * strengths, 255)
     fixed_point = np.round(pixels * 16).clip(-(2**24), 2**24).astype(np.int32)
     # Walls are drawn at one resolution for each size of picture, so that they are drawn once.
     density = int(np.clip(side // 2, 32, 256))
     textures = {
-        building.FRONT: lambda: facade.front_wall(landmark, density),
-        building.SIDE: lambda: facade.side_wall(landmark.style, density),
+        FRONT: lambda: facade.front_wall(landmark, density),
+        SIDE: lambda: facade.side_wall(landmark.style, density),
     }
     for index in mesh.painting_order(camera.position):
         face, start = mesh.faces[index], mesh.starts[index]
@@ -151,7 +142,7 @@ def _draw_tiles(canvas: np.ndarray, corners: np.ndarray, rows: int, colour: list
     cv2.polylines(canvas, list(lines.astype(np.int32)), False, colour, 1, shift=4)
 
 
-def _shadow(mesh: building.Mesh, light: Light) -> np.ndarray:
+def _shadow(mesh: Mesh, light: Light) -> np.ndarray:
     """The outline of the building's shadow on the ground, float64[n 3]."""
     across, up = light.direction[[0, 2]], light.direction[1]
     foot = mesh.vertices[:, [0, 2]]
