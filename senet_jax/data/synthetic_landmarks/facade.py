@@ -59,14 +59,15 @@ def _draw_cells(
     margin: float,
 ) -> None:
     """Draws parts, each a kind and its colour, storey by storey from the ground upwards."""
-    floor, width = wall.panes.shape
-    for storey, (row, storey_height) in enumerate(zip(rows, style.storey_heights, strict=True)):
-        ceiling = floor - storey_height * scale
-        size = ((width - 2 * margin * scale) / len(row), floor - ceiling)
+    floor = wall.panes.shape[0]
+    edges = np.linspace(margin * scale, wall.panes.shape[1] - margin * scale, len(rows[0]) + 1)
+    for storey, (row, height) in enumerate(zip(rows, style.storey_heights, strict=True)):
+        ceiling = floor - height * scale
         for bay, (kind, accent) in enumerate(row):
+            left, right = edges[bay : bay + 2].round().astype(int)
+            place = np.s_[round(ceiling) : round(floor), left:right]
             number = storey * len(row) + bay + 1
-            corner = (margin * scale + bay * size[0], ceiling)
-            PARTS[kind](Cell(wall.image, wall.panes, number, corner, size, style, accent))
+            PARTS[kind](Cell(wall.image[place], wall.panes[place], number, style, accent))
         if storey < len(rows) - 1:
             _string_course(wall.image, ceiling, scale, style)
         floor = ceiling

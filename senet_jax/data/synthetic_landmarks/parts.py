@@ -20,36 +20,28 @@ _RECESS = bgr("#2b2724")
 
 
 class Cell:
-    """One cell of a front, and how to draw in it.
+    """One cell of a front, and how to draw in it; what reaches out of it is cut off.
 
     Args:
-        image: uint8[h w 3], the whole front; drawn into.
-        panes: uint8[h w], 0 where the front is no glass, else the number of the cell; drawn into.
+        image: uint8[h w 3], the cell's part of the front; drawn into.
+        panes: uint8[h w], 0 where there is no glass, else the number of the cell; drawn into.
         number: this cell's number, from 1.
-        corner: its top left corner (x, y) in pixels.
-        size: its width and height in pixels.
         style: the family's style.
         accent: the colour of the part's kind.
     """
 
     def __init__(
-        self,
-        image: np.ndarray,
-        panes: np.ndarray,
-        number: int,
-        corner: tuple[float, float],
-        size: tuple[float, float],
-        style: Style,
-        accent: Colour,
+        self, image: np.ndarray, panes: np.ndarray, number: int, style: Style, accent: Colour
     ):
         self._image, self._panes, self._number = image, panes, number
-        self._corner, self._size = np.array(corner), np.array(size)
+        height, width = panes.shape
+        self._size = np.array([width, height])
         self.trim, self.glass, self.wall = style.trim, style.glass, style.wall
         self.accent = accent
-        self.aspect = size[0] / size[1]
+        self.aspect = width / height
 
     def _pixels(self, outline: Outline) -> np.ndarray:
-        return np.round(self._corner + np.asarray(outline) * self._size).astype(np.int32)
+        return np.round(np.asarray(outline) * self._size).astype(np.int32)
 
     def fill(self, outline: Outline, colour: Colour) -> None:
         """Fills a polygon; it hides the glass behind it."""

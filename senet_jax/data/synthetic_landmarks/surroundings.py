@@ -98,7 +98,7 @@ def draw_ground(
     if top >= side:
         return
     top = max(top, 0)
-    tile = _ground_tiles()[view.ground % len(_ground_tiles())]
+    tile = _ground_tiles()[view.ground]
     if view.weather == "snow":
         tile = cv2.addWeighted(tile, 0.25, np.full_like(tile, 245), 0.75, 0)
     tile = lit_image(tile, light.level * 0.92)
@@ -148,16 +148,16 @@ def lit_image(image: np.ndarray, strength: np.ndarray) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=1)
-def _ground_tiles() -> tuple[np.ndarray, ...]:
+def _ground_tiles() -> dict[str, np.ndarray]:
     """Patterns of the ground, each uint8[t t 3] that repeats without a seam."""
     rng = np.random.default_rng(1)
-    return (
-        _flags(rng, bgr("#bdb3a3"), 2),
-        _flags(rng, bgr("#a9a59d"), 4),
-        _flags(rng, bgr("#9a8c7c"), 8),
-        _speckled(rng, bgr("#7c9a55"), 14),
-        _speckled(rng, bgr("#cdbb95"), 9),
-    )
+    return {
+        "flags": _flags(rng, bgr("#a9a59d"), 4),
+        "slabs": _flags(rng, bgr("#bdb3a3"), 2),
+        "cobbles": _flags(rng, bgr("#9a8c7c"), 8),
+        "grass": _speckled(rng, bgr("#7c9a55"), 14),
+        "gravel": _speckled(rng, bgr("#cdbb95"), 9),
+    }
 
 
 def _flags(rng: np.random.Generator, colour: Colour, count: int) -> np.ndarray:

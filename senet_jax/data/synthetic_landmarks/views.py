@@ -11,6 +11,7 @@ SEVERITIES = ("query", "easy", "hard", "junk")
 """How far a view is from a plain photograph of the front."""
 
 MOMENTS = ("day", "morning", "evening", "overcast", "dusk", "night")
+GROUNDS = ("flags", "slabs", "cobbles", "grass", "gravel")
 WEATHERS = ("clear", "clouds", "haze", "rain", "snow")
 
 
@@ -28,7 +29,7 @@ class View:
         offset: where the building lies in the picture, each in [-1, 1].
         moment: one of `MOMENTS`.
         weather: one of `WEATHERS`.
-        ground: the number of the ground's pattern, to be taken modulo their count.
+        ground: one of `GROUNDS`; no landmark stands on a ground of its own.
         sun_azimuth: radians from straight before the front, positive to the right.
         sun_elevation: radians above the horizon.
         occluders: how many trees, people, poles and cars stand between.
@@ -50,7 +51,7 @@ class View:
     offset: tuple[float, float]
     moment: str
     weather: str
-    ground: int
+    ground: str
     sun_azimuth: float
     sun_elevation: float
     occluders: int
@@ -64,7 +65,7 @@ class View:
 
 
 @dataclasses.dataclass(frozen=True)
-class Range:
+class Ranges:
     """The ranges from which a severity's views are drawn, evenly; weights need not add up to 1."""
 
     yaw: tuple[float, float]
@@ -82,7 +83,7 @@ class Range:
     jpeg_quality: tuple[int, int]
 
 
-_EASY = Range(
+_EASY = Ranges(
     yaw=(0.0, 0.35),
     eye=(0.2, 0.55),
     distance=(2.2, 4.0),
@@ -97,10 +98,10 @@ _EASY = Range(
     cast=0.05,
     jpeg_quality=(70, 95),
 )
-RANGES = {
+RANGES: dict[str, Ranges] = {
     "query": dataclasses.replace(_EASY, extent=(0.8, 0.94), occluders=(0, 1)),
     "easy": _EASY,
-    "hard": Range(
+    "hard": Ranges(
         yaw=(0.4, 0.8),
         eye=(0.15, 0.8),
         distance=(1.7, 3.5),
@@ -115,7 +116,7 @@ RANGES = {
         cast=0.1,
         jpeg_quality=(35, 70),
     ),
-    "junk": Range(
+    "junk": Ranges(
         yaw=(0.9, 1.25),
         eye=(0.15, 0.8),
         distance=(2.0, 4.0),
@@ -158,7 +159,7 @@ def draw_view(rng: np.random.Generator, severity: str) -> View:
         offset=(uniform((-0.9, 0.9)), uniform((-0.3, 0.9))),
         moment=moment,
         weather=weighted(WEATHERS, ranges.weathers),
-        ground=int(rng.integers(1 << 16)),
+        ground=GROUNDS[int(rng.integers(len(GROUNDS)))],
         sun_azimuth=uniform((-1.5, 1.5)),
         sun_elevation=uniform(low_sun if moment in ("morning", "evening") else (0.6, 1.1)),
         occluders=int(rng.integers(ranges.occluders[0], ranges.occluders[1] + 1)),
