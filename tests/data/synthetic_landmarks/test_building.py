@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from senet_jax.data.synthetic_landmarks.building import FRONT, SIDE, building_mesh
-from senet_jax.data.synthetic_landmarks.camera import Camera, frame, look
+from senet_jax.data.synthetic_landmarks.camera import frame, look
 from senet_jax.data.synthetic_landmarks.grammar import ROOFS, draw_family
 
 STYLE = dataclasses.replace(draw_family(np.random.default_rng(5), 1)[0].style, podium=0.3)
@@ -20,56 +20,49 @@ def _camera(mesh, yaw, eye):
     return frame(position, rotation, mesh.vertices, 48, 0.9, (0, 0))
 
 
-def _ray_hit(camera, pixel, face, normal):
-    """The distance along the pixel's ray to a face turned towards the camera, or infinity."""
-    direction = np.append((pixel - camera.centre) / camera.focal, 1.0) @ camera.rotation
-    slope = direction @ normal
-    if slope >= 0:
-        return np.inf
-    distance = ((face.corners[0] - camera.position) @ normal) / slope
-    hit = camera.position + distance * direction
+def _ray_hits(camera, pixels, face, normal):
+    """The distances along the pixels' rays to a face turned towards the camera, or infinity."""
+    ahead = np.column_stack([(pixels - camera.centre) / camera.focal, np.ones(len(pixels))])
+    directions = ahead @ camera.rotation
+    slopes = directions @ normal
+    distances = ((face.corners[0] - camera.position) @ normal) / slopes
+    hits = camera.position + distances[:, None] * directions
     edges = np.roll(face.corners, -1, axis=0) - face.corners
-    sides = np.cross(edges, hit - face.corners) @ normal
-    return distance if (sides <= 1e-9).all() or (sides >= -1e-9).all() else np.inf
+    sides = np.cross(edges[None], hits[:, None] - face.corners[None]) @ normal
+    inside = (sides <= 1e-9).all(1) | (sides >= -1e-9).all(1)
+    return np.where(inside & (slopes < 0), distances, np.inf)
 
 
 @pytest.mark.parametrize("roof", ROOFS)
 def test_painting_order_shows_what_rays_hit_first(roof):
     mesh = _mesh(roof)
+    pixels = np.random.default_rng(0).uniform(0, 48, (400, 2))
     for yaw, eye in ((0.3, 1.2), (-0.75, 2.4)):
         camera = _camera(mesh, yaw, eye)
         order = mesh.painting_order(camera.position)
-        wrong = total = 0
-        for pixel in np.random.default_rng(0).uniform(0, 48, (200, 2)):
-            distances = np.array(
-                [
-                    _ray_hit(camera, pixel, face, normal)
-                    for face, normal in zip(mesh.faces, mesh.normals, strict=True)
-                ]
-            )
-            hit = [index for index in order if np.isfinite(distances[index])]
-            assert len(hit) == np.isfinite(distances).sum(), "a face towards the eye is not painted"
-            if hit:
-                total += 1
-                wrong += distances[hit[-1]] > distances.min() + 1e-6
-        assert total > 40
-        print("WRONG", wrong, total)
+        distances = np.stack(
+            [
+                _ray_hits(camera, pixels, face, normal)
+                for face, normal in zip(mesh.faces, mesh.normals, strict=True)
+            ]
+        )
+        painted = np.isfinite(distances[order])
+        assert painted.sum() == np.isfinite(distances).sum(), "a face towards the eye is missing"
+        seen = painted.any(0)
+        last = len(order) - 1 - painted[::-1].argmax(0)
+        shown = distances[order[last], np.arange(len(pixels))][seen]
+        wrong = (shown > distances.min(0)[seen] + 1e-6).sum()
+        assert seen.sum() > 100
         # Towers and dormers grow through their roofs: there a few hidden pixels show.
-        assert wrong <= 0.05 * total
+        assert wrong <= 0.02 * seen.sum()
 
 
 @pytest.mark.parametrize("roof", ROOFS)
-def test_normals_point_outwards(roof):
+def test_faces_are_flat_and_their_normals_of_unit_length(roof):
     mesh = _mesh(roof)
     np.testing.assert_allclose(np.linalg.norm(mesh.normals, axis=1), 1)
     for face, normal in zip(mesh.faces, mesh.normals, strict=True):
-        flatness = (face.corners - face.corners[0]) @ normal
-        assert np.abs(flatness).max() < 1e-9
-    # From far off in any direction, the surface seen must be closed: no back face is in front.
-    for direction in np.random.default_rng(1).normal(0, 1, (5, 3)):
-        position = 30 * direction / np.linalg.norm(direction)
-        seen = mesh.painting_order(position)
-        assert 0 < len(seen) < len(mesh.faces)
+        assert np.abs((face.corners - face.corners[0]) @ normal).max() < 1e-9, "a face is flat"
 
 
 def test_walls_stand_where_the_textures_belong():
@@ -80,14 +73,3 @@ def test_walls_stand_where_the_textures_belong():
     np.testing.assert_allclose(front.corners, expected)
     sides = [face for face in mesh.faces if face.surface == SIDE]
     assert sorted(face.corners[0, 0] for face in sides) == [-half, half]
-
-
-def test_camera_needs_no_more_than_the_vertices():
-    mesh = _mesh("dome")
-    counted = sum(len(face.corners) for face in mesh.faces)
-    assert mesh.vertices.shape == (counted, 3)
-    for face, start in zip(mesh.faces, mesh.starts, strict=True):
-        np.testing.assert_array_equal(
-            mesh.vertices[start : start + len(face.corners)], face.corners
-        )
-    assert isinstance(_camera(mesh, 0.1, 1.0), Camera)
