@@ -10,7 +10,7 @@ import functools
 import numpy as np
 
 from senet_jax.data.synthetic_landmarks.grammar import Style
-from senet_jax.data.synthetic_landmarks.palette import Colour, bgr, mixed, shaded
+from senet_jax.data.synthetic_landmarks.palette import WHITE, Colour, bgr, mixed, shaded
 
 FRONT, SIDE, PLAIN = "front", "side", "plain"
 
@@ -164,7 +164,7 @@ def _steps(half: float, base: float, depth: float) -> list[Solid]:
             (-half - reach, half + reach),
             (step * rise, (step + 1) * rise),
             (-reach, depth + 0.1),
-            mixed(stone, (255, 255, 255), 0.1 * step),
+            mixed(stone, WHITE, 0.1 * step),
             step,
         )
         for step, reach in enumerate((0.62, 0.44, 0.26))

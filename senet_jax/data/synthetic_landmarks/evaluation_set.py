@@ -46,7 +46,7 @@ def write_evaluation(world: World, split: str, root: str | os.PathLike) -> None:
     truths = ground_truths(world, split)
     root = pathlib.Path(root)
     first = root / DATASETS[split][0]
-    _claim(first, world, split)
+    _claim([root / name for name in truths], world, split)
     shots = world.queries_of(split) + world.database_of(split)
     progress = Progress(f"writing {first}", len(shots), "pictures")
     for shot in shots:
@@ -101,25 +101,30 @@ def _items(chosen: np.ndarray) -> np.ndarray:
     return np.flatnonzero(chosen).astype(np.int32)
 
 
-def _claim(folder: pathlib.Path, world: World, split: str) -> None:
-    """Marks a folder as this world's, or refuses it: pictures of two worlds must never mix."""
-    record = folder / "world.json"
+def _claim(folders: list[pathlib.Path], world: World, split: str) -> None:
+    """Marks folders as this world's, or refuses them: pictures of two worlds must never mix."""
+    first = _jpeg(world.photograph(split, world.queries_of(split)[0]))
     value = {
         "world": dataclasses.asdict(world),
         "split": split,
         # Another version of this code or of a library may draw other pictures.
-        "first_query_crc32": zlib.crc32(_jpeg(world.photograph(split, world.queries_of(split)[0]))),
+        "first_query_crc32": zlib.crc32(first),
     }
-    if record.exists():
-        if read_json(record) != value:
+    for folder in folders:
+        record = folder / "world.json"
+        if record.exists():
+            if read_json(record) != value:
+                raise UserError(
+                    f"{folder} holds another generated world (see {record.name} there); choose "
+                    "another place or remove it"
+                )
+        elif (folder / "jpg").exists() or (folder / f"gnd_{folder.name}.pkl").exists():
             raise UserError(
-                f"{folder} holds another generated world (see {record.name} there); choose another "
-                "place or remove it"
+                f"{folder} holds a dataset without {record.name}, which is not made here; choose "
+                "another place"
             )
-    elif folder.exists():
-        raise UserError(f"{folder} exists and has no {record.name}; choose another place")
-    else:
-        write_json(record, value)
+    for folder in folders:
+        write_json(folder / "world.json", value)
 
 
 def _jpeg(image: np.ndarray) -> bytes:
@@ -129,7 +134,6 @@ def _jpeg(image: np.ndarray) -> bytes:
 def _show_pictures(pictures: pathlib.Path, place: pathlib.Path) -> None:
     """Makes `place` show the pictures: by a relative link, else by a link or copy of each file."""
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
         if place.is_symlink():
             return
         try:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from senet_jax.data.synthetic_landmarks.light import Light
-from senet_jax.data.synthetic_landmarks.palette import Colour, bgr, shaded
+from senet_jax.data.synthetic_landmarks.palette import Colour, bgr
 
 Draw = Callable[[np.ndarray, tuple[float, float], float, Light, np.random.Generator], None]
 """Draws onto a canvas, from the foot's pixel upwards, so many pixels high."""
@@ -108,7 +108,7 @@ def _car(
         points = [[round(x + a * height), round(y - b * height)] for a, b in corners]
         cv2.fillPoly(canvas, [np.array(points, np.int32)], colour)
 
-    polygon([(-1.35, 0.02), (1.35, 0.02), (1.35, 0.0), (-1.35, 0.0)], shaded(bgr("#333333"), 0.6))
+    polygon([(-1.35, 0.02), (1.35, 0.02), (1.35, 0.0), (-1.35, 0.0)], bgr("#1f1f1f"))
     polygon([(-1.4, 0.16), (1.4, 0.16), (1.35, 0.52), (-1.4, 0.58)], _under(light, paint))
     polygon([(-0.95, 0.55), (0.85, 0.53), (0.5, 0.98), (-0.65, 1.0)], _under(light, paint, 0.92))
     polygon([(-0.8, 0.58), (0.68, 0.57), (0.42, 0.9), (-0.58, 0.92)], _under(light, bgr("#5b7486")))

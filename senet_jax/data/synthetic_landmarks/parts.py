@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from senet_jax.data.synthetic_landmarks.grammar import Style
-from senet_jax.data.synthetic_landmarks.palette import Colour, bgr, mixed, shaded
+from senet_jax.data.synthetic_landmarks.palette import WHITE, Colour, bgr, mixed, shaded
 
 Outline = np.ndarray
 """float64[n 2], a closed polygon in a cell's unit square."""
@@ -147,7 +147,7 @@ def _rose(cell: Cell) -> None:
     cell.pane(cell.disc(0.5, 0.5, 0.33), cell.glass)
     for angle in np.arange(8) * np.pi / 4:
         x, y = 0.21 * np.cos(angle), 0.21 * np.sin(angle) * cell.aspect
-        cell.fill(cell.disc(0.5 + x, 0.5 + y, 0.075), mixed(cell.accent, (255, 255, 255), 0.15))
+        cell.fill(cell.disc(0.5 + x, 0.5 + y, 0.075), mixed(cell.accent, WHITE, 0.15))
     cell.fill(cell.disc(0.5, 0.5, 0.1), cell.accent)
 
 

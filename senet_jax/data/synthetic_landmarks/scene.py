@@ -5,9 +5,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from senet_jax.data.synthetic_landmarks import facade, lens, surroundings
-from senet_jax.data.synthetic_landmarks.building import FRONT, SIDE, Mesh, building_mesh
+from senet_jax.data.synthetic_landmarks import lens, surroundings
+from senet_jax.data.synthetic_landmarks.building import FRONT, PLAIN, Mesh, building_mesh
 from senet_jax.data.synthetic_landmarks.camera import Camera, frame, look
+from senet_jax.data.synthetic_landmarks.facade import Wall, front_wall, side_wall
 from senet_jax.data.synthetic_landmarks.grammar import Landmark, Style
 from senet_jax.data.synthetic_landmarks.light import Light, light_of
 from senet_jax.data.synthetic_landmarks.occluders import OCCLUDERS
@@ -76,29 +77,30 @@ def _draw_building(
     strengths = light.on(mesh.normals)
     colours = np.minimum(mesh.colours * strengths, 255)
     fixed_point = np.round(pixels * 16).clip(-(2**24), 2**24).astype(np.int32)
-    # Walls are drawn at one resolution for each size of picture, so that they are drawn once.
-    density = int(np.clip(side // 2, 32, 256))
-    textures = {
-        FRONT: lambda: facade.front_wall(landmark, density),
-        SIDE: lambda: facade.side_wall(landmark.style, density),
-    }
+    # One resolution for each size of picture, so that a wall is drawn once; the largest bounds
+    # the memory of the walls that are kept.
+    density = int(np.clip(side // 2, 32, 96))
     for index in mesh.painting_order(camera.position):
         face, start = mesh.faces[index], mesh.starts[index]
-        colour = colours[index].tolist()
-        corners = fixed_point[start : start + len(face.corners)]
-        if face.surface in textures:
-            wall = textures[face.surface]()
+        end = start + len(face.corners)
+        if face.surface == PLAIN:
+            colour = colours[index].tolist()
+            cv2.fillPoly(canvas, [fixed_point[start:end]], colour, shift=4)
+            if face.tiles:
+                shadow = [0.82 * channel for channel in colour]
+                _draw_tiles(canvas, fixed_point[start:end], face.tiles, shadow)
+        else:
+            wall = (
+                front_wall(landmark, density)
+                if face.surface == FRONT
+                else side_wall(landmark.style, density)
+            )
             image = _lit_wall(wall, strengths[index], light, rng)
-            _draw_wall(canvas, image, pixels[start : start + 4])
-            continue
-        cv2.fillPoly(canvas, [corners], colour, shift=4)
-        if face.tiles:
-            shadow = [0.82 * channel for channel in colour]
-            _draw_tiles(canvas, corners, face.tiles, shadow)
+            _draw_wall(canvas, image, pixels[start:end])
 
 
 def _lit_wall(
-    wall: facade.Wall, strength: np.ndarray, light: Light, rng: np.random.Generator
+    wall: Wall, strength: np.ndarray, light: Light, rng: np.random.Generator
 ) -> np.ndarray:
     """A wall under the light of the hour, with lamps behind some of its windows."""
     image = surroundings.lit_image(wall.image, strength)

@@ -148,10 +148,15 @@ def test_another_world_in_the_same_place_is_refused(tmp_path, written):
     other = dataclasses.replace(SMALL, seed=1)
     with pytest.raises(UserError, match="another generated world"):
         write_evaluation(other, "evaluation", written)
-    foreign = tmp_path / EVERYTHING / "jpg"
-    foreign.mkdir(parents=True)
-    with pytest.raises(UserError, match=r"has no world.json"):
+
+
+@pytest.mark.parametrize("name", DATASETS["evaluation"])
+@pytest.mark.parametrize("holding", ["jpg", "gnd_{}.pkl"])
+def test_a_folder_of_someone_else_is_refused_untouched(tmp_path, name, holding):
+    (tmp_path / name / holding.format(name)).mkdir(parents=True)
+    with pytest.raises(UserError, match=rf"{name} holds a dataset without world.json"):
         write_evaluation(SMALL, "evaluation", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
