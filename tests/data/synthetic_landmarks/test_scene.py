@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from senet_jax.data.synthetic_landmarks.building import FRONT, building_mesh
-from senet_jax.data.synthetic_landmarks.grammar import ROOFS, draw_family
+from senet_jax.data.synthetic_landmarks.grammar import (
+    ROOFS,
+    STOREYS,
+    WINDOWS,
+    Landmark,
+    draw_family,
+)
 from senet_jax.data.synthetic_landmarks.scene import building_box, camera_of, render
 from senet_jax.data.synthetic_landmarks.views import SEVERITIES, draw_view
 
@@ -62,6 +68,26 @@ def test_siblings_differ_in_the_front_alone():
     assert len(ys) > 100
     assert (corners.min(0) - 2 <= [xs.min(), ys.min()]).all()
     assert (corners.max(0) + 2 >= [xs.max(), ys.max()]).all()
+
+
+@pytest.mark.parametrize(("storey", "bay"), [(0, 0), (1, 2), (2, 0)])
+def test_a_part_is_seen_where_the_camera_puts_its_cell(storey, bay):
+    style = FAMILY[0].style
+    kinds = [kind for kind in FAMILY[0].parts if kind in WINDOWS]
+    rows = [[kinds[0]] * style.bays for _ in range(STOREYS)]
+    plain = Landmark(style, tuple(map(tuple, rows)))
+    rows[storey][bay] = kinds[1]
+    changed = Landmark(style, tuple(map(tuple, rows)))
+    left = -style.width / 2 + (0.1 + bay) * style.bay_width
+    low = style.podium + sum(style.storey_heights[:storey])
+    high = low + style.storey_heights[storey]
+    corners = [[x, y, 0] for x in (left, left + style.bay_width) for y in (low, high)]
+    pixels = camera_of(plain, PLAIN, 96).project(np.array(corners))
+    pictures = [render(landmark, PLAIN, 96).astype(int) for landmark in (plain, changed)]
+    ys, xs = np.nonzero(np.abs(pictures[0] - pictures[1]).max(-1) > 40)
+    assert len(ys) > 10
+    assert (pixels.min(0) - 2 <= [xs.min(), ys.min()]).all()
+    assert (pixels.max(0) + 2 >= [xs.max(), ys.max()]).all()
 
 
 def test_lamps_are_lit_at_night():
