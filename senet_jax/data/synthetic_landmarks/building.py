@@ -61,7 +61,7 @@ class Mesh:
         counts = [len(face.corners) for face in self.faces]
         self.starts = np.cumsum([0, *counts[:-1]])
         self.colours = np.array([face.colour for face in self.faces], np.float64)
-        self.normals = np.stack([_normal(face.corners) for face in self.faces])
+        self.normals = _normals(*(self.vertices[self.starts + corner] for corner in range(3)))
         self._solid_of_face = np.repeat(range(len(solids)), [len(s.faces) for s in solids])
         self._levels = np.array([solid.level for solid in solids])
         self._middles = np.stack(
@@ -84,11 +84,10 @@ class Mesh:
         return order[towards[order]]
 
 
-def _normal(corners: np.ndarray) -> np.ndarray:
-    """Outwards where the corners run counterclockwise as seen from outside, y being up."""
-    following = np.roll(corners, -1, axis=0)
-    normal = -np.cross(corners, following).sum(0)
-    return normal / np.linalg.norm(normal)
+def _normals(first: np.ndarray, second: np.ndarray, third: np.ndarray) -> np.ndarray:
+    """Unit normals of faces by three corners each, counterclockwise as seen from outside."""
+    normals = np.cross(third - first, second - first)
+    return normals / np.linalg.norm(normals, axis=1, keepdims=True)
 
 
 @functools.lru_cache(maxsize=1024)
