@@ -50,10 +50,10 @@ def _compiled(embeddings, labels, class_matrix, **options):
     )(embeddings, class_matrix)
 
 
-def _value_and_gradients(embeddings, labels, class_matrix, **options):
+def _value_and_gradients(embeddings, labels, class_matrix, kind="curricular", **options):
     """(loss, running, gradients), from float64 arrays or lists."""
     (value, (running, _)), gradients = _compiled(
-        np.float32(embeddings), np.int32(labels), np.float32(class_matrix), **options
+        np.float32(embeddings), np.int32(labels), np.float32(class_matrix), kind=kind, **options
     )
     return float(value), float(running), tuple(map(np.asarray, gradients))
 
@@ -164,9 +164,10 @@ def test_one_class_only():
 def test_bfloat16_embeddings_go_to_float32_first():
     embeddings, labels, classes = _inputs()
     rough = jnp.asarray(embeddings, jnp.bfloat16)
-    value, _ = _loss(rough, labels, jnp.float32(classes))
+    value, _ = jax.jit(_loss)(rough, labels, np.float32(classes))
     assert value.dtype == jnp.float32
-    assert value == _loss(rough.astype(jnp.float32), labels, jnp.float32(classes))[0]
+    expected, _, _ = _value_and_gradients(rough, labels, classes)
+    assert float(value) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("label", [-1, 9, 11])
