@@ -77,7 +77,7 @@ def assert_same_on(devices, loss, replicated, rows, batch):
 
 
 def collective_sizes(loss, devices, replicated, rows, batch):
-    """(operation, elements of its largest array) of all collectives of the compiled program."""
+    """(operation, elements of its result) of all collectives of the compiled program."""
     program = (
         _mapped(loss, devices)
         .lower(replicated, split(rows, devices), split(batch, devices))
@@ -86,7 +86,7 @@ def collective_sizes(loss, devices, replicated, rows, batch):
     )
     operation = r"(all-gather|all-to-all|all-reduce|reduce-scatter|collective-permute)"
     return [
-        (line[2], max(_elements(shape) for shape in re.findall(r"\w+\[([\d,]*)\]", line[1])))
+        (line[2], sum(_elements(shape) for shape in re.findall(r"\w+\[([\d,]*)\]", line[1])))
         for line in re.finditer(rf"= (.*?) {operation}(?:-start)?\(", program)
     ]
 

@@ -133,6 +133,14 @@ def test_curriculum_matters_for_hard_negatives_only():
         assert (arc == curricular) == is_same
 
 
+def test_negative_at_its_threshold_is_not_hard():
+    classes = np.array([[0.6, 0.8, 0], [0.6, 0.8, 0], [0, 0, 1], [0, 0, 1]])
+    arc, curricular = (
+        _value_and_gradients(np.eye(3)[:2], [0, 1], classes, kind=kind, m=0.0)[0] for kind in KINDS
+    )
+    assert arc == curricular > math.log(2)
+
+
 def test_small_losses_keep_their_digits():
     value, _, _ = _value_and_gradients([[1.0, 0, 0]], [0], [[1.0, 0, 0], [-0.2, 1, 0]], kind="arc")
     expected = math.exp(S * (-0.2 / math.hypot(0.2, 1) - math.cos(M)))

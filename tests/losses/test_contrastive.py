@@ -38,7 +38,7 @@ def _inputs(seed=0, batch=BATCH, length=LENGTH, width=WIDTH):
     )
 
 
-def _loss(embeddings, keys, labels, queue, *, kind="curricular", limit=LENGTH, axis_name=None):
+def _loss(embeddings, keys, labels, queue, *, kind="curricular", m=M, limit=LENGTH, axis_name=None):
     return contrastive_loss(
         embeddings,
         keys,
@@ -46,7 +46,7 @@ def _loss(embeddings, keys, labels, queue, *, kind="curricular", limit=LENGTH, a
         queue,
         jnp.float32(T),
         scale=S,
-        margin_radians=M,
+        margin_radians=m,
         kind=kind,
         max_positives=limit,
         axis_name=axis_name,
@@ -167,6 +167,20 @@ def test_gradient_is_finite_at_every_angle(kind, theta):
     assert math.isfinite(value)
     assert np.isfinite(gradient).all()
     assert 0 < abs(gradient).max() < 3 * S
+
+
+def test_negative_at_its_threshold_is_not_hard():
+    key = np.float32([[0.6, 0.8]])
+    queue = _queue(np.repeat(key, 3, axis=0), [1, 2, -1])
+    arc, curricular = (
+        float(
+            jax.jit(functools.partial(_loss, kind=kind, m=0.0))(
+                np.float32([[1, 0]]), key, np.int32([0]), queue
+            )[0]
+        )
+        for kind in KINDS
+    )
+    assert arc == curricular == pytest.approx(math.log(3))
 
 
 def test_bfloat16_embeddings_go_to_float32_first():
