@@ -29,7 +29,7 @@ class Queue(NamedTuple):
 
 
 def empty_queue(length: int, width: int) -> Queue:
-    """The queue at the start of the training; `length` is a multiple of any number of devices."""
+    """The queue at the start; its length is a multiple of every number of devices in use."""
     return Queue(
         descriptors=jnp.zeros((length, width), jnp.float32),
         labels=jnp.full(length, UNFILLED, jnp.int32),
@@ -179,7 +179,7 @@ def _log_sums_of_negatives(
     scale: float,
     axis_name: str | None,
 ) -> tuple[jax.Array, jax.Array]:
-    """The logarithm of the sum of e^(s C(n, 0)) per threshold: [b p], to which `peak` [b] adds.
+    """The logarithms of the sums of e^(s C(n, 0) - peak): [b p], per threshold; and peak: [b].
 
     In the order of their cosines, the negatives below a threshold come first and the hard ones
     last. So the sums from the left of all plain terms, and from the right of all hard ones, hold

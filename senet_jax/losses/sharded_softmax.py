@@ -84,6 +84,5 @@ def log_of_sums(sums: jax.Array, axis_name: str | None) -> jax.Array:
 
 
 def mean(own: jax.Array, axis_name: str | None) -> jax.Array:
-    """The mean over all devices' queries, for what is reported and carried on: no gradient."""
-    own_mean = lax.stop_gradient(jnp.mean(own))
-    return own_mean if axis_name is None else lax.pmean(own_mean, axis_name)
+    """The mean over all devices' queries, for what is reported or carried to the next step."""
+    return jnp.mean(own) if axis_name is None else lax.pmean(jnp.mean(own), axis_name)

@@ -50,10 +50,10 @@ def _compiled(embeddings, labels, class_matrix, **options):
     )(embeddings, class_matrix)
 
 
-def _value_and_gradients(embeddings, labels, class_matrix, **options):
+def _value_and_gradients(embeddings, labels, class_matrix, kind="curricular", **options):
     """(loss, running, gradients), from float64 arrays or lists."""
     (value, (running, _)), gradients = _compiled(
-        np.float32(embeddings), np.int32(labels), np.float32(class_matrix), **options
+        np.float32(embeddings), np.int32(labels), np.float32(class_matrix), kind=kind, **options
     )
     return float(value), float(running), tuple(map(np.asarray, gradients))
 
@@ -99,13 +99,13 @@ def test_one_angle_against_loops(kind, theta):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("theta", [0, 1e-4, 1e-3, math.pi - M, math.pi - 1e-3, math.pi])
 def test_gradient_is_finite_at_every_angle(kind, theta):
-    embeddings = np.array([[math.cos(theta), math.sin(theta)]])
-    classes = np.array([[1.0, 0.0], [-1.0, 0.0], [0.6, 0.8]])
-    value, _, gradients = _value_and_gradients(embeddings, [0], classes, kind=kind)
+    embeddings = np.tile([[math.cos(theta), math.sin(theta), 0.0]], (2, 1))
+    classes = np.array([[1.0, 0, 0], [-1, 0, 0], [0.6, 0.8, 0], [0, 0, 1]])
+    labels = [0, 0]
+    value, _, gradients = _value_and_gradients(embeddings, labels, classes, kind=kind)
+    t = oracle.running_after(T, [math.cos(theta)])
     assert value == pytest.approx(
-        oracle.classification(
-            embeddings, [0], classes, 0.99 * T + 0.01 * math.cos(theta), S, M, kind
-        ),
+        oracle.classification(embeddings, labels, classes, t, S, M, kind),
         abs=VALUE_TOLERANCE,
     )
     for gradient in gradients:
@@ -124,13 +124,21 @@ def test_without_margin_it_is_plain_cross_entropy():
 
 
 def test_curriculum_matters_for_hard_negatives_only():
-    classes = np.eye(4)
-    easy, hard = np.array([[1, 0.1, 0.1, 0.1]]), np.array([[0.5, 0.8, 0.1, 0.1]])
+    classes = np.eye(4)[:, :3] + 0.01
+    easy, hard = np.array([[1, 0.1, 0.1]] * 2), np.array([[0.5, 0.8, 0.1]] * 2)
     for embeddings, is_same in ((easy, True), (hard, False)):
         arc, curricular = (
-            _value_and_gradients(embeddings, [0], classes, kind=kind)[0] for kind in KINDS
+            _value_and_gradients(embeddings, [0, 0], classes, kind=kind)[0] for kind in KINDS
         )
         assert (arc == curricular) == is_same
+
+
+def test_negative_at_its_threshold_is_not_hard():
+    classes = np.array([[0.6, 0.8, 0], [0.6, 0.8, 0], [0, 0, 1], [0, 0, 1]])
+    arc, curricular = (
+        _value_and_gradients(np.eye(3)[:2], [0, 1], classes, kind=kind, m=0.0)[0] for kind in KINDS
+    )
+    assert arc == curricular > math.log(2)
 
 
 def test_small_losses_keep_their_digits():
@@ -164,9 +172,10 @@ def test_one_class_only():
 def test_bfloat16_embeddings_go_to_float32_first():
     embeddings, labels, classes = _inputs()
     rough = jnp.asarray(embeddings, jnp.bfloat16)
-    value, _ = _loss(rough, labels, jnp.float32(classes))
+    value, _ = jax.jit(_loss)(rough, labels, np.float32(classes))
     assert value.dtype == jnp.float32
-    assert value == _loss(rough.astype(jnp.float32), labels, jnp.float32(classes))[0]
+    expected, _, _ = _value_and_gradients(rough, labels, classes)
+    assert float(value) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("label", [-1, 9, 11])
@@ -198,23 +207,24 @@ def _spread_loss(kind, projection, rows, batch, axis_name=None):
     )
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("devices", [1, 2, 8])
-def test_devices_agree(kind, devices):
-    spread.assert_same_on(devices, functools.partial(_spread_loss, kind), *_spread_arguments())
+SPREAD_LOSSES = {kind: functools.partial(_spread_loss, kind) for kind in KINDS}
+
+
+@pytest.mark.parametrize(
+    ("devices", "kind"), [(1, "curricular"), (2, "curricular"), (8, "curricular"), (8, "arc")]
+)
+def test_devices_agree(devices, kind):
+    spread.assert_same_on(devices, SPREAD_LOSSES[kind], *_spread_arguments())
 
 
 def test_devices_agree_on_a_batch_of_one_label():
     labels = np.full(16, CLASS_COUNT - 1)
-    loss = functools.partial(_spread_loss, "curricular")
-    spread.assert_same_on(8, loss, *_spread_arguments(labels))
+    spread.assert_same_on(8, SPREAD_LOSSES["curricular"], *_spread_arguments(labels))
 
 
 def test_class_matrix_is_never_moved():
     projection, rows, batch = _spread_arguments()
-    sizes = spread.collective_sizes(
-        functools.partial(_spread_loss, "curricular"), 8, projection, rows, batch
-    )
+    sizes = spread.collective_sizes(SPREAD_LOSSES["curricular"], 8, projection, rows, batch)
     embeddings = 16 * 12
     assert ("all-gather", embeddings) in sizes
     assert max(size for _, size in sizes) == embeddings < rows.size // 8
