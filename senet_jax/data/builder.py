@@ -45,10 +45,11 @@ def build(
         images_per_shard: how many of the source's images make a shard: what a kill may cost.
 
     Returns:
-        What stands in the dataset's `report.json`: its `name`; `source_sha256` of all names and
-        labels; `fingerprint`, the SHA-256 of names, labels and bytes of the images that are in it;
-        the numbers of `images`, `classes`, `classes_with_one_image` and `classes_without_image`;
-        and `dropped`, for each reason its `count` and what was said of each of the `images`.
+        What stands in the dataset's `report.json`: its `name` and `origin`; `source_sha256`, see
+        `ImageSource.sha256`; `fingerprint`, the SHA-256 of names, labels and bytes of the images
+        that are in it; the numbers of `images`, `classes`, `classes_with_one_image` and
+        `classes_without_image`; and `dropped`, for each reason its `count` and what was said of
+        each of the `images`.
 
     Raises:
         UserError: `dataset` is something else already, no image can be read, or a place cannot be
@@ -231,6 +232,7 @@ def _finish(source: ImageSource, folder: pathlib.Path, shards: list[_Shard]) -> 
     fingerprint = hashlib.sha256("".join(each["sha256"] for each in summaries).encode())
     report = {
         "name": source.name,
+        "origin": dict(source.origin),
         "source_sha256": source.sha256,
         "fingerprint": fingerprint.hexdigest(),
         "images": labels.size,

@@ -3,8 +3,10 @@
 import collections
 import dataclasses
 import hashlib
+import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +23,7 @@ class ImageSource:
         keys: the name of each image, all different.
         labels: int32[n], the class of each image.
         read: gives the bytes of the image file at an index; an `OSError` where there is none.
+        origin: what else tells this source from another of the same names, as JSON.
 
     Raises:
         UserError: no image, a key that is repeated, labels that are not one for each image or are
@@ -32,6 +35,7 @@ class ImageSource:
     keys: Sequence[str]
     labels: np.ndarray
     read: Callable[[int], bytes]
+    origin: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         if not self.keys:
@@ -52,9 +56,10 @@ class ImageSource:
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of all names and labels, in hexadecimal; the images are not read."""
+        """The SHA-256 of names, labels and origin, in hexadecimal; the images are not read."""
         digest = hashlib.sha256()
-        for names in ([self.name], self.class_names, self.keys):
+        origin = json.dumps(self.origin, sort_keys=True)
+        for names in ([self.name, origin], self.class_names, self.keys):
             digest.update(os.fsencode("\0".join(names)) + b"\0\0")
         digest.update(self.labels.astype("<i4").tobytes())
         return digest.hexdigest()

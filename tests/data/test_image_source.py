@@ -44,8 +44,9 @@ def test_wrong_lists_are_one_line(change, message):
         {"keys": ["a", "b", "d"]},
         {"labels": np.array([0, 0, 1], np.int32)},
         {"class_names": ["church", "tower", "house"]},
+        {"origin": {"seed": 1}},
     ],
 )
-def test_checksum_depends_on_names_and_labels(change):
+def test_checksum_depends_on_names_labels_and_origin(change):
     assert dataclasses.replace(SOURCE, **change).sha256 != SOURCE.sha256
     assert dataclasses.replace(SOURCE, read=lambda index: b"other").sha256 == SOURCE.sha256

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import pathlib
 import subprocess
@@ -6,7 +7,9 @@ import sys
 import pytest
 
 from senet_jax.data import prepare
+from senet_jax.data.ground_truth import load_ground_truth
 from senet_jax.data.prepared import open_prepared
+from senet_jax.data.synthetic_landmarks import DATASETS, TINY, training_source
 from senet_jax.errors import run_command
 
 from .pictures import encoded, picture
@@ -84,6 +87,31 @@ def test_gldv2_clean(tmp_path, run_prepare):
     assert list(report["dropped"]["missing"]["images"]) == [ids[1]]
 
 
+def test_generated_landmarks(tmp_path, run_prepare):
+    arguments = ("synthetic_landmarks", f"--target={tmp_path}", "--size=tiny", "--seed=3")
+    code, output, errors = run_prepare(*arguments, "--training_families=2", "--distractors=0")
+    assert (code, errors) == (0, "")
+    assert output.splitlines()[0] == (
+        f"{tmp_path / 'synthetic_landmarks'}: 24 images of 6 classes (0 have one image, 0 have "
+        "none); dropped: none (see report.json)"
+    )
+    world = dataclasses.replace(TINY, seed=3, training_families=2, distractors=0)
+    source, prepared = training_source(world), open_prepared(tmp_path / "synthetic_landmarks")
+    assert [prepared.read(i) for i in range(24)] == [
+        (source.keys[i], source.read(i)) for i in range(24)
+    ]
+    for split, names in DATASETS.items():
+        for name in names:
+            truth = load_ground_truth(tmp_path / name / f"gnd_{name}.pkl")
+            assert truth.image_names == tuple(shot.name for shot in world.database_of(split))
+    assert sorted(line.split(": ")[1] for line in output.splitlines()[1:]) == sorted(
+        f"{', '.join(names)} ({split})" for split, names in DATASETS.items()
+    )
+    code, _, errors = run_prepare(*arguments[:-1], "--seed=4")
+    assert code == 2
+    assert "synthetic_landmarks is made of another list of images" in errors
+
+
 def test_a_second_run_says_the_same_and_does_nothing(tmp_path, run_prepare):
     _write(tmp_path / "images", church__a=CONTENT)
     arguments = ("folder", f"--images={tmp_path / 'images'}", f"--target={tmp_path / 'town'}")
@@ -102,6 +130,8 @@ def test_a_second_run_says_the_same_and_does_nothing(tmp_path, run_prepare):
         (("folder", "--images=senet_jax"), "required: --target"),
         (("folder", "--images=nowhere", "--target=x"), "no folder nowhere; check the path"),
         (("gldv2_clean", "--images=senet_jax", "--csv=x.csv", "--target=x"), "cannot read x.csv"),
+        (("synthetic_landmarks", "--target=x", "--side=8"), "a world's side is 8"),
+        (("synthetic_landmarks", "--target=x", "--size=big"), "invalid choice: 'big'"),
         (("folder", "--images=tests", "--target=senet_jax"), "is no prepared dataset"),
     ],
 )

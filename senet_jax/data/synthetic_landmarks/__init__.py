@@ -8,6 +8,17 @@ from senet_jax.data.synthetic_landmarks.evaluation_set import (
     ground_truths,
     write_evaluation,
 )
+from senet_jax.data.synthetic_landmarks.training_set import NAME, training_source
 from senet_jax.data.synthetic_landmarks.world import DEMO, TINY, Shot, World
 
-__all__ = ["DATASETS", "DEMO", "TINY", "Shot", "World", "ground_truths", "write_evaluation"]
+__all__ = [
+    "DATASETS",
+    "DEMO",
+    "NAME",
+    "TINY",
+    "Shot",
+    "World",
+    "ground_truths",
+    "training_source",
+    "write_evaluation",
+]

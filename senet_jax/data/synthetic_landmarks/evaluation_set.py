@@ -53,7 +53,7 @@ def write_evaluation(world: World, split: str, root: str | os.PathLike) -> None:
         path = first / "jpg" / f"{shot.name}.jpg"
         if not path.exists():
             with written_whole(path) as temporary:
-                temporary.write_bytes(_jpeg(world.photograph(split, shot)))
+                temporary.write_bytes(jpeg(world.photograph(split, shot)))
         progress.advance()
     for name, truth in truths.items():
         if root / name != first:
@@ -103,7 +103,7 @@ def _items(chosen: np.ndarray) -> np.ndarray:
 
 def _claim(folders: list[pathlib.Path], world: World, split: str) -> None:
     """Marks folders as this world's, or refuses them: pictures of two worlds must never mix."""
-    first = _jpeg(world.photograph(split, world.queries_of(split)[0]))
+    first = jpeg(world.photograph(split, world.queries_of(split)[0]))
     value = {
         "world": dataclasses.asdict(world),
         "split": split,
@@ -127,7 +127,8 @@ def _claim(folders: list[pathlib.Path], world: World, split: str) -> None:
         write_json(folder / "world.json", value)
 
 
-def _jpeg(image: np.ndarray) -> bytes:
+def jpeg(image: np.ndarray) -> bytes:
+    """A picture's file; the compression that shows is part of the view, this one is mild."""
     return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
 
 
