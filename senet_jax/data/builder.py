@@ -31,7 +31,7 @@ IMAGES_PER_SHARD = 4096
 
 _IMAGES_AT_ONCE = 64
 _FILE_FORMAT = "array_record"
-_SUMMARIES = "shards"
+_PROGRESS = "progress"
 
 
 def build(
@@ -56,11 +56,10 @@ def build(
             written.
     """
     dataset = pathlib.Path(dataset).absolute()
-    source_sha256 = source.sha256
     if dataset.is_file() or (dataset.is_dir() and any(dataset.iterdir())):
-        return _report_of(dataset, source_sha256)
+        return _report_of(dataset, source)
     folder = dataset.with_name(f"{dataset.name}.unfinished")
-    _claim(folder, {"source_sha256": source_sha256, "images_per_shard": images_per_shard})
+    _claim(folder, {"source_sha256": source.sha256, "images_per_shard": images_per_shard})
     shards = _shards(source, folder, images_per_shard)
     left = [shard for shard in shards if not shard.summary_path.exists()]
     progress = Progress(
@@ -73,7 +72,7 @@ def build(
         left_by_a_kill.unlink()
     report = _finish(source, folder, shards)
     folder.rename(dataset)
-    shutil.rmtree(dataset / _SUMMARIES)
+    shutil.rmtree(dataset / _PROGRESS)
     return report
 
 
@@ -99,7 +98,7 @@ def _shards(source: ImageSource, folder: pathlib.Path, images_per_shard: int) ->
     return [
         _Shard(
             path=pathlib.Path(template.sharded_filepath(shard_index=i, num_shards=len(starts))),
-            summary_path=folder / _SUMMARIES / f"{i:05d}.json",
+            summary_path=folder / _PROGRESS / f"{i:05d}.json",
             indices=indices[start : start + images_per_shard],
         )
         for i, start in enumerate(starts)
@@ -122,12 +121,12 @@ def _features(source: ImageSource) -> tfds.features.FeaturesDict:
     )
 
 
-def _report_of(dataset: pathlib.Path, source_sha256: str) -> dict[str, Any]:
+def _report_of(dataset: pathlib.Path, source: ImageSource) -> dict[str, Any]:
     """The report of a dataset that is there already, if it is made of the same source."""
     if not (dataset / REPORT_FILE).is_file():
         raise UserError(f"{dataset} exists and is no prepared dataset; choose another place")
     report = read_json(dataset / REPORT_FILE)
-    if report["source_sha256"] != source_sha256:
+    if report["source_sha256"] != source.sha256:
         raise UserError(
             f"{dataset} is made of another list of images ({report['images']} of "
             f"{report['classes']} classes); choose another place or remove it"
@@ -137,7 +136,7 @@ def _report_of(dataset: pathlib.Path, source_sha256: str) -> dict[str, Any]:
 
 def _claim(folder: pathlib.Path, plan: dict[str, Any]) -> None:
     """Marks a folder as begun with this plan, or refuses it: two lists must never mix."""
-    path = folder / "plan.json"
+    path = folder / _PROGRESS / "plan.json"
     if not path.exists():
         write_json(path, plan)
     elif read_json(path) != plan:

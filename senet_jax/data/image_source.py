@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -54,7 +55,7 @@ class ImageSource:
                 )
         check_labels(self.labels, len(self.keys), len(self.class_names), self.name)
 
-    @property
+    @functools.cached_property
     def sha256(self) -> str:
         """The SHA-256 of names, labels and origin, in hexadecimal; the images are not read."""
         digest = hashlib.sha256()

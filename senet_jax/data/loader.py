@@ -114,7 +114,8 @@ class TrainingData:
         Args:
             first_step: where to begin.
             workers: how many processes share the work; with 0 it is done in threads of this one.
-                Processes need `absl` flags that are parsed, and a guarded main module.
+                Processes need `absl` flags that are parsed, a guarded main module, and shared
+                memory for two batches of this process's share.
 
         Yields:
             Batches without end; close the iterator to stop the work.

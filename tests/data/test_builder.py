@@ -63,6 +63,8 @@ def test_tfds_reads_what_was_written(tmp_path, images_per_shard):
     np.testing.assert_array_equal(np.load(tmp_path / "town" / "labels.npy"), images.labels)
     assert json.loads((tmp_path / "town" / "report.json").read_text()) == report
     assert os.listdir(tmp_path) == ["town"]
+    beside = {"dataset_info.json", "features.json", "label.labels.txt", "labels.npy", "report.json"}
+    assert {name for name in os.listdir(tmp_path / "town") if "array_record" not in name} == beside
 
 
 def test_dropped_images_are_counted_by_reason_and_the_labels_stay(tmp_path):
@@ -238,7 +240,7 @@ def test_fingerprint_depends_on_names_labels_and_bytes(tmp_path):
     renamed.keys[0] = "new.jpg"
     others = [
         fingerprint("c", renamed),
-        fingerprint("d", source((4, 1, 3, 2))),
+        fingerprint("d", dataclasses.replace(source(), labels=source((4, 2, 3, 1)).labels)),
         fingerprint("e", source(contents={2: content(7)})),
         fingerprint("f", source(contents={2: MISSING})),
     ]

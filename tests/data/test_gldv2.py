@@ -8,7 +8,7 @@ IDS = ["0123456789abcdef", "fedcba9876543210", "00ff00ff00ff00ff"]
 
 def _list(tmp_path, text):
     path = tmp_path / "train_clean.csv"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -25,7 +25,7 @@ def _write_tree(folder):
 
 def test_classes_are_renumbered_in_the_order_of_their_ids(tmp_path):
     _write_tree(tmp_path)
-    text = f"landmark_id,images\r\n103,{IDS[0]} {IDS[1]}\r\n20,{IDS[2]}\r\n"
+    text = f"\ufefflandmark_id,images\r\n103,{IDS[0]} {IDS[1]}\r\n20,{IDS[2]}\r\n"
     source = gldv2_clean(_list(tmp_path, text), tmp_path)
     assert source.class_names == ["20", "103"]
     assert source.keys == [IDS[2], IDS[0], IDS[1]]

@@ -226,6 +226,15 @@ def test_stand_ins_go_around_the_class_and_are_never_broken_themselves(capsys):
     ]
 
 
+def test_a_broken_partner_is_named_too(capsys):
+    data = _coloured([0, 0], 1, broken=[1], pairs=True)
+    shown = [_indices(_coloured([0, 0], 1).batch(step)["images"]) for step in range(2)]
+    step = shown.index(0)
+    batch = data.batch(step)
+    assert [*_indices(batch["images"]), *_indices(batch["positives"])] == [0, 0]
+    assert "cannot read the image image 1 of town" in capsys.readouterr().err
+
+
 def test_a_class_that_is_wholly_broken_gives_way_to_the_next():
     batch = _coloured(LABELS, 11, broken=[5, 0, 1]).batch(0)
     indices = _indices(batch["images"])
