@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from senet_jax.errors import UserError
 
 
@@ -74,3 +76,17 @@ def sha256_of_file(path: str | os.PathLike) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def open_array(path: str | os.PathLike) -> np.memmap:
+    """Maps a `.npy` file into memory, read-only; nothing is read until it is used.
+
+    Raises:
+        UserError: the file is missing, is no `.npy` file, or holds pickled objects.
+    """
+    try:
+        return np.lib.format.open_memmap(path, mode="r")
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; check the path") from error
+    except ValueError as error:
+        raise UserError(f"{path} is not an array in a .npy file: {error}; save it anew") from error

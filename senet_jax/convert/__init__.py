@@ -1,0 +1,1 @@
+"""PyTorch checkpoints to weights folders and back: `python -m senet_jax.convert`."""

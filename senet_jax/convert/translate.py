@@ -1,0 +1,133 @@
+"""From a checkpoint's state to `Weights` and back, through the table of `mapping`."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from senet_jax.convert.mapping import (
+    Naming,
+    Row,
+    canonical_naming,
+    carried_rows,
+    depths_of,
+    naming_of,
+    reranker_shapes,
+    table,
+)
+from senet_jax.data.transforms import Preprocessing
+from senet_jax.errors import UserError
+from senet_jax.models.architecture import ARCHITECTURES, Architecture
+from senet_jax.weights import Weights, check_values
+
+State = Mapping[str, np.ndarray]
+
+
+class MisfitError(UserError):
+    """A checkpoint's names or shapes are not those of a network.
+
+    Attributes:
+        differences: one line for each name.
+    """
+
+    def __init__(self, model: str, differences: Sequence[str], looks_like: str | None):
+        more = "" if len(differences) <= 3 else ", ..."
+        hint = f"it looks like {looks_like}" if looks_like else "--verbose lists all"
+        super().__init__(
+            f"{len(differences)} names or shapes do not fit {model}: "
+            f"{', '.join(differences[:3])}{more}; {hint}, --model=NAME chooses another"
+        )
+        self.differences = differences
+
+
+def weights_from_state(
+    state: State, source: Mapping[str, Any], architecture: Architecture | None = None
+) -> Weights:
+    """Translates a checkpoint's state.
+
+    Args:
+        state: key -> array.
+        source: what `Weights.source` shall say.
+        architecture: the network; guessed from names and shapes when None. What they do not tell
+            (cosine or dot product) is guessed as the paper's own choice.
+
+    Raises:
+        UserError: names, shapes, dtypes or values are not those of the network.
+    """
+    naming = naming_of(state)
+    guessed = _guess(state, naming)
+    if architecture is None:
+        architecture = guessed
+    differences = _differences(state, architecture, naming)
+    if differences:
+        fits = guessed != architecture and not _differences(state, guessed, naming)
+        raise MisfitError(architecture.name, differences, guessed.name if fits else None)
+    tensors = {}
+    for row in table(architecture, naming):
+        check_values(row.key, state[row.key])
+        tensors[row.path] = np.ascontiguousarray(row.layout.from_torch(state[row.key]))
+    return Weights(
+        architecture=architecture,
+        preprocessing=Preprocessing(),
+        tensors=tensors,
+        carried={
+            row.path: state[row.key]
+            for row in carried_rows(architecture, naming)
+            if row.key in state
+        },
+        source=source,
+    )
+
+
+def state_from_weights(weights: Weights) -> dict[str, np.ndarray]:
+    """The state under the authors' names: what the network's own PyTorch code loads strictly."""
+    rows = table(weights.architecture, canonical_naming(weights.architecture))
+    state = {row.key: row.layout.to_torch(weights.tensors[row.path]) for row in rows}
+    return state | dict(weights.carried)
+
+
+def _guess(state: State, naming: Naming) -> Architecture:
+    """The known network whose names and shapes differ least from a checkpoint's."""
+    depths = depths_of(state)
+    candidates = []
+    for known in ARCHITECTURES.values():
+        if known.depths == depths and _may_be_named(known, naming):
+            candidates.append(_with_classes_of(state, known, naming))
+    if not candidates:
+        raise UserError(
+            f"no model has residual blocks {depths} in its stages under {naming} names, as this "
+            "checkpoint has; is it a ResNet with bottleneck blocks of depth 50, 101 or 152?"
+        )
+    return min(candidates, key=lambda known: len(_differences(state, known, naming)))
+
+
+def _may_be_named(architecture: Architecture, naming: Naming) -> bool:
+    if naming == "torchvision":
+        return not architecture.describes
+    return naming == "authors" or canonical_naming(architecture) == naming
+
+
+def _with_classes_of(state: State, architecture: Architecture, naming: Naming) -> Architecture:
+    """A classifier with as many classes as the checkpoint has; descriptors keep their width."""
+    bias = state.get("fc.bias" if naming == "torchvision" else "head.fc.bias")
+    if architecture.describes or bias is None or bias.ndim != 1:
+        return architecture
+    return dataclasses.replace(architecture, outputs=len(bias))
+
+
+def _differences(state: State, architecture: Architecture, naming: Naming) -> list[str]:
+    if not _may_be_named(architecture, naming):
+        return [f"{naming} names, which {architecture.name} does not have"]
+    needed: dict[str, Row] = {row.key: row for row in table(architecture, naming)}
+    allowed = {row.key: row for row in carried_rows(architecture, naming)}
+    if reranker_shapes().keys() & state.keys():
+        needed |= {key: allowed[key] for key in reranker_shapes() if key in allowed}
+    differences = [f"{key} is missing" for key in needed if key not in state]
+    for key, array in state.items():
+        row = needed.get(key) or allowed.get(key)
+        if row is None:
+            differences.append(f"{key} is unknown")
+        elif array.shape != row.shape:
+            differences.append(f"{key} is {list(array.shape)}, not {list(row.shape)}")
+    return differences

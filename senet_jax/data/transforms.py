@@ -1,0 +1,195 @@
+"""From the bytes of a photograph to the numbers a network takes.
+
+Decoding, cropping and resizing are OpenCV's, as in the authors' inference code: another library's
+resizing, or OpenCV's own towards a given size, changes most of the pixels.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+from senet_jax.errors import UserError
+
+
+class UnreadableImage(UserError):
+    """A photograph that cannot be read: missing, no image, cut short, or refused for its size."""
+
+
+def decode(content: bytes) -> np.ndarray:
+    """The pixels of an image file, upright: the EXIF orientation is applied.
+
+    Args:
+        content: the bytes of the file, in any format that OpenCV reads.
+
+    Returns:
+        uint8[h w 3] in the order BGR, equal to what `cv2.imread` gives.
+
+    Raises:
+        UnreadableImage: no image, one that is cut short, or one of more pixels than OpenCV takes.
+    """
+    if not content:
+        raise UnreadableImage("the file is empty; get it again")
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise UnreadableImage(f"OpenCV refuses it: {error.err}; get it again") from error
+    if image is None:
+        raise UnreadableImage(
+            f"its {len(content)} bytes are no image, or one cut short; get it again"
+        )
+    return image
+
+
+def box_slices(box: Sequence[float], height: int, width: int) -> tuple[slice, slice]:
+    """The rows and the columns that a box cuts out of an image.
+
+    Args:
+        box: (x1, y1, x2, y2) in pixels; fractions are dropped, as the authors' code does.
+        height: of the image.
+        width: of the image.
+
+    Returns:
+        `slice(y1, y2), slice(x1, x2)`, within the image: a box that reaches over its right or
+        lower edge ends there.
+
+    Raises:
+        UserError: the box is negative, inverted, empty, or wholly outside the image.
+    """
+    x1, y1, x2, y2 = map(int, box)
+    if min(x1, y1, x2, y2) < 0:
+        fault = "negative"
+    elif x2 < x1 or y2 < y1:
+        fault = "inverted"
+    elif x2 == x1 or y2 == y1:
+        fault = "empty"
+    elif x1 >= width or y1 >= height:
+        fault = "outside"
+    else:
+        return slice(y1, min(y2, height)), slice(x1, min(x2, width))
+    raise UserError(
+        f"the box {[float(side) for side in box]} is {fault}, the image is {width}x{height}; "
+        "a box is (x1, y1, x2, y2) with 0 <= x1 < x2, 0 <= y1 < y2 and a corner in the image"
+    )
+
+
+def crop(image: np.ndarray, box: Sequence[float]) -> np.ndarray:
+    """Cuts a query's box out of its image, before any resizing; see `box_slices`.
+
+    Args:
+        image: uint8[h w 3].
+        box: (x1, y1, x2, y2) in pixels.
+
+    Returns:
+        uint8[h' w' 3], a view.
+    """
+    return image[box_slices(box, *image.shape[:2])]
+
+
+def resized_shape(height: int, width: int, scale: float) -> tuple[int, int]:
+    """The height and the width that `resize` gives, without an image.
+
+    OpenCV rounds halves to the even number, as Python does, and refuses a side that comes to 0;
+    here such a side is 1, so that images down to 1x1 have a descriptor at any scale.
+    """
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def resize(image: np.ndarray, scale: float) -> np.ndarray:
+    """Resizes an image by a factor: over areas when it shrinks, linearly when it grows.
+
+    The factor itself goes to OpenCV. The size it leads to would not do: OpenCV would compute the
+    factors anew from the rounded sides and sample other places.
+
+    Args:
+        image: uint8[h w 3].
+        scale: the factor of both sides; at 1 the image stays as it is.
+
+    Returns:
+        uint8[h' w' 3] with `(h', w') == resized_shape(h, w, scale)`.
+    """
+    if scale == 1:
+        return image
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    height, width = image.shape[:2]
+    if round(height * scale) and round(width * scale):
+        return cv2.resize(image, None, fx=scale, fy=scale, interpolation=interpolation)
+    height, width = resized_shape(height, width, scale)
+    return cv2.resize(image, (width, height), interpolation=interpolation)
+
+
+@dataclasses.dataclass(frozen=True)
+class Preprocessing:
+    """What a network's weights expect of the pixels; the default is SENet's.
+
+    Attributes:
+        channel_order: "BGR" or "RGB".
+        mean: of each channel, in that order, for pixels in [0, 1].
+        std: likewise, the standard deviation.
+
+    Raises:
+        UserError: another order, or not three numbers a list, finite and std positive.
+    """
+
+    channel_order: str = "BGR"
+    mean: tuple[float, float, float] = (0.406, 0.456, 0.485)
+    std: tuple[float, float, float] = (0.225, 0.224, 0.229)
+
+    def __post_init__(self):
+        if self.channel_order not in ("BGR", "RGB"):
+            raise UserError(f"the channel order is {self.channel_order!r}; give 'BGR' or 'RGB'")
+        for name in ("mean", "std"):
+            values = getattr(self, name)
+            if not _are_three_numbers(values):
+                raise UserError(f"{name} is {values!r}; give three numbers, one for each channel")
+            object.__setattr__(self, name, tuple(map(float, values)))
+        if min(self.std) <= 0:
+            raise UserError(f"std is {self.std}; pixels are divided by it, give positive numbers")
+
+    def to_json(self) -> dict[str, Any]:
+        """A value that `json` can write."""
+        return {
+            "channel_order": self.channel_order,
+            "mean": list(self.mean),
+            "std": list(self.std),
+        }
+
+    @classmethod
+    def from_json(cls, value: Any) -> "Preprocessing":
+        """Reads what `to_json` gave.
+
+        Raises:
+            UserError: a key is missing or unknown, or a value is not what the class takes.
+        """
+        keys = [field.name for field in dataclasses.fields(cls)]
+        if not isinstance(value, Mapping) or set(value) != set(keys):
+            seen = ", ".join(map(str, value)) if isinstance(value, Mapping) else repr(value)
+            raise UserError(f"preprocessing holds {seen or 'nothing'}; give {', '.join(keys)}")
+        return cls(**value)
+
+
+def _are_three_numbers(values: Any) -> bool:
+    return (
+        isinstance(values, list | tuple)
+        and len(values) == 3
+        and all(isinstance(value, float | int) and math.isfinite(value) for value in values)
+    )
+
+
+def normalise(images: Any, preprocessing: Preprocessing) -> Any:
+    """Pixels as a network takes them: in its channel order, `(pixel / 255 - mean) / std`.
+
+    Args:
+        images: uint8[... 3] in the order BGR, of NumPy or JAX.
+        preprocessing: what the network expects.
+
+    Returns:
+        float32[... 3] of the same library.
+    """
+    if preprocessing.channel_order == "RGB":
+        images = images[..., ::-1]
+    mean, std = np.float32(preprocessing.mean), np.float32(preprocessing.std)
+    return (images.astype(np.float32) / np.float32(255) - mean) / std

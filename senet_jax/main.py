@@ -1,0 +1,59 @@
+"""Runs the job that a config names.
+
+python -m senet_jax.main --config=configs/X.py[:NAME] --workdir=DIR [--config.key=value ...]
+"""
+
+import pathlib
+import sys
+from collections.abc import Callable, Sequence
+
+from absl import flags
+from ml_collections import config_flags
+
+from senet_jax.config import validate
+from senet_jax.errors import UserError, run_command
+
+FLAGS = flags.FlagValues()
+CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "the config file; --config.key=value changes a value", flag_values=FLAGS
+)
+WORKDIR = flags.DEFINE_string(
+    "workdir", None, "the folder for all that the job writes", flag_values=FLAGS
+)
+HELP = flags.DEFINE_bool("help", False, "show this", flag_values=FLAGS)
+
+
+def main(arguments: Sequence[str] = sys.argv) -> None:
+    """Reads the flags, checks the config, and runs its job."""
+    config = _parse(arguments)
+    if HELP.value:
+        print(f"{__doc__}\n{FLAGS.main_module_help()}")
+        return
+    if config is None or not WORKDIR.value:
+        raise UserError("--config=FILE and --workdir=DIR are needed (see --help)")
+    validate(config)
+    _job(config.job)(config, pathlib.Path(WORKDIR.value))
+
+
+def _job(name: str) -> Callable:
+    from senet_jax.evaluate import evaluate
+
+    return {"evaluate": evaluate}[name]
+
+
+def _parse(arguments: Sequence[str]):
+    try:
+        rest = FLAGS(list(arguments))[1:]
+        config = CONFIG.value
+        list(config or ())  # A file that could not be loaded raises when it is first looked into.
+    except Exception as error:
+        # A config file is Python and may raise anything. The user sees what it was, in one line.
+        kind = "no such key" if isinstance(error, AttributeError) else type(error).__name__
+        raise UserError(f"wrong flags or config, {kind}: {error} (see --help)") from error
+    if rest:
+        raise UserError(f"unexpected argument {rest[0]!r}; flags begin with -- (see --help)")
+    return config
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,89 @@
+"""What all networks are made of, and how the authors initialise it."""
+
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+Array = jax.Array
+
+# N(0, sqrt(2 / (k * k * out))): every 2-D convolution of the authors' code.
+conv_init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+# U(-1/sqrt(fan_in), 1/sqrt(fan_in)): PyTorch's default, kept by the offset convolutions.
+torch_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+linear_init = nn.initializers.normal(0.01)
+
+
+def torch_bias_init(fan_in: int) -> nn.initializers.Initializer:
+    """PyTorch's default for the bias of a layer with `fan_in` inputs to each output."""
+    bound = fan_in**-0.5
+
+    def init(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return init
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerOptions:
+    """What every layer of a network shares.
+
+    Attributes:
+        dtype: of the arithmetic; parameters and batch statistics are float32, and so are norms
+            and powers.
+        train: whether batch norm uses (and updates) the statistics of the batch.
+        axis_name: the mapped axis over which batch statistics are averaged, if any.
+        zero_last_gamma: start each residual block as the identity.
+        remat: under differentiation, compute what is inside of residual blocks and of the
+            self-similarity module again instead of keeping it.
+    """
+
+    dtype: Any = jnp.float32
+    train: bool = False
+    axis_name: str | None = None
+    zero_last_gamma: bool = False
+    remat: bool = False
+
+    def block(self, module: type[nn.Module]) -> type[nn.Module]:
+        """The class of a part whose inside is not kept if `remat` says so."""
+        return nn.remat(module) if self.remat else module
+
+    def conv(self, features: int, kernel: int, stride: int = 1, **options) -> nn.Conv:
+        """A convolution with PyTorch's symmetric padding, without bias unless told otherwise."""
+        defaults = {
+            "padding": kernel // 2,
+            "use_bias": False,
+            "kernel_init": conv_init,
+            "dtype": self.dtype,
+        }
+        return nn.Conv(features, (kernel, kernel), stride, **(defaults | options))
+
+    def batch_norm(self, *, last_of_block: bool = False, name: str | None = None) -> nn.BatchNorm:
+        """Batch norm with PyTorch's eps of 1e-5 and momentum of 0.1 (Flax counts it as 0.9).
+
+        Flax keeps the biased variance of a batch in the running one, PyTorch the unbiased.
+        """
+        zero = last_of_block and self.zero_last_gamma
+        return nn.BatchNorm(
+            use_running_average=not self.train,
+            momentum=0.9,
+            epsilon=1e-5,
+            dtype=self.dtype,
+            axis_name=self.axis_name,
+            # The mean of squares minus the square of the mean would lose half of the digits.
+            use_fast_variance=False,
+            scale_init=nn.initializers.zeros if zero else nn.initializers.ones,
+            name=name,
+        )
+
+
+def l2_normalise(values: Array, epsilon: float = 1e-12) -> Array:
+    """Divides by the Euclidean norm over the last axis, or by `epsilon` where that is larger.
+
+    As PyTorch's `normalize`; the gradient is finite at zero. float32[... c] -> float32[... c].
+    """
+    values = values.astype(jnp.float32)
+    square = jnp.sum(values * values, axis=-1, keepdims=True)
+    return values / jnp.sqrt(jnp.maximum(square, epsilon**2))

@@ -1,0 +1,82 @@
+"""Random weights that behave like trained ones, for trying things without a checkpoint."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from senet_jax.models.architecture import Architecture
+from senet_jax.models.layers import Array
+from senet_jax.models.senet import build_model
+
+IMAGE_SHAPE = (192, 256)
+IMAGE_COUNT = 8
+
+
+def random_variables(architecture: Architecture, seed: int) -> dict[str, Any]:
+    """Lively, centred random weights: nothing is learned in them, but mistakes show.
+
+    Freshly initialised networks give all images descriptors with cosines above .99, which hides
+    every error. So batch norms get random scales and shifts, their running statistics are those
+    of generated images, each then moved a little at random, and the last bias is minus the mean
+    output, so that descriptors point in all directions.
+
+    Returns:
+        The trees `params` and `batch_stats` as NumPy arrays, float32; the same for a seed.
+    """
+    rng = np.random.default_rng(seed)
+    images = jnp.asarray(_coloured_noise(rng))
+    model = build_model(architecture)
+    variables = jax.jit(model.init)(jax.random.key(seed), images[:1])
+    scales = {"scale": lambda a: a * rng.uniform(0.5, 1.5, a.shape)}
+    shifts = {"mean": lambda a: a + rng.normal(0, 0.1, a.shape)}
+    variances = {"var": lambda a: a * rng.uniform(0.7, 1.4, a.shape)}
+    params = _changed_leaves(variables["params"], scales)
+    params = _changed_leaves(params, {"bias": lambda a: a + rng.normal(0, 0.1, a.shape)})
+    statistics = _batch_statistics(architecture, params, variables["batch_stats"], images)
+    statistics = _changed_leaves(statistics, shifts | variances)
+    mean_output = jax.jit(_mean_output, static_argnums=0)(
+        model, {"params": params, "batch_stats": statistics}, images
+    )
+    params["fc"]["bias"] -= np.asarray(mean_output)
+    return {"params": params, "batch_stats": statistics}
+
+
+def _mean_output(model: Any, variables: Any, images: Array) -> Array:
+    return jnp.mean(model.apply(variables, images)[0], axis=0)
+
+
+def _coloured_noise(rng: np.random.Generator) -> np.ndarray:
+    """Normalised images with the 1/f spectrum of photographs, float32[n h w 3]."""
+    height, width = IMAGE_SHAPE
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))
+    frequency[0, 0] = 1 / max(IMAGE_SHAPE)
+    noise = rng.normal(size=(IMAGE_COUNT, 3, height, width))
+    images = np.fft.irfft2(np.fft.rfft2(noise) / frequency, s=IMAGE_SHAPE)
+    images += images.mean(axis=1, keepdims=True)
+    images /= images.std(axis=(1, 2, 3), keepdims=True)
+    return images.transpose(0, 2, 3, 1).astype(np.float32)
+
+
+def _changed_leaves(tree: Any, changes: dict[str, Any]) -> Any:
+    """A copy of a tree of dicts in NumPy, with the leaves of some names changed."""
+
+    def visit(path: tuple, leaf: Array) -> np.ndarray:
+        array = np.asarray(leaf)
+        change = changes.get(path[-1].key)
+        return change(array).astype(np.float32) if change else array.copy()
+
+    return jax.tree_util.tree_map_with_path(visit, tree)
+
+
+def _batch_statistics(architecture: Architecture, params: Any, before: Any, images: Array) -> Any:
+    """The statistics that batch norms see in these images, undiluted by the running average."""
+    model = build_model(architecture, train=True)
+
+    def run(params: Any, statistics: Any) -> Any:
+        variables = {"params": params, "batch_stats": statistics}
+        return model.apply(variables, images, mutable=["batch_stats"])[1]["batch_stats"]
+
+    after = jax.jit(run)(params, before)
+    return jax.tree.map(lambda new, old: (new - 0.9 * old) / 0.1, after, before)

@@ -1,0 +1,116 @@
+"""The ResNet trunk: bottleneck blocks with the stride on the 3x3 convolution.
+
+Source: the authors' public inference code, whose trunk is that of the pycls model zoo. Modules
+have its names, so that a parameter's path here and its key there differ only in their ends.
+"""
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from senet_jax.models.architecture import Architecture
+from senet_jax.models.layers import Array, LayerOptions, linear_init
+
+
+class Stem(nn.Module):
+    """7x7 convolution with stride 2, batch norm, ReLU, 3x3 max-pool with stride 2.
+
+    float[b h w 3] -> float[b ceil(h/4) ceil(w/4) width].
+    """
+
+    width: int
+    options: LayerOptions
+
+    @nn.compact
+    def __call__(self, images: Array) -> Array:
+        maps = self.options.conv(self.width, 7, 2, name="conv")(images)
+        maps = nn.relu(self.options.batch_norm(name="bn")(maps))
+        return nn.max_pool(maps, (3, 3), (2, 2), ((1, 1), (1, 1)))
+
+
+class BottleneckTransform(nn.Module):
+    """1x1 to a quarter of the width, 3x3 with the stride, 1x1 to the width, each with a norm."""
+
+    width: int
+    stride: int
+    options: LayerOptions
+
+    @nn.compact
+    def __call__(self, maps: Array) -> Array:
+        conv, batch_norm = self.options.conv, self.options.batch_norm
+        maps = nn.relu(batch_norm(name="a_bn")(conv(self.width // 4, 1, name="a")(maps)))
+        maps = conv(self.width // 4, 3, self.stride, name="b")(maps)
+        maps = nn.relu(batch_norm(name="b_bn")(maps))
+        return batch_norm(last_of_block=True, name="c_bn")(conv(self.width, 1, name="c")(maps))
+
+
+class ResidualBlock(nn.Module):
+    """`relu(shortcut(x) + f(x))`; the shortcut is a 1x1 convolution where the shape changes."""
+
+    width: int
+    stride: int
+    options: LayerOptions
+
+    @nn.compact
+    def __call__(self, maps: Array) -> Array:
+        transformed = BottleneckTransform(self.width, self.stride, self.options, name="f")(maps)
+        if maps.shape[-1] != self.width or self.stride != 1:
+            maps = self.options.conv(self.width, 1, self.stride, name="proj")(maps)
+            maps = self.options.batch_norm(name="bn")(maps)
+        return nn.relu(maps + transformed)
+
+
+class Stage(nn.Module):
+    """`depth` residual blocks; the first has the stride."""
+
+    depth: int
+    width: int
+    stride: int
+    options: LayerOptions
+
+    @nn.compact
+    def __call__(self, maps: Array) -> Array:
+        residual_block = self.options.block(ResidualBlock)
+        for block in range(self.depth):
+            stride = self.stride if block == 0 else 1
+            maps = residual_block(self.width, stride, self.options, name=f"b{block + 1}")(maps)
+        return maps
+
+
+class Trunk(nn.Module):
+    """Stem and four stages.
+
+    float[b h w 3] -> the maps after each, under `stem`, `s1`, `s2`, `s3`, `s4`.
+    """
+
+    architecture: Architecture
+    options: LayerOptions
+
+    @nn.compact
+    def __call__(self, images: Array) -> dict[str, Array]:
+        sizes = self.architecture
+        maps = Stem(sizes.stem_width, self.options, name="stem")(images)
+        stages = {"stem": maps}
+        for index, (depth, width, stride) in enumerate(
+            zip(sizes.depths, sizes.stage_widths, sizes.stage_strides, strict=True), start=1
+        ):
+            maps = Stage(depth, width, stride, self.options, name=f"s{index}")(maps)
+            stages[f"s{index}"] = maps
+        return stages
+
+
+class ResNetClassifier(nn.Module):
+    """The trunk as ImageNet classifiers use it: average pooling and one linear layer.
+
+    It is here so that a trunk's file loses nothing when it is converted.
+    """
+
+    architecture: Architecture
+    options: LayerOptions
+
+    @nn.compact
+    def __call__(self, images: Array) -> tuple[Array, dict[str, Array]]:
+        """float[b h w 3] -> float32[b classes] and the named maps on the way."""
+        stages = Trunk(self.architecture, self.options, name="trunk")(images)
+        pooled = jnp.mean(stages["s4"].astype(jnp.float32), axis=(1, 2))
+        logits = nn.Dense(self.architecture.outputs, kernel_init=linear_init, name="fc")(pooled)
+        return logits, {**stages, "pooled": pooled, "descriptor": logits}

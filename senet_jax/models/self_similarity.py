@@ -1,0 +1,110 @@
+"""The self-similarity module: how each place of a map resembles its surroundings.
+
+Source: the authors' public inference code for channel-wise, cosine and sum. The supplement names
+the alternatives (Tables S3 to S5) without their details; what is taken here for them: `direct`
+sums the products over the channels before the clamp, `dot` leaves out the normalisation of q,
+`concat` stacks the two maps before the first layer of the fusion.
+"""
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from senet_jax.models.architecture import SelfSimilarityConfig
+from senet_jax.models.layers import Array, LayerOptions, l2_normalise, torch_bias_init, torch_init
+
+OFFSET_KERNEL = 3
+
+
+def self_similarity(q: Array, window: int, *, channelwise: bool = True) -> Array:
+    """The products of every position with its neighbours in a window, clamped at zero.
+
+    `s[b, y, x, u, v, c] = max(q[b, y, x, c] * q[b, y + u - r, x + v - r, c], 0)` with
+    `r = window // 2`, and q zero outside of the map.
+
+    Args:
+        q: float[b h w c].
+        window: side of the window; odd.
+        channelwise: keep the channels, or sum over them before the clamp (c becomes 1).
+
+    Returns:
+        float[b h w u v c].
+    """
+    height, width = q.shape[1:3]
+    radius = window // 2
+    padded = jnp.pad(q, ((0, 0), (radius, radius), (radius, radius), (0, 0)))
+    rows = jnp.stack([padded[:, u : u + height] for u in range(window)], axis=3)
+    neighbours = jnp.stack([rows[:, :, v : v + width] for v in range(window)], axis=4)
+    products = q[:, :, :, None, None] * neighbours
+    if not channelwise:
+        products = jnp.sum(products, axis=-1, keepdims=True)
+    return jnp.maximum(products, 0)
+
+
+class SelfSimilarityEncoder(nn.Module):
+    """Valid 3x3 convolutions over the offsets until one is left, then 1x1 to the map's width.
+
+    float[b h w u v c] -> float[b h w features].
+    """
+
+    config: SelfSimilarityConfig
+    features: int
+    options: LayerOptions
+
+    @nn.compact
+    def __call__(self, similarity: Array) -> Array:
+        width, batch_norm = self.config.width, self.options.batch_norm
+        batch_height_width = similarity.shape[:3]
+        offsets = similarity.reshape(-1, *similarity.shape[3:])
+        for block in range(self.config.window // 2):
+            offsets = self.options.conv(
+                width,
+                OFFSET_KERNEL,
+                padding="VALID",
+                use_bias=True,
+                kernel_init=torch_init,
+                bias_init=torch_bias_init(OFFSET_KERNEL**2 * offsets.shape[-1]),
+                name=f"conv_{block}",
+            )(offsets)
+            # The statistics are over batch, positions and offsets alike.
+            offsets = nn.relu(batch_norm(name=f"bn_{block}")(offsets))
+        maps = jnp.mean(offsets, axis=(1, 2)).reshape(*batch_height_width, width)
+        maps = self.options.conv(
+            self.features, 1, use_bias=True, bias_init=torch_bias_init(width), name="expand"
+        )(maps)
+        return batch_norm(name="expand_bn")(maps)
+
+
+class SelfSimilarityModule(nn.Module):
+    """From a visual map F to the fused map: reduce, compare, encode, fuse.
+
+    float[b h w c] -> float[b h w c] and the named maps `q`, `self_similarity` and `structure`
+    (the paper's D) on the way.
+    """
+
+    config: SelfSimilarityConfig
+    options: LayerOptions
+
+    @nn.compact
+    def __call__(self, maps: Array) -> tuple[Array, dict[str, Array]]:
+        features = maps.shape[-1]
+        q = self.options.conv(self.config.width, 1, name="reduce")(maps)
+        if self.config.measure == "cosine":
+            q = l2_normalise(q).astype(self.options.dtype)
+        similarity = self_similarity(
+            q, self.config.window, channelwise=self.config.similarity == "channelwise"
+        )
+        encoder = SelfSimilarityEncoder(self.config, features, self.options, name="encoder")
+        structure = encoder(similarity)
+        if self.config.fusion == "sum":
+            fused = maps + structure
+        else:
+            fused = jnp.concatenate([maps, structure], axis=-1)
+        for layer in range(2):
+            fused = self.options.conv(
+                features,
+                1,
+                use_bias=True,
+                bias_init=torch_bias_init(fused.shape[-1]),
+                name=f"fuse_{layer}",
+            )(nn.relu(fused) if layer else fused)
+        return fused, {"q": q, "self_similarity": similarity, "structure": structure}

@@ -1,0 +1,107 @@
+"""A database of any size, read in blocks of one shape, so that one program serves them all."""
+
+import dataclasses
+from collections.abc import Collection
+
+import numpy as np
+
+from senet_jax.errors import UserError
+
+
+def check_descriptors(descriptors: np.ndarray, name: str) -> None:
+    """Checks that an array can hold descriptors `[n d]`, without reading its values.
+
+    Raises:
+        UserError: it is not a matrix of float16, float32, float64 or integers.
+    """
+    is_number = descriptors.dtype.kind in "iuf" and descriptors.dtype.itemsize <= 8
+    if descriptors.ndim != 2 or not is_number:
+        raise UserError(
+            f"{name} is {descriptors.dtype} of shape {descriptors.shape}; descriptors are float16, "
+            "float32, float64 or integers, one row for each image"
+        )
+
+
+def as_float32(descriptors: np.ndarray) -> np.ndarray:
+    """The descriptors in float32; what is too large for it becomes infinite without a warning."""
+    with np.errstate(over="ignore"):
+        return np.asarray(descriptors, np.float32)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class BlockedDatabase:
+    """Descriptors in several arrays, counted on from one to the next: a database, its distractors.
+
+    Blocks are cut from the whole, not from each part: the way it is cut into parts changes
+    nothing. Arrays may be memory-mapped; only the block that is asked for is read.
+
+    Attributes:
+        parts: number[n_i d] each.
+        unranked: items that rank after everything else (images that could not be read).
+        block_rows: how many rows a block has, the last one as well.
+
+    Raises:
+        UserError: a part is no matrix of numbers, or the widths differ.
+    """
+
+    parts: tuple[np.ndarray, ...]
+    unranked: Collection[int] = ()
+    block_rows: int = 8192
+
+    def __post_init__(self):
+        for index, part in enumerate(self.parts):
+            check_descriptors(part, self._part_name(index))
+            if part.shape[1] != self.width:
+                raise UserError(
+                    f"{self._part_name(index)} has {part.shape[1]} columns, {self._part_name(0)} "
+                    f"has {self.width}; descriptors of one model have one width"
+                )
+
+    @property
+    def width(self) -> int:
+        """The length of a descriptor."""
+        return self.parts[0].shape[1]
+
+    @property
+    def size(self) -> int:
+        """How many items there are in all parts."""
+        return sum(map(len, self.parts))
+
+    @property
+    def starts(self) -> range:
+        """The first item of every block."""
+        return range(0, self.size, self.block_rows)
+
+    def read(self, start: int) -> np.ndarray:
+        """The block that begins with the item `start`: float32[b d], zeros beyond the last item."""
+        pieces = []
+        first = 0
+        for part in self.parts:
+            rows = part[max(start - first, 0) : max(start + self.block_rows - first, 0)]
+            if len(rows):
+                pieces.append(as_float32(rows))
+            first += len(part)
+        if len(pieces[0]) == self.block_rows:
+            return pieces[0]
+        block = np.zeros((self.block_rows, self.width), np.float32)
+        np.concatenate(pieces, out=block[: sum(map(len, pieces))])
+        return block
+
+    def is_ranked(self, start: int) -> np.ndarray:
+        """Which rows of a block are items with a rank of their own, by their score: bool[b]."""
+        items = np.arange(start, start + self.block_rows)
+        return (items < self.size) & ~np.isin(items, list(self.unranked))
+
+    def name(self, item: int) -> str:
+        """What the user knows an item by: its row in a part."""
+        ends = np.cumsum([len(part) for part in self.parts])
+        index = int(np.searchsorted(ends, item, side="right"))
+        return f"row {item - ends[index] + len(self.parts[index])} of {self._part_name(index)}"
+
+    def _part_name(self, index: int) -> str:
+        return array_name(self.parts[index], f"part {index} of the database")
+
+
+def array_name(array: np.ndarray, otherwise: str) -> str:
+    """The file of a memory-mapped array, `otherwise` for one that is in memory."""
+    return str(getattr(array, "filename", None) or otherwise)

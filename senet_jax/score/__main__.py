@@ -1,0 +1,101 @@
+"""Scores anyone's descriptors or ranks: mAP and mP@1, 5, 10 under Easy, Medium and Hard.
+
+Descriptors are .npy files of float16, float32, float64 or integers, a row for each query of
+qimlist and each image of imlist. They are used as they are, by dot product, in float32: scores
+that differ only beyond it are ties, and among ties the lower index is first.
+
+Ranks are .npy files of integers [queries, k], items best first; -1 means no more. Items that are
+not listed count as not found.
+"""
+
+import argparse
+
+from senet_jax.data.ground_truth import GroundTruth, load_ground_truth
+from senet_jax.errors import CommandParser, UserError, run_command
+from senet_jax.files import open_array, write_json
+from senet_jax.retrieval.evaluation import EvaluationReport, evaluate_descriptors, evaluate_ranks
+from senet_jax.retrieval.protocols import PROTOCOLS
+from senet_jax.retrieval.ranked_list import RankedList
+
+
+def main() -> None:
+    """Prints the table and writes the report if it is asked for."""
+    parser = CommandParser(prog="python -m senet_jax.score", description=__doc__)
+    parser.add_argument("ground_truth", metavar="GROUND_TRUTH", help="gnd_NAME.pkl or .json")
+    parser.add_argument("--query", metavar="Q.npy", help="the queries' descriptors")
+    parser.add_argument("--database", metavar="X.npy", help="the database's descriptors")
+    parser.add_argument(
+        "--distractors", metavar="D.npy,...", help="descriptors that follow the database's"
+    )
+    parser.add_argument("--ranks", metavar="R.npy", help="one ranking for all protocols")
+    for protocol in PROTOCOLS:
+        parser.add_argument(
+            f"--ranks-{protocol.name}", metavar="R.npy", help=f"the ranking for {protocol.name}"
+        )
+    parser.add_argument("--json", metavar="FILE", help="where the report is written")
+    flags = parser.parse_args()
+    _check_sources(flags, parser)
+
+    ground_truth = load_ground_truth(flags.ground_truth)
+    if flags.query is not None:
+        report = _score_descriptors(ground_truth, flags)
+    else:
+        report = _score_ranks(ground_truth, flags)
+    if flags.json is not None:
+        write_json(flags.json, report.to_json())
+    print(report.table())
+
+
+_SOURCES = (
+    {"query", "database"},
+    {"query", "database", "distractors"},
+    {"ranks"},
+    {f"ranks_{protocol.name}" for protocol in PROTOCOLS},
+)
+
+
+def _check_sources(flags: argparse.Namespace, parser: CommandParser) -> None:
+    given = {name for source in _SOURCES for name in source if getattr(flags, name) is not None}
+    if given not in _SOURCES:
+        seen = " ".join(sorted(f"--{name.replace('_', '-')}" for name in given)) or "none of them"
+        parser.error(
+            "give --query and --database (and --distractors), or --ranks, or --ranks-easy, "
+            f"--ranks-medium and --ranks-hard; seen: {seen}"
+        )
+
+
+def _score_descriptors(ground_truth: GroundTruth, flags: argparse.Namespace) -> EvaluationReport:
+    database = open_array(flags.database)
+    if database.shape[:1] != (len(ground_truth.image_names),):
+        raise UserError(
+            f"{flags.database} has the shape {database.shape} for {len(ground_truth.image_names)} "
+            "images; every image of imlist has one row, distractors have files of their own"
+        )
+    distractors = [] if flags.distractors is None else flags.distractors.split(",")
+    return evaluate_descriptors(
+        ground_truth, open_array(flags.query), [database, *map(open_array, distractors)]
+    )
+
+
+def _score_ranks(ground_truth: GroundTruth, flags: argparse.Namespace) -> EvaluationReport:
+    if flags.ranks is not None:
+        return evaluate_ranks(ground_truth, _open_ranks(flags.ranks, ground_truth))
+    return evaluate_ranks(
+        ground_truth,
+        {
+            protocol.name: _open_ranks(getattr(flags, f"ranks_{protocol.name}"), ground_truth)
+            for protocol in PROTOCOLS
+        },
+    )
+
+
+def _open_ranks(path: str, ground_truth: GroundTruth) -> RankedList:
+    ranks = open_array(path)
+    try:
+        return RankedList(ranks, database_size=len(ground_truth.image_names))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+if __name__ == "__main__":
+    run_command(main)

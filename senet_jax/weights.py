@@ -1,0 +1,233 @@
+"""A weights folder: `weights.safetensors` and `model.json`, which say all that a model needs.
+
+The names in the safetensors file are the paths of the Flax variables (`params/trunk/stem/conv/
+kernel`), in Flax's layouts and the source's dtypes. Tensors of a source that the network here has
+no use for (`num_batches_tracked`, the re-ranker of a CVNet checkpoint) are carried along under
+`carried/` with the source's own names, so that a file converted there and back loses nothing.
+"""
+
+import dataclasses
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import safetensors
+from safetensors.numpy import save
+
+from senet_jax import __version__
+from senet_jax.data.transforms import Preprocessing
+from senet_jax.errors import UserError
+from senet_jax.files import read_json, sha256_of_file, write_json, written_whole
+from senet_jax.models.architecture import Architecture
+from senet_jax.models.senet import variable_shapes
+
+TENSORS = "weights.safetensors"
+DESCRIPTION = "model.json"
+CARRIED = "carried"
+
+# safetensors' own reader for NumPy does not know bfloat16; its writer does.
+_DTYPES = {
+    "F64": np.float64,
+    "F32": np.float32,
+    "F16": np.float16,
+    "BF16": ml_dtypes.bfloat16,
+    "I64": np.int64,
+    "I32": np.int32,
+}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Weights:
+    """A model's weights and what has to be known to use them.
+
+    Attributes:
+        architecture: the network.
+        preprocessing: what its images have to undergo.
+        tensors: path of the Flax variable -> array, as the source had it (dtype included).
+        carried: the source's own name -> array, for what the network has no use for.
+        source: where the weights came from: `file`, `sha256` and `naming` of a checkpoint, or
+            `random` and `seed`.
+        sha256: of `weights.safetensors`; None before they are saved.
+
+    Raises:
+        UserError: a tensor is missing, unknown, of another shape, no float, or not finite.
+    """
+
+    architecture: Architecture
+    preprocessing: Preprocessing
+    tensors: Mapping[str, np.ndarray]
+    carried: Mapping[str, np.ndarray]
+    source: Mapping[str, Any]
+    sha256: str | None = None
+
+    def __post_init__(self):
+        expected = tensor_shapes(self.architecture)
+        for path in (*expected, *self.tensors):
+            if path not in self.tensors or path not in expected:
+                where = "missing from" if path in expected else "unknown to"
+                raise UserError(
+                    f"{path} is {where} the weights of {self.architecture.name}; convert them again"
+                )
+        for path, tensor in self.tensors.items():
+            if tensor.shape != expected[path]:
+                raise UserError(
+                    f"{path} has the shape {tensor.shape}, {self.architecture.name} needs "
+                    f"{expected[path]}; convert the weights again"
+                )
+            check_values(path, tensor)
+
+    @property
+    def random(self) -> bool:
+        """Whether nothing was ever learned in them."""
+        return bool(self.source.get("random"))
+
+    def variables(self) -> dict[str, Any]:
+        """The tree that `model.apply` takes, float32."""
+        tree: dict[str, Any] = {}
+        for path, tensor in self.tensors.items():
+            *parents, leaf = path.split("/")
+            node = tree
+            for parent in parents:
+                node = node.setdefault(parent, {})
+            node[leaf] = tensor.astype(np.float32)
+        return tree
+
+
+def check_values(name: str, tensor: np.ndarray) -> None:
+    """Raises a `UserError` unless the tensor is made of finite floating-point numbers."""
+    if tensor.dtype.kind != "f" and tensor.dtype != ml_dtypes.bfloat16:
+        raise UserError(f"{name} is {tensor.dtype}; a weight is a floating-point number")
+    finite = np.isfinite(tensor)
+    if not finite.all():
+        raise UserError(
+            f"{name} holds {np.count_nonzero(~finite)} values that are not finite; "
+            "the weights are broken, get them again"
+        )
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of a tree of dicts as (`a/b/c`, leaf)."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{key}/")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def tensor_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
+    """Path of each Flax variable of a network -> its shape."""
+    return {path: leaf.shape for path, leaf in flatten(variable_shapes(architecture))}
+
+
+def is_weights_folder(folder: str | os.PathLike) -> bool:
+    """Whether the folder has the two files of a weights folder."""
+    return all((pathlib.Path(folder) / name).is_file() for name in (TENSORS, DESCRIPTION))
+
+
+def description(weights: Weights) -> dict[str, Any]:
+    """What `model.json` says of weights, but for their checksum."""
+    return {
+        "format": 1,
+        "architecture": weights.architecture.to_json(),
+        "preprocessing": weights.preprocessing.to_json(),
+        "source": dict(weights.source),
+        "made_by": f"senet_jax {__version__}",
+    }
+
+
+def save_weights(folder: str | os.PathLike, weights: Weights) -> None:
+    """Writes a weights folder; one that stands there is replaced, anything else is not.
+
+    Raises:
+        UserError: the folder cannot be written, or something else is in its place.
+    """
+    folder = pathlib.Path(folder)
+    occupied = folder.exists() and not is_weights_folder(folder)
+    if occupied and not (folder.is_dir() and not any(folder.iterdir())):
+        raise UserError(
+            f"{folder} is there and is no weights folder; remove it or name another place"
+        )
+    named = dict(weights.tensors) | {f"{CARRIED}/{n}": t for n, t in weights.carried.items()}
+    temporary = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = pathlib.Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        with written_whole(temporary / TENSORS) as path:
+            path.write_bytes(save({n: np.ascontiguousarray(t) for n, t in named.items()}))
+        checksum = {"weights_sha256": sha256_of_file(temporary / TENSORS)}
+        write_json(temporary / DESCRIPTION, description(weights) | checksum)
+        temporary.chmod(0o755)
+        if folder.exists():
+            # A reader never sees one file of the old weights with one of the new.
+            old = temporary / "replaced"
+            folder.rename(old)
+        temporary.rename(folder)
+        shutil.rmtree(folder / "replaced", ignore_errors=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {folder}: {error.strerror or error}; choose a place that can be written"
+        ) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def load_weights(folder: str | os.PathLike) -> Weights:
+    """Reads a weights folder and checks it: checksum, names, shapes, finite values.
+
+    Raises:
+        UserError: it is missing, broken, or does not hold what its `model.json` says.
+    """
+    folder = pathlib.Path(folder)
+    if not folder.is_dir():
+        raise UserError(
+            f"no weights folder at {folder}; make one with "
+            "`python -m senet_jax.convert SOURCE FOLDER`"
+        )
+    if not is_weights_folder(folder):
+        raise UserError(
+            f"{folder} is no weights folder: it lacks {TENSORS} or {DESCRIPTION}; make one with "
+            "`python -m senet_jax.convert SOURCE FOLDER`"
+        )
+    described = read_json(folder / DESCRIPTION)
+    try:
+        architecture = Architecture.from_json(described["architecture"])
+        preprocessing = Preprocessing.from_json(described["preprocessing"])
+        source, expected = described["source"], described["weights_sha256"]
+        content = (folder / TENSORS).read_bytes()
+        actual = sha256_of_file(folder / TENSORS)
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"{folder / DESCRIPTION} lacks {error}; convert the weights again"
+        ) from error
+    except OSError as error:
+        raise UserError(f"cannot read {folder}: {error.strerror}; check it") from error
+    if actual != expected:
+        raise UserError(
+            f"{folder / TENSORS} has the SHA-256 {actual[:12]}..., {DESCRIPTION} says "
+            f"{str(expected)[:12]}...; the file is broken or was exchanged, convert it again"
+        )
+    try:
+        named = {
+            name: np.frombuffer(entry["data"], _DTYPES[entry["dtype"]]).reshape(entry["shape"])
+            for name, entry in safetensors.deserialize(content)
+        }
+    except (safetensors.SafetensorError, KeyError) as error:
+        raise UserError(f"{folder / TENSORS} cannot be read: {error}; convert it again") from error
+    prefix = f"{CARRIED}/"
+    try:
+        return Weights(
+            architecture=architecture,
+            preprocessing=preprocessing,
+            tensors={n: t for n, t in named.items() if not n.startswith(prefix)},
+            carried={n.removeprefix(prefix): t for n, t in named.items() if n.startswith(prefix)},
+            source=source,
+            sha256=actual,
+        )
+    except UserError as error:
+        raise UserError(f"{folder}: {error}") from error

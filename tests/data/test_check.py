@@ -1,0 +1,175 @@
+import functools
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from senet_jax.data import check
+from senet_jax.data.check import find_problems
+from senet_jax.data.revisitop import Photograph
+from senet_jax.progress import Progress
+
+from .pictures import MINIPHOTOS, encoded, needs_miniphotos, picture, write_dataset
+
+REPOSITORY = pathlib.Path(__file__).parents[2]
+CONTENT = encoded(picture(48, 64))
+
+
+def _write(folder, **contents):
+    for name, content in contents.items():
+        (folder / f"{name}.jpg").write_bytes(content)
+
+
+def _problems(folder, *photographs):
+    """`kind file` of each problem, in order."""
+    found = find_problems([Photograph(folder, *photograph) for photograph in photographs])
+    return [f"{p.kind} {p.message.partition(f'{folder}{os.sep}')[2].split(':')[0]}" for p in found]
+
+
+def _check(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "senet_jax.data.check", *map(str, arguments)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        errors="surrogateescape",
+    )
+
+
+def test_clean_photographs_have_no_problem(tmp_path):
+    _write(tmp_path, a=CONTENT, q=encoded(picture(32, 32)))
+    assert _problems(tmp_path, ("a.jpg",), ("q.jpg", (0, 0, 32, 32))) == []
+
+
+def test_missing_and_unreadable_images(tmp_path):
+    _write(tmp_path, text=b"this is no picture", empty=b"", short=CONTENT[: len(CONTENT) // 2])
+    (tmp_path / "folder.jpg").mkdir()
+    names = ("text.jpg", "empty.jpg", "gone.jpg", "short.jpg", "folder.jpg")
+    assert _problems(tmp_path, *[(name,) for name in names]) == [
+        "unreadable text.jpg",
+        "unreadable empty.jpg",
+        "missing gone.jpg",
+        "unreadable short.jpg",
+        "unreadable folder.jpg",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        ((0, 0, 64, 48), []),
+        ((5, 5, 5, 40), ["box q.jpg"]),
+        ((50, 5, 10, 40), ["box q.jpg"]),
+        ((-4, 5, 40, 40), ["box q.jpg"]),
+        ((64, 0, 99, 48), ["box q.jpg"]),
+        ((0, 0, 65, 48), ["clamped q.jpg"]),
+        ((0, 0, 64, 48.9), []),
+        ((0, 0, 64, 49), ["clamped q.jpg"]),
+        ((0, 0, 31, 48), ["small q.jpg"]),
+        ((40, 0, 99, 48), ["clamped q.jpg", "small q.jpg"]),
+    ],
+)
+def test_boxes(tmp_path, box, expected):
+    _write(tmp_path, q=CONTENT)
+    assert _problems(tmp_path, ("q.jpg", box)) == expected
+
+
+def test_every_box_of_an_image_that_is_read_once(tmp_path, monkeypatch):
+    _write(tmp_path, q=CONTENT)
+    paths = []
+    read_image = check.read_image
+    monkeypatch.setattr(check, "read_image", lambda path: paths.append(path) or read_image(path))
+    photographs = [("q.jpg",), ("q.jpg", (0, 0, 40, 0)), ("q.jpg", (0, 0, 99, 40))]
+    assert _problems(tmp_path, *photographs) == ["box q.jpg", "clamped q.jpg"]
+    assert paths == [tmp_path / "q.jpg"]
+
+
+@pytest.mark.parametrize(("height", "width"), [(31, 64), (64, 31), (1, 1)])
+def test_small_images(tmp_path, height, width):
+    _write(tmp_path, a=encoded(picture(height, width)))
+    assert _problems(tmp_path, ("a.jpg",)) == ["small a.jpg"]
+
+
+def test_duplicates_are_equal_pixels_of_equal_shape(tmp_path):
+    black = np.zeros((32, 64, 3), np.uint8)
+    _write(
+        tmp_path,
+        a=encoded(black, ".png"),
+        b=encoded(black, ".bmp"),
+        c=encoded(black.reshape(64, 32, 3), ".png"),
+        d=CONTENT,
+        e=encoded(black),
+    )
+    names = [(f"{name}.jpg",) for name in "abcde"]
+    assert _problems(tmp_path, *names) == ["duplicate b.jpg", "duplicate e.jpg"]
+
+
+def test_progress_counts_files(tmp_path, monkeypatch, capsys):
+    _write(tmp_path, a=CONTENT)
+    monkeypatch.setattr(check, "Progress", functools.partial(Progress, interval_seconds=0))
+    list(find_problems([Photograph(tmp_path, "a.jpg"), Photograph(tmp_path, "b.jpg")]))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("reading: 1/2 images, ")
+    assert lines[1].startswith("reading: 2/2 images, ")
+
+
+def test_command_lists_everything_and_fails(tmp_path):
+    write_dataset(tmp_path, "town", boxes=[(0, 0, 40, 40), (9, 9, 0, 0)])
+    folder = tmp_path / "town" / "jpg"
+    _write(folder, a=CONTENT, b=b"text", q=CONTENT, r=encoded(picture(48, 64, seed=1)))
+    done = _check(tmp_path, "town")
+    assert done.returncode == 2
+    assert done.stdout.splitlines() == [
+        f"unreadable: cannot read the image {folder / 'b.jpg'}: its 4 bytes are no image, or one "
+        "cut short; get it again",
+        f"missing: cannot read the image {folder / 'c.jpg'}: No such file or directory; check the "
+        "file",
+        f"duplicate: {folder / 'q.jpg'}: the same pixels as a.jpg",
+        f"box: {folder / 'r.jpg'}: the box [9.0, 9.0, 0.0, 0.0] is inverted, the image is 64x48; "
+        "a box is (x1, y1, x2, y2) with 0 <= x1 < x2, 0 <= y1 < y2 and a corner in the image",
+        "town: 3 images, 2 queries; 1 missing, 1 unreadable, 1 box, 1 duplicate",
+    ]
+    assert done.stderr == (
+        "error: town has 3 problems that stop or change an evaluation; "
+        "mend what is listed as missing, unreadable, box\n"
+    )
+
+
+def test_command_passes_what_is_only_suspicious(tmp_path):
+    folder = tmp_path / "noise" / "jpg"
+    folder.mkdir(parents=True)
+    _write(folder, a=encoded(picture(20, 64)), b=CONTENT)
+    (folder / os.fsdecode(b"\xe9.jpg")).write_bytes(encoded(picture(20, 50)))
+    done = _check(tmp_path, "noise")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        f"small: {folder / 'a.jpg'}: 64x20 pixels",
+        rf"small: {folder}{os.sep}\udce9.jpg: 50x20 pixels",
+        "noise: 3 distractors; 2 small",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nowhere", "town"), "no folder nowhere"),
+        (("senet_jax", "town"), "no folder senet_jax/town"),
+        (("senet_jax", "data"), "no folder senet_jax/data/jpg"),
+        (("senet_jax",), "required: NAME"),
+    ],
+)
+def test_command_names_the_mistake_in_one_line(arguments, message):
+    done = _check(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert message in done.stderr
+
+
+@needs_miniphotos
+def test_command_on_photographs():
+    done = _check(MINIPHOTOS.parent, MINIPHOTOS.name)
+    assert done.returncode == 0
+    assert done.stdout == "miniphotos: 38 images, 5 queries; nothing wrong\n"

@@ -1,0 +1,239 @@
+import json
+import struct
+import zlib
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from senet_jax.data import transforms
+from senet_jax.data.transforms import Preprocessing, UnreadableImage
+from senet_jax.errors import UserError
+
+from .pictures import MINIPHOTOS, encoded, needs_miniphotos, picture, with_exif_orientation
+
+SCALES = (0.7071, 1.0, 1.4142)
+
+
+def _assert_decodes_as_imread(tmp_path, content):
+    path = tmp_path / "image"
+    path.write_bytes(content)
+    decoded = transforms.decode(content)
+    assert decoded.dtype == np.uint8
+    assert decoded.ndim == 3
+    assert decoded.shape[2] == 3
+    np.testing.assert_array_equal(decoded, cv2.imread(str(path)))
+    return decoded
+
+
+UPRIGHT = {
+    1: lambda image: image,
+    2: lambda image: image[:, ::-1],
+    3: lambda image: image[::-1, ::-1],
+    4: lambda image: image[::-1],
+    5: lambda image: image.transpose(1, 0, 2),
+    6: lambda image: image.transpose(1, 0, 2)[:, ::-1],
+    7: lambda image: image.transpose(1, 0, 2)[::-1, ::-1],
+    8: lambda image: image.transpose(1, 0, 2)[::-1],
+}
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_decoding_applies_the_exif_orientation(tmp_path, orientation):
+    jpeg = encoded(picture(24, 40))
+    decoded = _assert_decodes_as_imread(tmp_path, with_exif_orientation(jpeg, orientation))
+    np.testing.assert_array_equal(decoded, UPRIGHT[orientation](transforms.decode(jpeg)))
+
+
+def test_decoding_alpha_gray_and_sixteen_bits(tmp_path):
+    image = picture(24, 40)
+    alpha = np.concatenate([image, image[..., :1]], axis=2)
+    np.testing.assert_array_equal(
+        _assert_decodes_as_imread(tmp_path, encoded(alpha, ".png")), image
+    )
+    gray = np.repeat(image[..., :1], 3, axis=2)
+    decoded = _assert_decodes_as_imread(tmp_path, encoded(image[..., 0], ".png"))
+    np.testing.assert_array_equal(decoded, gray)
+    _assert_decodes_as_imread(tmp_path, encoded(image[..., 0], ".jpg"))
+    deep = image.astype(np.uint16) * 257
+    np.testing.assert_array_equal(_assert_decodes_as_imread(tmp_path, encoded(deep, ".png")), image)
+
+
+@needs_miniphotos
+def test_decoding_photographs():
+    paths = sorted((MINIPHOTOS / "jpg").iterdir())[::6]
+    for path in paths:
+        decoded = transforms.decode(path.read_bytes())
+        np.testing.assert_array_equal(decoded, cv2.imread(str(path)))
+    assert paths
+
+
+@pytest.mark.parametrize("kept", [0.2, 0.5, 0.9, 0.999])
+def test_truncated_jpeg_is_unreadable(kept):
+    content = encoded(picture(240, 320))
+    with pytest.raises(UnreadableImage, match="cut short"):
+        transforms.decode(content[: int(kept * len(content))])
+
+
+def test_no_image_is_unreadable():
+    with pytest.raises(UnreadableImage, match="empty"):
+        transforms.decode(b"")
+    with pytest.raises(UnreadableImage, match="29 bytes are no image"):
+        transforms.decode(b"this is text, not a picture.\n")
+
+
+def test_decompression_bomb_is_unreadable():
+    def chunk(kind, data):
+        checksum = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + checksum
+
+    header = struct.pack(">IIBBBBB", 40_000, 40_000, 8, 2, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(9)))
+    with pytest.raises(UnreadableImage, match="OpenCV refuses it"):
+        transforms.decode(bomb)
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        (0, 0, 40, 24),
+        (3, 5, 9, 7),
+        (3.9, 5.2, 9.9, 7.1),
+        (-0.9, 0, 9, 7),
+        (39, 23, 40, 24),
+        (30, 20, 41, 24.5),
+        (0, 0, 1e9, 1e9),
+    ],
+)
+@pytest.mark.parametrize("kind", [tuple, np.array])
+def test_crop_is_the_slice(box, kind):
+    image = picture(24, 40)
+    x1, y1, x2, y2 = box
+    cropped = transforms.crop(image, kind(box))
+    np.testing.assert_array_equal(cropped, image[int(y1) : int(y2), int(x1) : int(x2)])
+    assert cropped.size
+
+
+@pytest.mark.parametrize(
+    ("box", "fault"),
+    [
+        ((3, 5, 3, 7), "empty"),
+        ((3, 5, 9, 5), "empty"),
+        ((3.1, 5, 3.9, 7), "empty"),
+        ((9, 5, 3, 7), "inverted"),
+        ((3, 7, 9, 5), "inverted"),
+        ((-1, 5, 9, 7), "negative"),
+        ((3, -5, 9, -1), "negative"),
+        ((40, 5, 50, 7), "outside"),
+        ((3, 24, 9, 30), "outside"),
+    ],
+)
+def test_wrong_box_is_an_error(box, fault):
+    with pytest.raises(UserError, match=f"is {fault}, the image is 40x24"):
+        transforms.crop(picture(24, 40), box)
+
+
+@pytest.mark.parametrize("scale", [*SCALES, 0.5, 0.25, 2.5])
+def test_resized_shape_is_what_opencv_gives(scale):
+    """Every side up to 2,048, as height and as width; .25, .5 and 2.5 meet halves."""
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    for side in range(1, 2049):
+        expected = transforms.resized_shape(side, 10, scale)
+        assert expected == transforms.resized_shape(10, side, scale)[::-1]
+        if side * scale <= 0.5:
+            with pytest.raises(cv2.error):
+                cv2.resize(np.zeros((side, 10), np.uint8), None, fx=scale, fy=scale)
+            assert expected[0] == 1
+            continue
+        for shape in (side, 10), (10, side):
+            resized = cv2.resize(
+                np.zeros(shape, np.uint8), None, fx=scale, fy=scale, interpolation=interpolation
+            )
+            assert resized.shape == transforms.resized_shape(*shape, scale)
+
+
+def test_resizing_gives_the_resized_shape():
+    for scale in (*SCALES, 0.1, 0.5):
+        for shape in [(1, 1), (1, 2), (3, 1), (1, 100), (57, 91)]:
+            resized = transforms.resize(picture(*shape), scale)
+            assert resized.shape == (*transforms.resized_shape(*shape, scale), 3)
+            assert resized.dtype == np.uint8
+
+
+def test_a_single_pixel_keeps_its_colour():
+    pixel = np.array([[[10, 20, 250]]], np.uint8)
+    for scale in SCALES:
+        np.testing.assert_array_equal(transforms.resize(pixel, scale), pixel)
+
+
+def test_resizing_is_by_factor_and_not_by_size():
+    """By size OpenCV takes 544/385 for 1.4142 and samples elsewhere: most of the pixels differ."""
+    noise = np.random.default_rng(0).integers(0, 256, (385, 513, 3), np.uint8)
+    for scale, interpolation in ((0.7071, cv2.INTER_AREA), (1.4142, cv2.INTER_LINEAR)):
+        resized = transforms.resize(noise, scale)
+        by_factor = cv2.resize(noise, None, fx=scale, fy=scale, interpolation=interpolation)
+        np.testing.assert_array_equal(resized, by_factor)
+        by_size = cv2.resize(noise, resized.shape[1::-1], interpolation=interpolation)
+        assert by_size.shape == resized.shape
+        assert (by_size != resized).mean() > 0.5
+    assert transforms.resize(noise, 1.0) is noise
+
+
+@pytest.mark.parametrize("order", ["BGR", "RGB"])
+def test_normalise_is_the_loop(order):
+    images = np.random.default_rng(0).integers(0, 256, (2, 8, 9, 3), np.uint8)
+    preprocessing = Preprocessing(order, (0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
+    expected = np.empty(images.shape, np.float32)
+    for channel in range(3):
+        source = images[..., channel if order == "BGR" else 2 - channel].astype(np.float32) / 255
+        expected[..., channel] = source
+        expected[..., channel] -= np.float32(preprocessing.mean[channel])
+        expected[..., channel] /= np.float32(preprocessing.std[channel])
+    normalised = transforms.normalise(images, preprocessing)
+    assert normalised.dtype == np.float32
+    np.testing.assert_array_equal(normalised, expected)
+
+    with jax.numpy_dtype_promotion("strict"):
+        compiled = jax.jit(transforms.normalise, static_argnums=1)(jnp.array(images), preprocessing)
+    assert isinstance(compiled, jax.Array)
+    assert compiled.dtype == jnp.float32
+    # XLA may multiply by a reciprocal: an ulp of a number up to 1, over a std of at least .2.
+    np.testing.assert_allclose(compiled, expected, rtol=0, atol=1e-6)
+
+
+def test_preprocessing_of_senet():
+    black, white = transforms.normalise(np.array([[0, 0, 0], [255] * 3], np.uint8), Preprocessing())
+    np.testing.assert_allclose(black, [-0.406 / 0.225, -0.456 / 0.224, -0.485 / 0.229], rtol=1e-6)
+    np.testing.assert_allclose(white, [0.594 / 0.225, 0.544 / 0.224, 0.515 / 0.229], rtol=1e-6)
+
+
+def test_preprocessing_there_and_back():
+    for preprocessing in (Preprocessing(), Preprocessing("RGB", (0, 0.1, 0.2), (1, 2, 3))):
+        text = json.dumps(preprocessing.to_json())
+        assert Preprocessing.from_json(json.loads(text)) == preprocessing
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"channel_order": "GBR"}, "channel order is 'GBR'"),
+        ({"mean": [0.1, 0.2]}, r"mean is \[0.1, 0.2\]; give three numbers"),
+        ({"mean": 0.5}, "mean is 0.5; give three numbers"),
+        ({"std": [1, 1, "1"]}, "std is .* give three numbers"),
+        ({"std": [1, 1, float("nan")]}, "std is .* give three numbers"),
+        ({"std": [1, 1, 0]}, "give positive numbers"),
+        ({"scale": 255}, "holds channel_order, mean, std, scale; give channel_order, mean, std"),
+    ],
+)
+def test_wrong_preprocessing(changes, message):
+    with pytest.raises(UserError, match=message):
+        Preprocessing.from_json({**Preprocessing().to_json(), **changes})
+
+
+def test_incomplete_preprocessing():
+    with pytest.raises(UserError, match="holds mean; give channel_order, mean, std"):
+        Preprocessing.from_json({"mean": [0, 0, 0]})
+    with pytest.raises(UserError, match="holds 'BGR'; give"):
+        Preprocessing.from_json("BGR")
