@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from senet_jax.losses import margin, sharded_softmax
+from senet_jax.models.layers import l2_normalise
 
 
 def classification_loss(
@@ -40,8 +41,8 @@ def classification_loss(
         The mean over this device's queries, the running scalar after the step, and metrics of the
         global batch: `target_cosine`, the mean before the margin.
     """
-    queries = sharded_softmax.gather(sharded_softmax.unit(embeddings), axis_name)  # [B d]
-    cosines = sharded_softmax.cosines_of(queries, sharded_softmax.unit(class_matrix))  # [B r]
+    queries = sharded_softmax.gather(l2_normalise(embeddings), axis_name)  # [B d]
+    cosines = sharded_softmax.cosines_of(queries, l2_normalise(class_matrix))  # [B r]
     classes = sharded_softmax.row_numbers(len(class_matrix), axis_name)
     is_target = sharded_softmax.gather(labels, axis_name)[:, None] == classes
     is_negative = ~is_target & (classes < class_count)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from senet_jax.errors import UserError
 from senet_jax.losses import margin, sharded_softmax
+from senet_jax.models.layers import l2_normalise
 
 UNFILLED = -1
 
@@ -53,7 +54,7 @@ def enqueue(
     Raises:
         UserError: the queue is shorter than the global batch.
     """
-    keys = sharded_softmax.gather(sharded_softmax.unit(keys), axis_name)
+    keys = sharded_softmax.gather(l2_normalise(keys), axis_name)
     labels = sharded_softmax.gather(labels, axis_name)
     own_length = len(queue.labels)
     length = own_length * sharded_softmax.axis_size(axis_name)
@@ -115,8 +116,8 @@ def contrastive_loss(
         global batch: `positive_cosine`, the mean before the margin; `positives` and
         `positives_left_out`, the means per query.
     """
-    embeddings = sharded_softmax.unit(embeddings)
-    keys = jax.lax.stop_gradient(sharded_softmax.unit(keys))
+    embeddings = l2_normalise(embeddings)
+    keys = jax.lax.stop_gradient(l2_normalise(keys))
     queries = sharded_softmax.gather(embeddings, axis_name)
     cosines = sharded_softmax.cosines_of(queries, queue.descriptors)  # [B r]
     is_same = sharded_softmax.gather(labels, axis_name)[:, None] == queue.labels

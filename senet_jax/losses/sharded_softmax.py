@@ -30,13 +30,6 @@ def padded_rows(count: int) -> int:
     return -(-count // ROW_MULTIPLE) * ROW_MULTIPLE
 
 
-def unit(vectors: jax.Array) -> jax.Array:
-    """float32[n d]: the vectors at length 1; a zero vector stays zero."""
-    vectors = vectors.astype(jnp.float32)
-    square = jnp.sum(vectors * vectors, axis=-1, keepdims=True)
-    return vectors * lax.rsqrt(jnp.maximum(square, 1e-24))
-
-
 def cosines_of(queries: jax.Array, rows: jax.Array) -> jax.Array:
     """float32[B r] of unit vectors, in full float32 where a device's default is less."""
     return jnp.einsum("bd,rd->br", queries, rows, precision=lax.Precision.HIGHEST)

@@ -1,7 +1,6 @@
 import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -14,18 +13,6 @@ from tests.losses import spread
 )
 def test_padded_rows(count, rows):
     assert sharded_softmax.padded_rows(count) == rows
-
-
-def test_unit():
-    vectors = jnp.asarray([[3.0, 4.0], [0.0, 0.0], [1e-3, 0.0]], jnp.bfloat16)
-    found = sharded_softmax.unit(vectors)
-    assert found.dtype == jnp.float32
-    np.testing.assert_allclose(found, [[0.6, 0.8], [0, 0], [1, 0]], rtol=1e-6)
-
-
-def test_unit_of_zero_has_a_finite_gradient():
-    gradient = jax.grad(lambda x: sharded_softmax.unit(x).sum())(jnp.zeros((1, 3)))
-    assert np.isfinite(gradient).all()
 
 
 @pytest.mark.parametrize("devices", [1, 2, 8])

@@ -4,6 +4,11 @@ import math
 
 import numpy as np
 
+# Of float32: logits reach 30, where neighbouring numbers are 2e-6 apart. Gradients are compared to
+# the largest of their array.
+VALUE_TOLERANCE = 1e-5
+GRADIENT_TOLERANCE = 1e-5
+
 
 def positive(theta, m):
     if math.cos(theta) > math.cos(math.pi - m):
