@@ -36,12 +36,19 @@ class LayerOptions:
         train: whether batch norm uses (and updates) the statistics of the batch.
         axis_name: the mapped axis over which batch statistics are averaged, if any.
         zero_last_gamma: start each residual block as the identity.
+        remat: under differentiation, compute what is inside of residual blocks and of the
+            self-similarity module again instead of keeping it.
     """
 
     dtype: Any = jnp.float32
     train: bool = False
     axis_name: str | None = None
     zero_last_gamma: bool = False
+    remat: bool = False
+
+    def block(self, module: type[nn.Module]) -> type[nn.Module]:
+        """The class of a part whose inside is not kept if `remat` says so."""
+        return nn.remat(module) if self.remat else module
 
     def conv(self, features: int, kernel: int, stride: int = 1, **options) -> nn.Conv:
         """A convolution with PyTorch's symmetric padding, without bias unless told otherwise."""
@@ -65,6 +72,8 @@ class LayerOptions:
             epsilon=1e-5,
             dtype=self.dtype,
             axis_name=self.axis_name,
+            # The mean of squares minus the square of the mean would lose half of the digits.
+            use_fast_variance=False,
             scale_init=nn.initializers.zeros if zero else nn.initializers.ones,
             name=name,
         )

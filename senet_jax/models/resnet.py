@@ -69,9 +69,10 @@ class Stage(nn.Module):
 
     @nn.compact
     def __call__(self, maps: Array) -> Array:
+        residual_block = self.options.block(ResidualBlock)
         for block in range(self.depth):
             stride = self.stride if block == 0 else 1
-            maps = ResidualBlock(self.width, stride, self.options, name=f"b{block + 1}")(maps)
+            maps = residual_block(self.width, stride, self.options, name=f"b{block + 1}")(maps)
         return maps
 
 

@@ -38,7 +38,7 @@ class SENet(nn.Module):
         maps = Trunk(self.architecture, self.options, name="trunk")(images)
         fused = maps["s4"]
         if self.architecture.self_similarity is not None:
-            module = SelfSimilarityModule(
+            module = self.options.block(SelfSimilarityModule)(
                 self.architecture.self_similarity, self.options, name="ssm"
             )
             fused, named = module(fused)

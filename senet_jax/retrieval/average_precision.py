@@ -112,7 +112,7 @@ def _dot_products(queries, block, is_ranked):
 
     A value that is not finite makes every score of its row not finite, so the scores tell.
     """
-    products = jnp.matmul(queries, block.T, precision=jax.lax.Precision.HIGHEST)
+    products = jnp.matmul(block, queries.T, precision=jax.lax.Precision.HIGHEST).T
     are_finite = (jnp.isfinite(products) | ~is_ranked).all()
     return jnp.where(is_ranked, products, -jnp.inf), are_finite
 

@@ -14,7 +14,7 @@ def check_descriptors(descriptors: np.ndarray, name: str) -> None:
     Raises:
         UserError: it is not a matrix of float16, float32, float64 or integers.
     """
-    is_number = descriptors.dtype.kind in "iu" or descriptors.dtype in ("f2", "f4", "f8")
+    is_number = descriptors.dtype.kind in "iuf" and descriptors.dtype.itemsize <= 8
     if descriptors.ndim != 2 or not is_number:
         raise UserError(
             f"{name} is {descriptors.dtype} of shape {descriptors.shape}; descriptors are float16, "
@@ -78,13 +78,14 @@ class BlockedDatabase:
         first = 0
         for part in self.parts:
             rows = part[max(start - first, 0) : max(start + self.block_rows - first, 0)]
-            pieces.append(as_float32(rows))
+            if len(rows):
+                pieces.append(as_float32(rows))
             first += len(part)
-        missing = self.block_rows - sum(map(len, pieces))
-        pieces = [piece for piece in pieces if len(piece)]
-        if missing:
-            pieces.append(np.zeros((missing, self.width), np.float32))
-        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+        if len(pieces[0]) == self.block_rows:
+            return pieces[0]
+        block = np.zeros((self.block_rows, self.width), np.float32)
+        np.concatenate(pieces, out=block[: sum(map(len, pieces))])
+        return block
 
     def is_ranked(self, start: int) -> np.ndarray:
         """Which rows of a block are items with a rank of their own, by their score: bool[b]."""

@@ -57,10 +57,10 @@ class EvaluationReport:
         """How many queries are scored under a protocol."""
         return len(self._scored(protocol))
 
-    def means(self, protocol: str) -> tuple[float, ...] | None:
-        """The measures' means over the scored queries, None if no query is."""
+    def means(self, protocol: str) -> np.ndarray:
+        """The measures' means over the scored queries: float64[4], NaN if no query is scored."""
         scored = self._scored(protocol)
-        return tuple(scored.mean(axis=0).tolist()) if len(scored) else None
+        return scored.mean(axis=0) if len(scored) else np.full(len(MEASURES), np.nan)
 
     def _scored(self, protocol):
         scores = self.scores[protocol]
@@ -71,21 +71,11 @@ class EvaluationReport:
         return {name: self._protocol_to_json(name) for name in self.scores}
 
     def _protocol_to_json(self, name):
-        unscored = (None,) * len(MEASURES)
         return {
-            **dict(zip(("map", *MEASURES[1:]), self.means(name) or unscored, strict=True)),
+            **dict(zip(("map", *MEASURES[1:]), _or_null(self.means(name)), strict=True)),
             "queries": self.query_count(name),
             "per_query": [
-                {
-                    "query": query,
-                    **dict(
-                        zip(
-                            MEASURES,
-                            unscored if np.isnan(row).any() else row.tolist(),
-                            strict=True,
-                        )
-                    ),
-                }
+                {"query": query, **dict(zip(MEASURES, _or_null(row), strict=True))}
                 for query, row in enumerate(self.scores[name])
             ],
         }
@@ -95,11 +85,15 @@ class EvaluationReport:
         headings = ("mAP", *(f"mP@{cutoff}" for cutoff in CUTOFFS), "queries")
         lines = ["        " + "".join(f"{heading:>9}" for heading in headings)]
         for name in self.scores:
-            means = self.means(name)
-            cells = [f"{100 * mean:.1f}" for mean in means] if means else ["-"] * len(MEASURES)
+            means = _or_null(self.means(name))
+            cells = ["-" if mean is None else f"{100 * mean:.1f}" for mean in means]
             cells.append(str(self.query_count(name)))
             lines.append(f"{name:8}" + "".join(f"{cell:>9}" for cell in cells))
         return "\n".join(lines)
+
+
+def _or_null(scores: np.ndarray) -> list[float | None]:
+    return [None if np.isnan(score) else float(score) for score in scores]
 
 
 def evaluate_descriptors(

@@ -37,11 +37,11 @@ def main() -> None:
     _check_sources(flags, parser)
 
     ground_truth = load_ground_truth(flags.ground_truth)
-    if flags.query:
+    if flags.query is not None:
         report = _score_descriptors(ground_truth, flags)
     else:
         report = _score_ranks(ground_truth, flags)
-    if flags.json:
+    if flags.json is not None:
         write_json(flags.json, report.to_json())
     print(report.table())
 
@@ -71,14 +71,14 @@ def _score_descriptors(ground_truth: GroundTruth, flags: argparse.Namespace) -> 
             f"{flags.database} has the shape {database.shape} for {len(ground_truth.image_names)} "
             "images; every image of imlist has one row, distractors have files of their own"
         )
-    distractors = flags.distractors.split(",") if flags.distractors else []
+    distractors = [] if flags.distractors is None else flags.distractors.split(",")
     return evaluate_descriptors(
         ground_truth, open_array(flags.query), [database, *map(open_array, distractors)]
     )
 
 
 def _score_ranks(ground_truth: GroundTruth, flags: argparse.Namespace) -> EvaluationReport:
-    if flags.ranks:
+    if flags.ranks is not None:
         return evaluate_ranks(ground_truth, _open_ranks(flags.ranks, ground_truth))
     return evaluate_ranks(
         ground_truth,

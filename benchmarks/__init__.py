@@ -1,0 +1,1 @@
+"""One file a claim; each prints the ratio that it stands for. They are no tests."""

@@ -1,0 +1,75 @@
+"""The baseline of the benchmarks: the authors' own PyTorch code, from a checkout of it.
+
+Their model, their reader and their loops run unchanged, except that `.cuda()` does nothing, the
+dataset stands under the name `roxford5k`, and `np.in1d` is `np.isin`. Torch uses all cores, their
+loader its four processes. A checkout of github.com/sungonce/SENet is needed, and `yacs`, `pyyaml`
+and `tqdm`; nothing of it is part of this project.
+"""
+
+import contextlib
+import io
+import os
+import pathlib
+import pickle
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from senet_jax.convert.translate import state_from_weights
+from senet_jax.data.revisitop import Dataset
+from senet_jax.weights import Weights
+
+NAME = "roxford5k"
+
+
+def load_model(checkout: str, weights: Weights) -> torch.nn.Module:
+    """Their SENet with our weights, in evaluation mode."""
+    sys.path.insert(0, str(pathlib.Path(checkout).resolve()))
+    torch.Tensor.cuda = lambda self, *_, **__: self
+    torch.set_num_threads(os.cpu_count())
+    np.in1d = np.isin
+    from core.config import cfg
+    from model.SENet_model import SENet
+
+    cfg.SENET.RESNET_DEPTH = {6: 50, 23: 101, 36: 152}[weights.architecture.depths[2]]
+    model = SENet(cfg.SENET)
+    state = state_from_weights(weights)
+    own = model.state_dict()
+    own |= {key: torch.from_numpy(np.ascontiguousarray(state[key])) for key in state}
+    model.load_state_dict(own)
+    return model.eval()
+
+
+@contextlib.contextmanager
+def under_their_name(dataset: Dataset) -> Iterator[str]:
+    """A data folder in which a dataset stands as `roxford5k`."""
+    truth = dataset.ground_truth
+    plain = {
+        "imlist": list(truth.image_names),
+        "qimlist": list(truth.query_names),
+        "gnd": [
+            {"bbx": truth.boxes[i].tolist()}
+            | {kind: getattr(truth, kind)[i].tolist() for kind in ("easy", "hard", "junk")}
+            for i in range(len(truth.query_names))
+        ],
+    }
+    root = pathlib.Path(tempfile.mkdtemp())
+    try:
+        (root / NAME).mkdir()
+        (root / NAME / "jpg").symlink_to(dataset.images[0].folder.resolve())
+        (root / NAME / f"gnd_{NAME}.pkl").write_bytes(pickle.dumps(plain))
+        yield str(root)
+    finally:
+        shutil.rmtree(root)
+
+
+def extract(model: torch.nn.Module, root: str, part: str, scales: list[float]) -> np.ndarray:
+    """Their descriptors of `query` or `db`, float[n d]."""
+    from test.test_utils import extract_feature
+
+    with contextlib.redirect_stderr(io.StringIO()):
+        return extract_feature(model, root, NAME, f"gnd_{NAME}.pkl", part, scales)

@@ -1,0 +1,94 @@
+"""How many training images a second the loader makes with one core, and whether its memory grows.
+
+  python -m benchmarks.loader [--images=N] [--batches=N]
+
+Writes generated photographs of 1024x768 as JPEG into a temporary dataset and makes batches of 32
+crops of 512x512 of them: decoding, crop, resizing, mirroring, lighting, normalising. Prints how
+many images a second of a core's time gives, in one thread and in all of Grain's, the rate by the
+clock, and the memory of the process along the way. OpenCV is kept to one thread of its own.
+"""
+
+import os
+import pathlib
+import resource
+import tempfile
+import time
+
+import cv2
+import numpy as np
+
+from senet_jax.data.augment import Augmentation
+from senet_jax.data.builder import build
+from senet_jax.data.image_source import ImageSource
+from senet_jax.data.loader import TrainingData
+from senet_jax.data.prepared import open_prepared
+from senet_jax.data.transforms import Preprocessing
+from senet_jax.errors import CommandParser, run_command
+
+BATCH_SIZE = 32
+WARM_UP_BATCHES = 4
+
+
+def photograph(index: int) -> bytes:
+    """A JPEG of 1024x768 with about as much detail as a photograph has."""
+    rng = np.random.default_rng(index)
+    shapes = cv2.resize(
+        rng.integers(0, 256, (12, 16, 3), np.uint8), (1024, 768), interpolation=cv2.INTER_CUBIC
+    )
+    grain = rng.normal(0, 8, shapes.shape)
+    return cv2.imencode(".jpg", np.clip(shapes + grain, 0, 255).astype(np.uint8))[1].tobytes()
+
+
+def resident_mib() -> float:
+    """The memory that this process occupies now (Linux), in MiB."""
+    pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+def main() -> None:
+    parser = CommandParser(prog="python -m benchmarks.loader", description=__doc__)
+    parser.add_argument("--images", type=int, default=64, help="of the dataset")
+    parser.add_argument("--batches", type=int, default=24, help="of each measurement")
+    arguments = parser.parse_args()
+    cv2.setNumThreads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        source = ImageSource(
+            name="photographs",
+            class_names=["one", "other"],
+            keys=[str(index) for index in range(arguments.images)],
+            labels=np.arange(arguments.images, dtype=np.int32) % 2,
+            read=photograph,
+        )
+        build(source, pathlib.Path(folder, "photographs"))
+        images = open_prepared(pathlib.Path(folder, "photographs"))
+        size = np.mean([len(images.read(index)[1]) for index in range(len(images))])
+        print(f"{len(images)} JPEGs of {size / 2**10:.0f} KiB, batches of {BATCH_SIZE}")
+        data = TrainingData(images, BATCH_SIZE, 0, Augmentation(), Preprocessing())
+
+        count = arguments.batches * BATCH_SIZE
+        core_start = time.process_time()
+        for step in range(arguments.batches):
+            data.batch(step)
+        core_seconds = time.process_time() - core_start
+        print(f"one thread: {count / core_seconds:.0f} images/s per core")
+
+        memory = []
+        batches = data.batches()
+        for _ in range(WARM_UP_BATCHES):
+            next(batches)
+        start, core_start = time.perf_counter(), time.process_time()
+        for _ in range(arguments.batches):
+            next(batches)
+            memory.append(resident_mib())
+        seconds, core_seconds = time.perf_counter() - start, time.process_time() - core_start
+        batches.close()
+        print(
+            f"{os.cpu_count()} threads: {count / core_seconds:.0f} images/s per core, "
+            f"{count / seconds:.0f} images/s by the clock"
+        )
+        first, last = np.array_split(memory, 2)
+        print(f"memory: {first.max():.0f} MiB in the first half, {last.max():.0f} in the second")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,84 @@
+"""The training recipe that all configs start from.
+
+The authors never released training code. Where each value is from: [code] their public inference
+code, [supp] the paper's supplement, [parent] the public training code that theirs derives from
+(github feymanpriv/DELG), [second-hand] what is known of CVNet-Global from third parties, [open] not
+known. Where SENet's own values differ from CVNet's is not known either.
+"""
+
+from ml_collections import ConfigDict
+
+CLASSES = 81_313
+IMAGES = 1_580_470
+
+
+def train(model: str) -> ConfigDict:
+    """SENet on GLDv2-clean with both losses."""
+    config = ConfigDict()
+    config.job = "train"
+    config.model = model
+    config.seed = 0
+    # A weights folder whose trunk the training starts from; [second-hand] ImageNet weights of the
+    # pycls model zoo. Empty: the authors' initialisation.
+    config.trunk = "weights/imagenet"
+    config.batch_size = 144  # Over all devices [second-hand].
+    config.epochs = 25.0  # [second-hand]
+    config.precision = "float32"  # Of the network's arithmetic; bfloat16 on accelerators.
+    config.sync_batch_norm = True  # [open]
+    config.remat = False
+    config.accumulate = 1
+    config.log_every_steps = 50
+
+    config.data = ConfigDict()
+    config.data.folder = "datasets/gldv2_clean"  # Made by `python -m senet_jax.data.prepare`.
+    config.data.side = 512  # [second-hand]
+    config.data.smallest_area = 0.08  # [parent]
+    config.data.widest_aspect = 4 / 3  # [parent]
+    config.data.flip = True  # [parent]
+    config.data.lighting_sigma = 0.1  # [parent]
+    config.data.workers = 8
+    config.data.group_classes = 0  # Groups of look-alikes that stand whole in a batch; 0 for none.
+    config.data.group_views = 0
+
+    config.optimizer = ConfigDict()
+    config.optimizer.name = "sgd"
+    config.optimizer.learning_rate = 0.005625  # .01 * batch / 256 [second-hand]
+    config.optimizer.momentum = 0.9  # [second-hand]
+    config.optimizer.nesterov = False  # [open]
+    config.optimizer.weight_decay = 1e-4  # [second-hand]
+    config.optimizer.no_weight_decay = ()  # Regular expressions of parameter paths.
+    config.optimizer.rate_multipliers = ()  # ("expression", factor), ...
+    config.optimizer.warmup_epochs = 5.0  # [open]; the parent code's value.
+    config.optimizer.warmup_start = 0.1  # [open]; the parent code's value.
+    config.optimizer.clip_norm = 0.0
+
+    config.losses = ConfigDict()
+    config.losses.classification_weight = 0.5  # [second-hand]
+    config.losses.contrastive_weight = 0.5  # [second-hand]
+    config.losses.margin_kind = "curricular"  # [second-hand]
+    config.losses.scale = 30.0  # [second-hand]
+    config.losses.margin_radians = 0.15  # [second-hand]
+    config.losses.contrastive_scale = 30.0  # [second-hand]
+    config.losses.contrastive_margin_radians = 0.15  # [second-hand]
+    config.losses.queue_length = 73_728  # [open]; a common guess.
+    config.losses.max_positives = 32  # Of a query in the queue; the rest is left out.
+    config.losses.network_momentum = 0.999  # [second-hand]
+    config.losses.keys_batch_norm = "batch"  # [open]
+
+    config.evaluation = ConfigDict()
+    config.evaluation.data_root = "datasets"
+    config.evaluation.datasets = ""  # Empty: no evaluation while training.
+    config.evaluation.every_steps = 10_000
+    config.evaluation.scales = (0.7071, 1.0, 1.4142)  # [code]
+
+    config.checkpoint = ConfigDict()
+    config.checkpoint.every_steps = 1_000
+    config.checkpoint.keep = 2
+    return config
+
+
+def classification_only(config: ConfigDict) -> ConfigDict:
+    """Leaves L_con out, with its queue and its second network."""
+    config.losses.classification_weight = 1.0
+    config.losses.contrastive_weight = 0.0
+    return config

@@ -1,0 +1,200 @@
+"""The batches of a training, each a pure function of the seed and of its step.
+
+Grain runs the work in threads or in processes and keeps the order. Since no batch depends on what
+came before, a training goes on at any step, with any number of workers and processes.
+"""
+
+import itertools
+import os
+import sys
+from collections.abc import Iterator, Sequence
+
+import grain
+import numpy as np
+
+from senet_jax.data import transforms
+from senet_jax.data.augment import Augmentation, augment
+from senet_jax.data.prepared import PreparedImages
+from senet_jax.data.sampling import (
+    ClassMembers,
+    GroupedImages,
+    Grouping,
+    Purpose,
+    ShuffledImages,
+    random_generator,
+)
+from senet_jax.data.transforms import Preprocessing
+from senet_jax.errors import UserError
+
+Batch = dict[str, np.ndarray]
+"""`images`, `labels` and, with pairs, `positives`; see `TrainingData`."""
+
+
+class TrainingData:
+    """The share of one process in the batches of a training.
+
+    The global batch of step s is the examples s*B..(s+1)*B-1 of an endless stream that was shuffled
+    over all processes; process p of P has the p-th of its P equal parts. So their parts, one after
+    the other, are the batch of a single process to the bit.
+
+    A batch is a dict of
+        images: float32[b side side 3], augmented and normalised;
+        labels: int32[b];
+        positives: float32[b side side 3], only with pairs: another image of the same class, with
+            an augmentation of its own. An image that is alone in its class is its own partner.
+
+    An image that cannot be decoded is named on standard error, once, and the next image of its
+    class stands in for it, or, where none can be read, the next one of the dataset.
+
+    Args:
+        images: what is learned from.
+        batch_size: B, over all processes.
+        seed: of the order and of the augmentation.
+        augmentation: how much images are changed.
+        preprocessing: what the network expects.
+        pairs: whether each image has a partner.
+        grouping: what groups of classes stand whole in every batch; None shuffles single images.
+        process_index: p.
+        process_count: P.
+
+    Raises:
+        UserError: the batch is not made of equal parts or of whole groups, or the seed is negative.
+    """
+
+    def __init__(
+        self,
+        images: PreparedImages,
+        batch_size: int,
+        seed: int,
+        augmentation: Augmentation,
+        preprocessing: Preprocessing,
+        pairs: bool = False,
+        grouping: Grouping | None = None,
+        process_index: int = 0,
+        process_count: int = 1,
+    ):
+        if batch_size < 1 or batch_size % process_count:
+            raise UserError(
+                f"a batch of {batch_size} images cannot be shared by {process_count} processes; "
+                "give a positive multiple"
+            )
+        if grouping and batch_size % grouping.examples:
+            raise UserError(
+                f"a batch of {batch_size} images does not hold whole groups of "
+                f"{grouping.examples} ({grouping.classes} classes, {grouping.views} images of "
+                "each); give a multiple"
+            )
+        if seed < 0:
+            raise UserError(f"the seed is {seed}; give 0 or a positive integer")
+        self._images, self._seed, self._pairs = images, seed, pairs
+        self._augmentation, self._preprocessing = augmentation, preprocessing
+        self._members = ClassMembers(images.labels, len(images.class_names))
+        self._order = (
+            GroupedImages(self._members, grouping, seed)
+            if grouping
+            else ShuffledImages(len(images), seed)
+        )
+        self._batch_size, self._share = batch_size, batch_size // process_count
+        self._process_index = process_index
+        self._named: set[str] = set()
+
+    @property
+    def steps_per_epoch(self) -> float:
+        """How many batches an epoch is; it may end within one."""
+        return self._order.examples_per_epoch / self._batch_size
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step."""
+        places = range(step * self._share, (step + 1) * self._share)
+        return self._named_faults(_collate([self._example(place) for place in places]))
+
+    def batches(self, first_step: int = 0, workers: int = 0) -> Iterator[Batch]:
+        """The batches of `first_step` and of all steps after it, made ahead of time.
+
+        Args:
+            first_step: where to begin.
+            workers: how many processes share the work; with 0 it is done in threads of this one.
+                Processes need `absl` flags that are parsed, a guarded main module, and shared
+                memory for two batches of this process's share.
+
+        Yields:
+            Batches without end; close the iterator to stop the work.
+        """
+        ahead = 2 * self._share
+        threads = min(ahead, max(1, (os.cpu_count() or 1) // max(1, workers)))
+        examples = (
+            grain.MapDataset.range(first_step * self._share, sys.maxsize)
+            .map(self._example)
+            .to_iter_dataset(
+                grain.ReadOptions(
+                    num_threads=threads, prefetch_buffer_size=threads if workers else ahead
+                )
+            )
+        )
+        if workers:
+            examples = examples.mp_prefetch(
+                grain.MultiprocessingOptions(
+                    num_workers=workers, per_worker_buffer_size=-(-ahead // workers)
+                )
+            )
+        iterator = iter(examples.batch(self._share, batch_fn=_collate))
+        try:
+            yield from map(self._named_faults, iterator)
+        finally:
+            iterator.close()
+
+    def _example(self, place: int) -> tuple[dict[str, np.ndarray], list[str]]:
+        """An example of this process's stream, and the faults of the images that were no help."""
+        step, place_in_share = divmod(place, self._share)
+        position = step * self._batch_size + self._process_index * self._share + place_in_share
+        index, pixels, faults = self._readable(self._order(position))
+        label = self._images.labels[index]
+        rng = random_generator(self._seed, Purpose.IMAGE, position)
+        example = {"images": self._augmented(pixels, rng), "labels": label}
+        if self._pairs:
+            rng = random_generator(self._seed, Purpose.POSITIVE, position)
+            members = self._members[label]
+            others = members[members != index]
+            partner = rng.choice(others) if others.size else index
+            _, pixels, faults_of_partner = self._readable(partner)
+            example["positives"] = self._augmented(pixels, rng)
+            faults += faults_of_partner
+        return example, faults
+
+    def _augmented(self, pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return augment(pixels, rng, self._augmentation, self._preprocessing)
+
+    def _readable(self, index: int) -> tuple[int, np.ndarray, list[str]]:
+        """An image, or the first stand-in that can be read: its index, its pixels, the faults."""
+        members = self._members[self._images.labels[index]]
+        class_from_here = np.roll(members, -np.searchsorted(members, index))
+        all_from_here = itertools.chain(range(index + 1, len(self._images)), range(index))
+        faults = []
+        for candidate in itertools.chain(class_from_here, all_from_here):
+            key, content = self._images.read(candidate)
+            try:
+                return int(candidate), transforms.decode(content), faults
+            except transforms.UnreadableImage as error:
+                faults.append(f"cannot read the image {key} of {self._images.name}: {error}")
+        raise UserError(f"no image of {self._images.name} can be read; prepare the dataset anew")
+
+    def _named_faults(self, batch_and_faults: tuple[Batch, list[str]]) -> Batch:
+        """Says what was not said yet."""
+        batch, faults = batch_and_faults
+        for fault in faults:
+            if fault not in self._named:
+                self._named.add(fault)
+                print(
+                    f"warning: {fault}; another image stands in ({len(self._named)} so far)",
+                    file=sys.stderr,
+                    flush=True,
+                )
+        return batch
+
+
+def _collate(
+    examples: Sequence[tuple[dict[str, np.ndarray], list[str]]],
+) -> tuple[Batch, list[str]]:
+    arrays = [example for example, _ in examples]
+    batch = {name: np.stack([example[name] for example in arrays]) for name in arrays[0]}
+    return batch, [fault for _, faults in examples for fault in faults]

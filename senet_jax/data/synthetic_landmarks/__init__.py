@@ -1,0 +1,24 @@
+"""A generated world of landmarks and their look-alikes, for tests, the demo and studies.
+
+Each landmark is a building put together by a grammar from a shared vocabulary of parts.
+"""
+
+from senet_jax.data.synthetic_landmarks.evaluation_set import (
+    DATASETS,
+    ground_truths,
+    write_evaluation,
+)
+from senet_jax.data.synthetic_landmarks.training_set import NAME, training_source
+from senet_jax.data.synthetic_landmarks.world import DEMO, TINY, Shot, World
+
+__all__ = [
+    "DATASETS",
+    "DEMO",
+    "NAME",
+    "TINY",
+    "Shot",
+    "World",
+    "ground_truths",
+    "training_source",
+    "write_evaluation",
+]

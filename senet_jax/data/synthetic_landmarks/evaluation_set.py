@@ -1,0 +1,159 @@
+"""Writes an evaluated split to disk in the layout of the benchmark.
+
+The pictures are written once; three ground truths say what of them counts. The folders of the
+second and third hold a link to the pictures of the first.
+"""
+
+import dataclasses
+import os
+import pathlib
+import pickle
+import shutil
+import zlib
+from typing import Any
+
+import cv2
+import numpy as np
+
+from senet_jax.data.synthetic_landmarks.world import World
+from senet_jax.errors import UserError
+from senet_jax.files import read_json, write_json, written_whole
+from senet_jax.progress import Progress
+
+DATASETS = {
+    "evaluation": ("landmarks", "landmarks_no_lookalikes", "landmarks_family_only"),
+    "validation": (
+        "landmarks_validation",
+        "landmarks_validation_no_lookalikes",
+        "landmarks_validation_family_only",
+    ),
+}
+"""The names of the three datasets of each evaluated split."""
+
+_JPEG_QUALITY = 95
+
+
+def write_evaluation(world: World, split: str, root: str | os.PathLike) -> None:
+    """Writes the pictures of a split and its three ground truths below `root`.
+
+    Pictures that are there already are kept, so a broken-off run goes on where it was. The ground
+    truths come last: a folder that has one is whole.
+
+    Raises:
+        UserError: the split is not an evaluated one, a folder holds anything else, or a place
+            cannot be written.
+    """
+    truths = ground_truths(world, split)
+    root = pathlib.Path(root)
+    first = root / DATASETS[split][0]
+    _claim([root / name for name in truths], world, split)
+    shots = world.queries_of(split) + world.database_of(split)
+    progress = Progress(f"writing {first}", len(shots), "pictures")
+    for shot in shots:
+        path = first / "jpg" / f"{shot.name}.jpg"
+        if not path.exists():
+            with written_whole(path) as temporary:
+                temporary.write_bytes(jpeg(world.photograph(split, shot)))
+        progress.advance()
+    for name, truth in truths.items():
+        if root / name != first:
+            _show_pictures(first / "jpg", root / name / "jpg")
+        with written_whole(root / name / f"gnd_{name}.pkl") as temporary:
+            temporary.write_bytes(pickle.dumps(truth, protocol=4))
+
+
+def ground_truths(world: World, split: str) -> dict[str, dict[str, Any]]:
+    """The ground truths of a split by dataset, each as the benchmark's pickles hold it.
+
+    They agree in pictures, queries, boxes and positives, and differ in what is junk besides the
+    query's own junk: nothing; the query's look-alikes; all that is not of the query's family.
+    """
+    queries, database = world.queries_of(split), world.database_of(split)
+    families = np.array([-1 if shot.family is None else shot.family for shot in database])
+    siblings = np.array([shot.sibling for shot in database])
+    severities = np.array([shot.severity for shot in database])
+    entries = {name: [] for name in DATASETS[split]}
+    for query in queries:
+        relatives = families == query.family
+        own = relatives & (siblings == query.sibling)
+        own_junk = own & (severities == "junk")
+        junks = (own_junk, own_junk | (relatives & ~own), own_junk | ~relatives)
+        for name, junk in zip(entries, junks, strict=True):
+            entries[name].append(
+                {
+                    "bbx": world.box(split, query).tolist(),
+                    "easy": _items(own & (severities == "easy")),
+                    "hard": _items(own & (severities == "hard")),
+                    "junk": _items(junk),
+                }
+            )
+    return {
+        name: {
+            "imlist": [shot.name for shot in database],
+            "qimlist": [shot.name for shot in queries],
+            "gnd": gnd,
+        }
+        for name, gnd in entries.items()
+    }
+
+
+def _items(chosen: np.ndarray) -> np.ndarray:
+    return np.flatnonzero(chosen).astype(np.int32)
+
+
+def _claim(folders: list[pathlib.Path], world: World, split: str) -> None:
+    """Marks folders as this world's, or refuses them: pictures of two worlds must never mix."""
+    first = jpeg(world.photograph(split, world.queries_of(split)[0]))
+    value = {
+        "world": dataclasses.asdict(world),
+        "split": split,
+        # Another version of this code or of a library may draw other pictures.
+        "first_query_crc32": zlib.crc32(first),
+    }
+    for folder in folders:
+        record = folder / "world.json"
+        if record.exists():
+            if read_json(record) != value:
+                raise UserError(
+                    f"{folder} holds another generated world (see {record.name} there); choose "
+                    "another place or remove it"
+                )
+        elif (folder / "jpg").exists() or (folder / f"gnd_{folder.name}.pkl").exists():
+            raise UserError(
+                f"{folder} holds a dataset without {record.name}, which is not made here; choose "
+                "another place"
+            )
+    for folder in folders:
+        write_json(folder / "world.json", value)
+
+
+def jpeg(image: np.ndarray) -> bytes:
+    """A picture's file; the compression that shows is part of the view, this one is mild."""
+    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
+
+
+def _show_pictures(pictures: pathlib.Path, place: pathlib.Path) -> None:
+    """Makes `place` show the pictures: by a relative link, else by a link or copy of each file."""
+    try:
+        if place.is_symlink():
+            return
+        try:
+            place.symlink_to(os.path.relpath(pictures, place.parent), target_is_directory=True)
+        except OSError:  # No symbolic links here, or a folder of an earlier run stands there.
+            place.mkdir(exist_ok=True)
+            for picture in pictures.glob("*.jpg"):
+                _link_or_copy(picture, place / picture.name)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {place}: {error.strerror or error}; choose a place that can be written"
+        ) from error
+
+
+def _link_or_copy(source: pathlib.Path, target: pathlib.Path) -> None:
+    if target.exists():
+        return
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        with written_whole(target) as temporary:
+            shutil.copyfile(source, temporary)

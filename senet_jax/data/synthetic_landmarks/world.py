@@ -1,0 +1,206 @@
+"""A world of generated landmarks: who lives in which split, and every photograph of it.
+
+All is a pure function of the world's value and indices: the same bytes in any order, in any
+process. Each random draw has a key of its own, so a larger world holds the smaller one.
+"""
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from senet_jax.data.synthetic_landmarks.grammar import Landmark, draw_family
+from senet_jax.data.synthetic_landmarks.scene import building_box, render
+from senet_jax.data.synthetic_landmarks.views import SEVERITIES, View, draw_view
+from senet_jax.errors import UserError
+
+SPLITS = ("training", "validation", "evaluation")
+EVALUATED_SPLITS = ("validation", "evaluation")
+
+_FAMILY, _DISTRACTOR, _VIEW, _DISTRACTOR_VIEW = range(4)
+
+_SMALLEST = {
+    "seed": 0,
+    "side": 32,
+    "training_families": 1,
+    "validation_families": 1,
+    "evaluation_families": 1,
+    "siblings": 2,
+    "training_views": 2,
+    "queries": 1,
+    "easy": 1,
+    "hard": 1,
+    "junk": 0,
+    "distractors": 0,
+}
+_LARGEST = {"seed": 2**32 - 1, "side": 1024, "siblings": 8}
+
+
+@dataclasses.dataclass(frozen=True)
+class Shot:
+    """One photograph of an evaluated split, not yet taken.
+
+    Attributes:
+        name: the name of its file, without extension.
+        family: the family of the landmark, or None for a random distractor.
+        sibling: the landmark within its family.
+        severity: what the view is drawn from; see `views.RANGES`.
+        index: counts the shots of one landmark and severity, or the distractors.
+    """
+
+    name: str
+    family: int | None
+    sibling: int
+    severity: str
+    index: int
+
+
+@dataclasses.dataclass(frozen=True)
+class World:
+    """How large a world is; the defaults are the demo's.
+
+    Attributes:
+        seed: from 0 to 2**32 - 1; another seed is another world.
+        side: the pictures' width and height in pixels.
+        training_families: families of landmarks to learn from.
+        validation_families: families to make choices by.
+        evaluation_families: families that nothing is chosen by.
+        siblings: landmarks in a family, each other's look-alikes.
+        training_views: pictures of each landmark of the training split.
+        queries: queries of each landmark of an evaluated split.
+        easy: easy database pictures of each landmark of an evaluated split.
+        hard: likewise hard ones.
+        junk: likewise pictures too bad to count.
+        distractors: database pictures of buildings of no family, in each evaluated split.
+
+    Raises:
+        UserError: a number that is too small or too large.
+    """
+
+    seed: int = 0
+    side: int = 64
+    training_families: int = 200
+    validation_families: int = 24
+    evaluation_families: int = 40
+    siblings: int = 4
+    training_views: int = 14
+    queries: int = 1
+    easy: int = 3
+    hard: int = 3
+    junk: int = 1
+    distractors: int = 400
+
+    def __post_init__(self):
+        for name, smallest in _SMALLEST.items():
+            value, largest = getattr(self, name), _LARGEST.get(name, 10_000_000)
+            if type(value) is not int or not smallest <= value <= largest:
+                raise UserError(
+                    f"a world's {name} is {value!r}; give an integer from {smallest} to {largest}"
+                )
+
+    @property
+    def training_classes(self) -> int:
+        """The number of landmarks of the training split, each a class."""
+        return self.training_families * self.siblings
+
+    def training_label(self, family: int, sibling: int) -> int:
+        """The class of a landmark of the training split."""
+        return family * self.siblings + sibling
+
+    def training_view(self, family: int, sibling: int, view: int) -> np.ndarray:
+        """A picture of a landmark of the training split, uint8[side side 3] BGR.
+
+        Even views are easy ones, odd views are hard ones.
+        """
+        severity = ("easy", "hard")[view % 2]
+        landmark = self.landmark("training", family, sibling)
+        drawn = self.view("training", family, sibling, severity, view)
+        return render(landmark, drawn, self.side)
+
+    def landmark(self, split: str, family: int, sibling: int) -> Landmark:
+        """A landmark of a split."""
+        return _family(self.seed, SPLITS.index(split), family, self.siblings)[sibling]
+
+    def view(self, split: str, family: int, sibling: int, severity: str, index: int) -> View:
+        """A view of a landmark of a split."""
+        place = (SPLITS.index(split), family, sibling, SEVERITIES.index(severity), index)
+        return draw_view(_rng(self.seed, _VIEW, *place), severity)
+
+    def queries_of(self, split: str) -> list[Shot]:
+        """The queries of an evaluated split, landmark by landmark."""
+        return self._landmark_shots(split, {"query": self.queries})
+
+    def database_of(self, split: str) -> list[Shot]:
+        """The database of an evaluated split: landmark by landmark, then the distractors."""
+        counts = {"easy": self.easy, "hard": self.hard, "junk": self.junk}
+        distractors = [
+            Shot(f"distractor-{i:07d}", None, 0, ("easy", "hard")[i % 2], i)
+            for i in range(self.distractors)
+        ]
+        return self._landmark_shots(split, counts) + distractors
+
+    def photograph(self, split: str, shot: Shot) -> np.ndarray:
+        """The picture of a shot of an evaluated split, uint8[side side 3] BGR."""
+        return render(*self.scene(split, shot), self.side)
+
+    def box(self, split: str, shot: Shot) -> np.ndarray:
+        """Where the building stands in a shot's picture, float64[4]: x1, y1, x2, y2 in pixels."""
+        return building_box(*self.scene(split, shot), self.side)
+
+    def scene(self, split: str, shot: Shot) -> tuple[Landmark, View]:
+        """What a shot of an evaluated split shows, and how; a distractor stands nowhere else."""
+        if shot.family is not None:
+            place = (split, shot.family, shot.sibling)
+            return self.landmark(*place), self.view(*place, shot.severity, shot.index)
+        key = (SPLITS.index(split), shot.index, 0, 0, 0)
+        (landmark,) = draw_family(_rng(self.seed, _DISTRACTOR, *key), siblings=1)
+        return landmark, draw_view(_rng(self.seed, _DISTRACTOR_VIEW, *key), shot.severity)
+
+    def _landmark_shots(self, split: str, counts: dict[str, int]) -> list[Shot]:
+        return [
+            Shot(
+                name=f"family-{family:04d}-{sibling}-{severity}-{index}",
+                family=family,
+                sibling=sibling,
+                severity=severity,
+                index=index,
+            )
+            for family in range(self._families_of(split))
+            for sibling in range(self.siblings)
+            for severity, count in counts.items()
+            for index in range(count)
+        ]
+
+    def _families_of(self, split: str) -> int:
+        if split not in EVALUATED_SPLITS:
+            raise UserError(
+                f"there is no evaluated split {split!r}; choose {' or '.join(EVALUATED_SPLITS)}"
+            )
+        return getattr(self, f"{split}_families")
+
+
+DEMO = World()
+"""The demo's world."""
+
+TINY = World(
+    side=32,
+    training_families=4,
+    validation_families=2,
+    evaluation_families=3,
+    siblings=3,
+    training_views=4,
+    easy=2,
+    hard=1,
+    distractors=5,
+)
+"""A world for tests."""
+
+
+def _rng(seed: int, stream: int, *place: int) -> np.random.Generator:
+    # Keys of unequal length may seed alike (they are padded with zeros): all here have seven.
+    return np.random.default_rng([seed, stream, *place])
+
+
+@functools.lru_cache(maxsize=1024)
+def _family(seed: int, split: int, family: int, siblings: int) -> tuple[Landmark, ...]:
+    return draw_family(_rng(seed, _FAMILY, split, family, 0, 0, 0), siblings)

@@ -1,0 +1,1 @@
+"""Losses of the descriptors: pure functions of arrays, on one device or spread over several."""

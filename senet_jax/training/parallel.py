@@ -1,0 +1,105 @@
+"""The step on all devices of all processes: the only file that knows `jax.pmap`.
+
+Replicated leaves of the state have no axis of devices; leaves that are spread by their rows have
+it in front. On the host, and so in checkpoints, the latter are whole again, in the order of the
+devices: what is saved on eight devices resumes on two.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from senet_jax.errors import UserError
+from senet_jax.training.state import TrainState, sharded_leaves
+from senet_jax.training.step import Batch, Metrics
+
+AXIS = "devices"
+
+
+def check_divisible(batch_size: int, state: TrainState) -> None:
+    """Checks that all devices of all processes can share a batch, the classes and the queue.
+
+    Raises:
+        UserError: one of them does not divide; both numbers are named.
+    """
+    devices = jax.device_count()
+    for what, count in (
+        ("a batch", batch_size),
+        ("the padded classifier", len(state.params["classes"])),
+        ("the queue", len(state.queue.labels)),
+    ):
+        if count % devices:
+            raise UserError(
+                f"{what} of {count} cannot be shared by {devices} devices; choose a multiple"
+            )
+
+
+class ParallelStep:
+    """A step mapped over all devices.
+
+    Args:
+        step: one device's part, with the axis named `AXIS`.
+        state: whose structure tells what is spread.
+    """
+
+    def __init__(
+        self, step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]], state: TrainState
+    ):
+        self._sharded = sharded_leaves(state)
+        self._local_devices = jax.local_device_count()
+        axes = jax.tree.map(lambda sharded: 0 if sharded else None, self._sharded)
+        self._step = jax.pmap(
+            step, AXIS, in_axes=(axes, 0), out_axes=(axes, None), donate_argnums=0
+        )
+
+    def __call__(self, state: Any, batch: dict[str, np.ndarray]) -> tuple[Any, Metrics]:
+        """Runs a step.
+
+        Args:
+            state: of `to_devices` or of the step before, which is used up.
+            batch: this process's share of it, [b ...].
+
+        Returns:
+            The state and the metrics, the same on every device of every process.
+        """
+        return self._step(state, jax.tree.map(self._split, batch))
+
+    def to_devices(self, state: TrainState) -> Any:
+        """From whole NumPy leaves to what the step takes, of which this process has its part."""
+        first = jax.process_index() * self._local_devices
+        blocks = slice(first, first + self._local_devices)
+        # Placed as the step gives it back, or the second step would be compiled once more.
+        mesh = Mesh(np.array(jax.local_devices()), (AXIS,))
+
+        def place(leaf: np.ndarray, sharded: bool) -> jax.Array:
+            leaf = np.asarray(leaf)
+            if sharded:
+                leaf = leaf.reshape(jax.device_count(), -1, *leaf.shape[1:])[blocks]
+            return jax.device_put(leaf, NamedSharding(mesh, P(AXIS) if sharded else P()))
+
+        return jax.tree.map(place, state, self._sharded)
+
+    def to_host(self, state: Any) -> TrainState:
+        """From what the step gave to whole NumPy leaves, the same in every process.
+
+        All processes have to call it together.
+        """
+
+        def collect(leaf: jax.Array, sharded: bool) -> np.ndarray:
+            shards = sorted(leaf.addressable_shards, key=lambda shard: shard.index[0:1] or ())
+            if not sharded:
+                return np.asarray(shards[0].data)
+            own = np.concatenate([np.asarray(shard.data) for shard in shards])  # [D r ...]
+            if jax.process_count() > 1:
+                own = multihost_utils.process_allgather(own)
+            return own.reshape(-1, *leaf.shape[2:])
+
+        return jax.tree.map(collect, state, self._sharded)
+
+    def _split(self, array: np.ndarray) -> np.ndarray:
+        return array.reshape(self._local_devices, -1, *array.shape[1:])

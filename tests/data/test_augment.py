@@ -1,0 +1,173 @@
+import math
+
+import cv2
+import numpy as np
+import pytest
+
+from senet_jax.data import augment as augment_module
+from senet_jax.data.augment import Augmentation, augment, random_crop, random_light
+from senet_jax.data.transforms import Preprocessing, normalise
+from senet_jax.errors import UserError
+
+from .pictures import picture
+
+BGR = Preprocessing()
+RGB = Preprocessing("RGB", BGR.mean[::-1], BGR.std[::-1])
+STILL = Augmentation(side=32, area=(1, 1), aspect=(1, 1), flip=False, lighting_sigma=0)
+
+
+def _rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def test_nothing_changes_a_square_image_of_the_right_side():
+    image = picture(32, 32)
+    result = augment(image, _rng(), STILL, BGR)
+    assert result.dtype == np.float32
+    np.testing.assert_array_equal(result, normalise(image, BGR))
+
+
+def test_crops_are_resized_linearly():
+    image = picture(60, 100)
+    augmentation = Augmentation(side=32, flip=False, lighting_sigma=0)
+    rows, columns = random_crop(60, 100, _rng(), augmentation)
+    expected = cv2.resize(image[rows, columns], (32, 32), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(
+        augment(image, _rng(), augmentation, BGR), normalise(expected, BGR)
+    )
+
+
+def _drawn_boxes(height, width, augmentation, count=2000):
+    """The tops, bottoms, lefts and rights of many crops."""
+    rng = _rng()
+    crops = [random_crop(height, width, rng, augmentation) for _ in range(count)]
+    return np.array(
+        [(rows.start, rows.stop, columns.start, columns.stop) for rows, columns in crops]
+    ).T
+
+
+@pytest.mark.parametrize(("height", "width"), [(300, 400), (1024, 768)])
+def test_crops_keep_to_image_area_and_aspect(height, width):
+    tops, bottoms, lefts, rights = _drawn_boxes(height, width, Augmentation())
+    assert (tops.min(), bottoms.max(), lefts.min(), rights.max()) == (0, height, 0, width)
+    heights, widths = bottoms - tops, rights - lefts
+    shares = heights * widths / (height * width)
+    assert 0.078 < shares.min() < 0.1
+    assert 0.9 < shares.max() <= 1
+    # Sides are whole pixels: half a pixel is 0.6 % of the smallest, about 85.
+    assert abs(np.log(widths / heights)).max() < math.log(4 / 3) + 0.012
+
+
+def test_area_and_aspect_are_drawn_evenly_where_every_crop_fits():
+    tops, bottoms, lefts, rights = _drawn_boxes(3000, 4000, Augmentation(area=(0.05, 0.25)))
+    heights, widths = bottoms - tops, rights - lefts
+    for drawn, low, high in (
+        (heights * widths / (3000 * 4000), 0.05, 0.25),
+        (np.log(widths / heights), math.log(3 / 4), math.log(4 / 3)),
+        (tops / (3000 - heights), 0, 1),
+        (lefts / (4000 - widths), 0, 1),
+    ):
+        counts, _ = np.histogram(drawn, 4, (low, high))
+        # 500 each; the standard deviation is sqrt(2000 / 4 * 3 / 4), about 19.
+        assert abs(counts - 500).max() < 80
+
+
+class _Highest:
+    """Draws the largest values: of the whole area, as wide as can be."""
+
+    draws = 0
+
+    def uniform(self, low, high):
+        self.draws += 1
+        return high
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "crop"),
+    [
+        (10, 1000, (0, 10, 493, 506)),
+        (1000, 10, (493, 506, 0, 10)),
+        (1, 50, (0, 1, 24, 25)),
+        (30, 35, (0, 30, 0, 35)),
+    ],
+)
+def test_after_ten_crops_that_do_not_fit_it_is_the_middle(height, width, crop):
+    rng = _Highest()
+    rows, columns = random_crop(height, width, rng, Augmentation())
+    assert (rows.start, rows.stop, columns.start, columns.stop) == crop
+    assert rng.draws == 2 * 10
+
+
+def test_an_image_of_one_pixel():
+    image = picture(1, 1)
+    result = augment(image, _rng(), Augmentation(32, flip=False, lighting_sigma=0), BGR)
+    np.testing.assert_array_equal(result, np.tile(normalise(image, BGR), (32, 32, 1)))
+
+
+def test_every_second_image_is_mirrored():
+    image, flipping = picture(32, 32), Augmentation(32, (1, 1), (1, 1), True, 0)
+    plain, mirrored = normalise(image, BGR), normalise(image[:, ::-1], BGR)
+    count = 0
+    for seed in range(200):
+        result = augment(image, _rng(seed), flipping, BGR)
+        is_mirrored = np.array_equal(result, mirrored)
+        assert is_mirrored or np.array_equal(result, plain)
+        count += is_mirrored
+    # The standard deviation is 7.
+    assert 70 < count < 130
+    results = [augment(image, _rng(seed), STILL, BGR) for seed in range(20)]
+    assert all(np.array_equal(result, plain) for result in results)
+
+
+def test_lighting_against_the_formula_in_rgb():
+    """Krizhevsky et al.: to [R G B] is added [p1 p2 p3] [a1 l1, a2 l2, a3 l3]^T."""
+    image = picture(32, 32)
+    lighting = Augmentation(32, (1, 1), (1, 1), False, 0.1)
+    rng = _rng(3)
+    random_crop(32, 32, rng, lighting)
+    a = rng.normal(0, 0.1, 3)
+    red = -0.5675 * a[0] * 0.2175 + 0.7192 * a[1] * 0.0188 + 0.4009 * a[2] * 0.0045
+    green = -0.5808 * a[0] * 0.2175 - 0.0045 * a[1] * 0.0188 - 0.8140 * a[2] * 0.0045
+    blue = -0.5836 * a[0] * 0.2175 - 0.6948 * a[1] * 0.0188 + 0.4203 * a[2] * 0.0045
+    assert len({round(abs(value), 6) for value in (red, green, blue)}) == 3
+    channels = {"B": image[..., 0] / 255 + blue, "G": image[..., 1] / 255 + green}
+    channels["R"] = image[..., 2] / 255 + red
+    for preprocessing in (BGR, RGB):
+        expected = np.stack([channels[c] for c in preprocessing.channel_order], axis=-1)
+        expected = (expected - preprocessing.mean) / preprocessing.std
+        result = augment(image, _rng(3), lighting, preprocessing)
+        assert result.dtype == np.float32
+        # Values up to 3 in float32, three operations: a few times 1e-7.
+        np.testing.assert_allclose(result, expected, rtol=0, atol=1e-6)
+
+
+def test_light_has_the_covariance_of_the_components():
+    rng = _rng()
+    lights = np.stack([random_light(rng, 0.1) for _ in range(20_000)])
+    scaled = augment_module.LIGHTING_EIGENVECTORS * augment_module.LIGHTING_EIGENVALUES * 0.1
+    np.testing.assert_allclose(lights.mean(0), 0, atol=5e-4)
+    np.testing.assert_allclose(np.cov(lights.T), scaled @ scaled.T, rtol=0.05)
+
+
+def test_eigenvectors_are_orthonormal():
+    vectors = augment_module.LIGHTING_EIGENVECTORS
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(3), atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"side": 0}, "the side of a crop is 0"),
+        ({"area": (0, 1)}, r"the area of a crop is \(0, 1\)"),
+        ({"area": (0.5, 0.1)}, "the smallest and the largest share"),
+        ({"area": (0.5, 1.1)}, "up to 1"),
+        ({"aspect": (0, 1)}, r"the aspect of a crop is \(0, 1\)"),
+        ({"aspect": (2, 1)}, "the smallest and the largest width"),
+        ({"aspect": (1, float("inf"))}, "the aspect of a crop"),
+        ({"lighting_sigma": -0.1}, "the sigma of the lighting is -0.1"),
+        ({"lighting_sigma": float("nan")}, "the sigma of the lighting is nan"),
+    ],
+)
+def test_wrong_values_are_one_line(change, message):
+    with pytest.raises(UserError, match=message):
+        Augmentation(**change)

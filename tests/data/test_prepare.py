@@ -1,0 +1,143 @@
+import dataclasses
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from senet_jax.data import prepare
+from senet_jax.data.ground_truth import load_ground_truth
+from senet_jax.data.prepared import open_prepared
+from senet_jax.data.synthetic_landmarks import DATASETS, TINY, training_source
+from senet_jax.errors import run_command
+
+from .pictures import encoded, picture
+
+REPOSITORY = pathlib.Path(__file__).parents[2]
+CONTENT = encoded(picture(48, 64))
+
+
+@pytest.fixture
+def run_prepare(monkeypatch, capsys):
+    """Runs the command in this process; gives its exit code, output and errors."""
+
+    def run(*arguments):
+        monkeypatch.chdir(REPOSITORY)
+        monkeypatch.setattr(sys, "argv", ["prepare", *arguments])
+        code = 0
+        try:
+            run_command(prepare.main)
+        except SystemExit as end:
+            code = end.code
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def _write(folder, **contents):
+    for place, content in contents.items():
+        path = folder / place.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_suffix(".jpg").write_bytes(content)
+
+
+def test_a_folder(tmp_path):
+    _write(tmp_path / "images", church__a=CONTENT, church__b=CONTENT, tower__a=CONTENT)
+    _write(tmp_path / "images", tower__b=b"text", well__a=b"")
+    target = tmp_path / "sets" / "town"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "senet_jax.data.prepare", "folder"),
+            *(f"--images={tmp_path / 'images'}", f"--target={target}"),
+        ],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        f"{target}: 3 images of 3 classes (1 have one image, 1 have none); dropped: 2 unreadable "
+        "(see report.json)\n"
+    )
+    prepared = open_prepared(target)
+    assert prepared.class_names == ["church", "tower", "well"]
+    assert prepared.labels.tolist() == [0, 0, 1]
+    assert prepared.read(2) == ("tower/a.jpg", CONTENT)
+
+
+def test_gldv2_clean(tmp_path, run_prepare):
+    ids = ["0123456789abcdef", "00ff00ff00ff00ff", "ffff000000000000"]
+    (tmp_path / "train_clean.csv").write_text(
+        f"landmark_id,images\n20,{ids[0]} {ids[1]}\n7,{ids[2]}\n"
+    )
+    _write(tmp_path, **{f"0__1__2__{ids[0]}": CONTENT, f"f__f__f__{ids[2]}": CONTENT})
+    code, output, errors = run_prepare(
+        "gldv2_clean",
+        f"--csv={tmp_path / 'train_clean.csv'}",
+        f"--images={tmp_path}",
+        f"--target={tmp_path / 'gldv2'}",
+    )
+    assert (code, errors) == (0, "")
+    assert "2 images of 2 classes (2 have one image, 0 have none); dropped: 1 missing" in output
+    prepared = open_prepared(tmp_path / "gldv2")
+    assert (prepared.name, prepared.class_names) == ("gldv2_clean", ["7", "20"])
+    assert [prepared.read(index)[0] for index in range(2)] == [ids[2], ids[0]]
+    report = json.loads((tmp_path / "gldv2" / "report.json").read_text())
+    assert list(report["dropped"]["missing"]["images"]) == [ids[1]]
+
+
+def test_generated_landmarks(tmp_path, run_prepare):
+    arguments = ("synthetic_landmarks", f"--target={tmp_path}", "--size=tiny", "--seed=3")
+    code, output, errors = run_prepare(*arguments, "--training_families=2", "--distractors=0")
+    assert (code, errors) == (0, "")
+    assert output.splitlines()[0] == (
+        f"{tmp_path / 'synthetic_landmarks'}: 24 images of 6 classes (0 have one image, 0 have "
+        "none); dropped: none (see report.json)"
+    )
+    world = dataclasses.replace(TINY, seed=3, training_families=2, distractors=0)
+    source, prepared = training_source(world), open_prepared(tmp_path / "synthetic_landmarks")
+    assert [prepared.read(i) for i in range(24)] == [
+        (source.keys[i], source.read(i)) for i in range(24)
+    ]
+    for split, names in DATASETS.items():
+        for name in names:
+            truth = load_ground_truth(tmp_path / name / f"gnd_{name}.pkl")
+            assert truth.image_names == tuple(shot.name for shot in world.database_of(split))
+    assert sorted(line.split(": ")[1] for line in output.splitlines()[1:]) == sorted(
+        f"{', '.join(names)} ({split})" for split, names in DATASETS.items()
+    )
+    code, _, errors = run_prepare(*arguments[:-1], "--seed=4")
+    assert code == 2
+    assert "synthetic_landmarks is made of another list of images" in errors
+
+
+def test_a_second_run_says_the_same_and_does_nothing(tmp_path, run_prepare):
+    _write(tmp_path / "images", church__a=CONTENT)
+    arguments = ("folder", f"--images={tmp_path / 'images'}", f"--target={tmp_path / 'town'}")
+    first = run_prepare(*arguments)
+    assert first[0] == 0
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "town").iterdir()}
+    assert run_prepare(*arguments) == first
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "town").iterdir()} == times
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "required: NAME"),
+        (("gldv3",), "invalid choice: 'gldv3'"),
+        (("folder", "--images=senet_jax"), "required: --target"),
+        (("folder", "--images=nowhere", "--target=x"), "no folder nowhere; check the path"),
+        (("gldv2_clean", "--images=senet_jax", "--csv=x.csv", "--target=x"), "cannot read x.csv"),
+        (("synthetic_landmarks", "--target=x", "--side=8"), "a world's side is 8"),
+        (("synthetic_landmarks", "--target=x", "--size=big"), "invalid choice: 'big'"),
+        (("folder", "--images=tests", "--target=senet_jax"), "is no prepared dataset"),
+    ],
+)
+def test_a_mistake_is_one_line(run_prepare, arguments, message):
+    code, output, errors = run_prepare(*arguments)
+    assert (code, output) == (2, "")
+    assert errors.startswith("error: ")
+    assert errors.count("\n") == 1
+    assert message in errors
