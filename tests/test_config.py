@@ -1,3 +1,4 @@
+import functools
 import importlib.util
 import pathlib
 
@@ -12,24 +13,36 @@ from senet_jax.models.senet import variable_shapes
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 
 
-def _get_config(file_name, *model):
+def _load(file_name):
     spec = importlib.util.spec_from_file_location("config", CONFIGS / file_name)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.get_config(*model)
+    return module
 
 
-def _evaluation(**changes):
-    """A valid config with some keys changed; None takes a key away."""
-    config = _get_config("evaluate.py", "tiny")
-    config.weights = "weights"
+def _get_config(file_name, *model):
+    return _load(file_name).get_config(*model)
+
+
+def _changed(config, changes):
+    """The config with values under `a.b` changed, maybe to another type; None takes a key away."""
     with config.unlocked(), config.ignore_type():
         for key, value in changes.items():
+            *parents, leaf = key.split(".")
+            part = functools.reduce(getattr, parents, config)
             if value is None:
-                del config[key]
+                del part[leaf]
             else:
-                config[key] = value
+                part[leaf] = value
     return config
+
+
+def _evaluation(changes):
+    return _changed(_get_config("evaluate.py", "tiny"), {"weights": "weights"} | changes)
+
+
+def _training(changes):
+    return _changed(_load("common.py").train("tiny"), changes)
 
 
 # file -> the names that may follow its colon.
@@ -51,8 +64,13 @@ def test_shipped_config(file_name, model):
     assert config.model == model
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if "tiny" in name else pytest.param(name, marks=pytest.mark.slow)
+        for name in ARCHITECTURES
+    ],
+)
 def test_every_model_can_be_built(name):
     assert variable_shapes(ARCHITECTURES[name])["params"]
 
@@ -87,12 +105,46 @@ def test_the_default_is_r50_of_the_benchmark():
         ({"strict": "yes"}, "config.strict is 'yes'; it has to be True or False"),
         ({"mode": "fast"}, "config.mode is 'fast'; it has to be one of auto, exact"),
         ({"model": "r51"}, "no model is called 'r51'; there are r50"),
-        ({"model": "resnet50"}, "'resnet50', a classifier of ImageNet; evaluation needs"),
+        ({"model": "resnet50"}, "'resnet50', a classifier of ImageNet; the job evaluate needs"),
     ],
 )
 def test_wrong_config_is_one_line(changes, message):
     with pytest.raises(UserError, match=message):
-        validate(_evaluation(**changes))
+        validate(_evaluation(changes))
+
+
+def test_the_recipe_of_the_training_configs():
+    validate(_training({}))
+    validate(_load("common.py").classification_only(_training({})))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data.colour": 1}, "config.data.colour is unknown to the job train"),
+        ({"data": 1}, "config.data is unknown to the job train"),
+        ({"data.side": None}, "config.data.side is missing; the job train needs it"),
+        ({"data.side": 512.0}, "config.data.side is 512.0; it has to be an integer from 1 on"),
+        ({"batch_size": True}, "config.batch_size is True; it has to be an integer from 1 on"),
+        ({"epochs": 0.0}, "config.epochs is 0.0; it has to be a number above 0"),
+        ({"epochs": float("inf")}, "config.epochs is inf; it has to be a number"),
+        ({"optimizer.momentum": 1.0}, "is 1.0; it has to be a number from 0 on and below 1"),
+        ({"optimizer.no_weight_decay": "bias"}, "is 'bias'; it has to be a tuple of regular"),
+        ({"optimizer.rate_multipliers": (("fc",),)}, "it has to be a tuple of .*pairs"),
+        ({"losses.margin_kind": "sphere"}, "it has to be one of curricular, arc"),
+        ({"optimizer.warmup_epochs": 25.0}, "warm up over a part of the training"),
+        ({"losses.queue_length": 143}, "the queue takes at least a batch"),
+        ({"data.group_classes": 2}, "give both or none"),
+        (
+            {"losses.classification_weight": 0.0, "losses.contrastive_weight": 0.0},
+            "are 0; one loss is needed",
+        ),
+        ({"model": "resnet50"}, "a classifier of ImageNet; the job train needs"),
+    ],
+)
+def test_wrong_training_config_is_one_line(changes, message):
+    with pytest.raises(UserError, match=message):
+        validate(_training(changes))
 
 
 def test_an_empty_config_is_one_line():

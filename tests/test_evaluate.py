@@ -15,9 +15,9 @@ from senet_jax.main import main
 from senet_jax.score.__main__ import main as score_main
 from senet_jax.weights import load_weights, save_weights
 from tests.data.pictures import MINIPHOTOS, encoded, needs_miniphotos, picture, write_dataset
-from tests.oracles import pyramid
+from tests.oracles import pyramid, scorer
 from tests.oracles.lively_twin import lively_twin, lively_weights
-from tests.tolerances import TIMES_THE_TWIN
+from tests.tolerances import SCORE, TIMES_THE_TWIN
 
 # ml_collections loads a config file in an old way.
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
@@ -39,13 +39,14 @@ def _write_pictures(folder, names):
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory):
-    """A folder with weights and datasets: `town` is whole, `broken` lacks an image it looks for."""
+    """Weights, two datasets and distractors; `broken` and `noise` have an unreadable image."""
     root = tmp_path_factory.mktemp("evaluate")
     for name in ("town", "broken"):
         write_dataset(root / "datasets", name, boxes=[WHOLE, WHOLE])
         _write_pictures(root / "datasets" / name / "jpg", "abcqr")
-    (root / "datasets" / "broken" / "jpg" / "c.jpg").write_bytes(b"this is no picture")
-    _write_pictures(root / "datasets" / "noise" / "jpg", ("d0", "d1"))
+    _write_pictures(root / "datasets" / "noise" / "jpg", ("d0", "d1", "d2"))
+    for file in ("broken/jpg/c.jpg", "noise/jpg/d1.jpg"):
+        (root / "datasets" / file).write_bytes(b"this is no picture")
     _write_pictures(root / "datasets" / "listed" / "jpg", ("d0", "d1", "d2"))
     (root / "datasets" / "listed" / "listed.txt").write_text("d2.jpg\nd0.jpg\n")
     save_weights(root / "weights", lively_weights(MODEL))
@@ -122,7 +123,7 @@ def test_leaves_what_the_contract_says(done):
     ]
     assert "town, tiny_baseline, with noise\n" in printed
     assert printed.endswith(
-        f"wrote {workdir / 'report.json'}; 1 unreadable images rank last, "
+        f"wrote {workdir / 'report.json'}; 2 unreadable images rank last, "
         f"see {workdir / 'skipped.txt'}\n"
     )
 
@@ -152,25 +153,43 @@ def test_report_is_that_of_the_contract(done, places):
     assert run["config"]["scales"] == [0.7071, 1.0]
     assert run["config"]["model"] == MODEL
     assert run["weights_sha256"] == load_weights(places / "weights").sha256
-    counts = {"queries": 2, "database": 3, "distractors": 2}
-    assert run["counts"] == {"town": {**counts, "skipped": 0}, "broken": {**counts, "skipped": 1}}
-    assert run["skipped"] == 1
+    counts = {"queries": 2, "database": 3, "distractors": 3}
+    assert run["counts"] == {"town": {**counts, "skipped": 1}, "broken": {**counts, "skipped": 2}}
+    assert run["skipped"] == 2
     assert run["random_weights"] is False
     assert set(run["versions"]) >= {"senet_jax", "jax", "flax", "numpy"}
     assert run["seconds"]["total"] >= run["seconds"]["town database"] > 0
 
 
-def test_a_broken_image_keeps_its_row_and_ranks_last(done, places):
+def test_a_broken_image_keeps_its_row_and_is_listed(done, places):
     workdir, _ = done
-    database = np.load(workdir / "descriptors" / "broken" / "database.npy")
-    assert database.any(axis=1).tolist() == [True, True, False]
+    for part, rows in (("broken", [True, True, False]), ("noise", [True, False, True])):
+        descriptors = np.load(workdir / "descriptors" / part / "database.npy")
+        assert descriptors.any(axis=1).tolist() == rows
     lines = (workdir / "skipped.txt").read_text().splitlines()
-    path = places / "datasets" / "broken" / "jpg" / "c.jpg"
-    assert len(lines) == 1 and lines[0].startswith(f"cannot read the image {path}: its 18 bytes")
-    # It is all that the second query should find, among three images of which one is junk and two
-    # distractors: the fourth place and last.
-    report = _report(workdir)
-    assert report["broken"]["easy"]["per_query"][1]["ap"] == pytest.approx((0 / 3 + 1 / 4) / 2)
+    assert len(lines) == 2
+    for line, file in zip(sorted(lines), ("broken/jpg/c.jpg", "noise/jpg/d1.jpg"), strict=True):
+        path = places / "datasets" / file
+        assert line.startswith(f"cannot read the image {path}: its 18 bytes are no image")
+
+
+@pytest.mark.parametrize(("name", "unranked"), [("town", (4,)), ("broken", (2, 4))])
+def test_scores_are_those_of_the_ranking_with_broken_images_last(done, places, name, unranked):
+    workdir, _ = done
+    queries, database, distractors = (
+        np.load(workdir / "descriptors" / part).astype(np.float64)
+        for part in (f"{name}/query.npy", f"{name}/database.npy", "noise/database.npy")
+    )
+    similarities = queries @ np.concatenate([database, distractors]).T
+    expected = scorer.scores_of_benchmark(
+        [scorer.ranking(row, unranked) for row in similarities],
+        load_dataset(places / "datasets", name).ground_truth,
+    )
+    report = _report(workdir)[name]
+    for protocol, scores in expected.items():
+        for query, of_query in zip(report[protocol]["per_query"], scores, strict=True):
+            values = [query[measure] for measure in MEASURES]
+            assert values == pytest.approx(of_query or [None] * 4, abs=SCORE)
 
 
 def _assert_as_near_as_the_twin(ours, model, scales, photographs):
@@ -195,18 +214,19 @@ def test_descriptors_are_those_of_the_definition(done, places):
         _assert_as_near_as_the_twin(ours, MODEL, (0.7071, 1.0), photographs)
 
 
-def test_score_gives_the_same_numbers(done, places, tmp_path, run_command_here):
-    descriptors = done[0] / "descriptors"
+def test_score_gives_the_same_numbers(evaluate, finished, places, tmp_path, run_command_here):
+    assert evaluate("--config.distractors=listed").returncode == 0
+    descriptors = finished / "descriptors"
     scored = run_command_here(
         score_main,
         places / "datasets" / "town" / "gnd_town.pkl",
         f"--query={descriptors / 'town' / 'query.npy'}",
         f"--database={descriptors / 'town' / 'database.npy'}",
-        f"--distractors={descriptors / 'noise' / 'database.npy'}",
+        f"--distractors={descriptors / 'listed' / 'database.npy'}",
         f"--json={tmp_path / 'scores.json'}",
     )
     assert scored.returncode == 0
-    assert json.loads((tmp_path / "scores.json").read_text()) == _report(done[0])["town"]
+    assert json.loads((tmp_path / "scores.json").read_text()) == _report(finished)["town"]
 
 
 def test_a_second_run_takes_up_what_is_there(evaluate, finished, monkeypatch):
@@ -259,11 +279,14 @@ def test_the_same_tensors_read_in_another_way_are_other_weights(
     assert f"was made with {key} " in _refused(done)
 
 
-def test_strict_stops_at_a_broken_image(evaluate, finished, tmp_path):
-    assert "c.jpg" in _refused(evaluate(*BOTH, "--config.strict"))
-    line = _refused(evaluate(*BOTH, "--config.strict", workdir=tmp_path / "fresh"))
-    assert "c.jpg" in line
-    assert not (tmp_path / "fresh" / "report.json").exists()
+@pytest.mark.parametrize("workdir", ["run", "fresh"])  # Described already, or not yet.
+def test_strict_stops_at_a_broken_image(evaluate, finished, tmp_path, workdir):
+    (finished / "report.json").unlink()
+    flags = ("--config.datasets=broken", "--config.strict")
+    assert "broken/jpg/c.jpg" in _refused(evaluate(*flags, workdir=tmp_path / workdir))
+    flags = ("--config.distractors=noise", "--config.strict")
+    assert "noise/jpg/d1.jpg" in _refused(evaluate(*flags, workdir=tmp_path / workdir))
+    assert not (tmp_path / workdir / "report.json").exists()
 
 
 def test_distractors_by_a_list(evaluate, finished):
@@ -271,7 +294,7 @@ def test_distractors_by_a_list(evaluate, finished):
     database = np.load(finished / "descriptors" / "listed" / "database.npy")
     noise = np.load(finished / "descriptors" / "noise" / "database.npy")
     assert len(database) == 2
-    np.testing.assert_array_equal(database[1], noise[0])
+    np.testing.assert_array_equal(database, noise[[2, 0]])
 
 
 def _dataset(places, **options):

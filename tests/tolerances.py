@@ -23,3 +23,5 @@ SAMPLED_STD_SIGMAS = 5.0
 # Flax computes a variance as E[x^2] - E[x]^2, which loses what mean^2 is larger than the variance;
 # relative to the largest statistic of a tensor.
 RUNNING_STATISTICS = 2e-5
+# A measure is a sum of some hundred float64 fractions; the design's bar for mAP.
+SCORE = 1e-9

@@ -262,6 +262,23 @@ def test_wrong_source(convert, tmp_path, source, message):
     assert message in _refused(convert(source, tmp_path / "weights"))
 
 
+class _Hostile:
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return (pathlib.Path.touch, (self.marker,))
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_hostile_file_runs_nothing(convert, tmp_path, zipped):
+    state = state_dict("tiny") | {"more": _Hostile(tmp_path / "ran")}
+    path = save(tmp_path / "a.pth", state, _use_new_zipfile_serialization=zipped)
+    line = _refused(convert(path, tmp_path / "weights"))
+    assert "not a PyTorch file that can be read safely" in line
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.pth"]
+
+
 def test_wrong_command_line(convert):
     assert "required: TARGET" in _refused(convert("a.pth"))
     assert "unrecognized arguments: --colour" in _refused(convert("a", "b", "--colour"))
