@@ -40,6 +40,10 @@ def _filled(value: Any) -> str | None:
     return None if isinstance(value, str) and value.strip() else "a name that is not empty"
 
 
+def _some_names(value: Any) -> str | None:
+    return None if isinstance(value, str) and names(value) else "names, separated by commas"
+
+
 def _yes_or_no(value: Any) -> str | None:
     return None if isinstance(value, bool) else "True or False"
 
@@ -70,7 +74,7 @@ _SCHEMAS: dict[str, dict[str, Check]] = {
         "model": _filled,
         "weights": _filled,
         "data_root": _filled,
-        "datasets": _filled,
+        "datasets": _some_names,
         "distractors": _text,
         "scales": _SCALES,
         "crop_queries": _yes_or_no,
@@ -136,7 +140,7 @@ def validate(config: Mapping[str, Any]) -> None:
         UserError: the first key that is wrong, its value, and what is expected of it.
     """
     job = config.get("job")
-    if job not in _SCHEMAS:
+    if not isinstance(job, str) or job not in _SCHEMAS:
         raise UserError(f"config.job is {job!r}; jobs are {', '.join(_SCHEMAS)}")
     schema, values = _SCHEMAS[job], flat(config)
     for key in values:

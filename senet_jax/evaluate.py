@@ -41,6 +41,10 @@ def evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
     for dataset in datasets:
         if dataset.name == "run":
             raise UserError("a dataset cannot be called 'run', which is a key of the report")
+        if dataset.name == config.distractors:
+            raise UserError(
+                f"{dataset.name} is searched and named as its own distractors; choose another set"
+            )
         if config.crop_queries and dataset.ground_truth.boxes is None:
             raise UserError(
                 f"{dataset.name} has no boxes to crop its queries to; "
@@ -122,6 +126,9 @@ class _Describer:
         list_sha256 = _list_sha256(photographs)
         origin = {
             "weights": self._weights.sha256,
+            # The same tensors make other descriptors in another network or from other pixels.
+            "model": self._weights.architecture.name,
+            "preprocessing": self._weights.preprocessing.to_json(),
             "scales": list(self._config.scales),
             "mode": self._config.mode,
             "images": list_sha256,

@@ -13,26 +13,29 @@ from ml_collections import config_flags
 from senet_jax.config import validate
 from senet_jax.errors import UserError, run_command
 
-FLAGS = flags.FlagValues()
-CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "the config file; --config.key=value changes a value", flag_values=FLAGS
-)
-WORKDIR = flags.DEFINE_string(
-    "workdir", None, "the folder for all that the job writes", flag_values=FLAGS
-)
-HELP = flags.DEFINE_bool("help", False, "show this", flag_values=FLAGS)
-
 
 def main(arguments: Sequence[str] = sys.argv) -> None:
     """Reads the flags, checks the config, and runs its job."""
-    config = _parse(arguments)
-    if HELP.value:
-        print(f"{__doc__}\n{FLAGS.main_module_help()}")
+    defined = flags.FlagValues()
+    config_flag = config_flags.DEFINE_config_file(
+        "config",
+        None,
+        "the config file; --config.key=value changes a value",
+        flag_values=defined,
+        sys_argv=list(arguments),
+    )
+    workdir = flags.DEFINE_string(
+        "workdir", None, "the folder for all that the job writes", flag_values=defined
+    )
+    help_wanted = flags.DEFINE_bool("help", False, "show this", flag_values=defined)
+    config = _parse(arguments, defined, config_flag)
+    if help_wanted.value:
+        print(f"{__doc__}\n{defined.get_help(include_special_flags=False)}")
         return
-    if config is None or not WORKDIR.value:
+    if config is None or not workdir.value:
         raise UserError("--config=FILE and --workdir=DIR are needed (see --help)")
     validate(config)
-    _job(config.job)(config, pathlib.Path(WORKDIR.value))
+    _job(config.job)(config, pathlib.Path(workdir.value))
 
 
 def _job(name: str) -> Callable:
@@ -41,10 +44,10 @@ def _job(name: str) -> Callable:
     return {"evaluate": evaluate}[name]
 
 
-def _parse(arguments: Sequence[str]):
+def _parse(arguments: Sequence[str], defined: flags.FlagValues, config_flag: flags.FlagHolder):
     try:
-        rest = FLAGS(list(arguments))[1:]
-        config = CONFIG.value
+        rest = defined(list(arguments))[1:]
+        config = config_flag.value
         list(config or ())  # A file that could not be loaded raises when it is first looked into.
     except Exception as error:
         # A config file is Python and may raise anything. The user sees what it was, in one line.

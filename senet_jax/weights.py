@@ -147,10 +147,10 @@ def save_weights(folder: str | os.PathLike, weights: Weights) -> None:
         UserError: the folder cannot be written, or something else is in its place.
     """
     folder = pathlib.Path(folder)
-    occupied = folder.exists() and not is_weights_folder(folder)
-    if occupied and not (folder.is_dir() and not any(folder.iterdir())):
+    if folder.exists() and not (folder.is_dir() and _names_in(folder) <= {TENSORS, DESCRIPTION}):
         raise UserError(
-            f"{folder} is there and is no weights folder; remove it or name another place"
+            f"{folder} is there and holds something else than weights; remove it or name another "
+            "place"
         )
     named = dict(weights.tensors) | {f"{CARRIED}/{n}": t for n, t in weights.carried.items()}
     temporary = None
@@ -158,15 +158,20 @@ def save_weights(folder: str | os.PathLike, weights: Weights) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = pathlib.Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         with written_whole(temporary / TENSORS) as path:
-            path.write_bytes(save({n: np.ascontiguousarray(t) for n, t in named.items()}))
+            path.write_bytes(save({n: np.asarray(t, order="C") for n, t in named.items()}))
         checksum = {"weights_sha256": sha256_of_file(temporary / TENSORS)}
         write_json(temporary / DESCRIPTION, description(weights) | checksum)
         temporary.chmod(0o755)
-        if folder.exists():
-            # A reader never sees one file of the old weights with one of the new.
-            old = temporary / "replaced"
-            folder.rename(old)
-        temporary.rename(folder)
+        # A reader never sees one file of the old weights with one of the new.
+        old = temporary / "replaced"
+        try:
+            if folder.exists():
+                folder.rename(old)
+            temporary.rename(folder)
+        except BaseException:
+            if old.exists():
+                old.rename(folder)
+            raise
         shutil.rmtree(folder / "replaced", ignore_errors=True)
     except OSError as error:
         raise UserError(
@@ -175,6 +180,10 @@ def save_weights(folder: str | os.PathLike, weights: Weights) -> None:
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _names_in(folder: pathlib.Path) -> set[str]:
+    return {entry.name for entry in folder.iterdir()}
 
 
 def load_weights(folder: str | os.PathLike) -> Weights:
@@ -194,17 +203,10 @@ def load_weights(folder: str | os.PathLike) -> Weights:
             f"{folder} is no weights folder: it lacks {TENSORS} or {DESCRIPTION}; make one with "
             "`python -m senet_jax.convert SOURCE FOLDER`"
         )
-    described = read_json(folder / DESCRIPTION)
+    architecture, preprocessing, source, expected = _read_description(folder / DESCRIPTION)
     try:
-        architecture = Architecture.from_json(described["architecture"])
-        preprocessing = Preprocessing.from_json(described["preprocessing"])
-        source, expected = described["source"], described["weights_sha256"]
         content = (folder / TENSORS).read_bytes()
         actual = sha256_of_file(folder / TENSORS)
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            f"{folder / DESCRIPTION} lacks {error}; convert the weights again"
-        ) from error
     except OSError as error:
         raise UserError(f"cannot read {folder}: {error.strerror}; check it") from error
     if actual != expected:
@@ -231,3 +233,21 @@ def load_weights(folder: str | os.PathLike) -> Weights:
         )
     except UserError as error:
         raise UserError(f"{folder}: {error}") from error
+
+
+def _read_description(path: pathlib.Path) -> tuple[Architecture, Preprocessing, dict, str]:
+    value = read_json(path)
+    keys = ("architecture", "preprocessing", "source", "weights_sha256")
+    missing = [key for key in keys if not (isinstance(value, dict) and key in value)]
+    if missing:
+        raise UserError(f"{path} lacks {', '.join(missing)}; convert the weights again")
+    if not isinstance(value["source"], dict):
+        raise UserError(
+            f"{path} has the source {value['source']!r}, not an object; convert the weights again"
+        )
+    try:
+        architecture = Architecture.from_json(value["architecture"])
+        preprocessing = Preprocessing.from_json(value["preprocessing"])
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    return architecture, preprocessing, value["source"], value["weights_sha256"]

@@ -1,4 +1,29 @@
 import os
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+from senet_jax.errors import run_command
 
 # Eight devices on any machine; it must be set before JAX starts.
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+# Commands under test keep their compiled programs here and not in the user's cache.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", tempfile.mkdtemp(prefix="senet_jax_tests_"))
+
+
+@pytest.fixture
+def run_command_here(monkeypatch, capsys):
+    """Runs a command's main function in this process, as `python -m` would in its own."""
+
+    def run(main, *arguments):
+        monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
+        exit_code = 0
+        try:
+            run_command(main)
+        except SystemExit as end:
+            exit_code = end.code
+        return subprocess.CompletedProcess(arguments, exit_code, *capsys.readouterr())
+
+    return run

@@ -14,7 +14,12 @@ import sys
 
 from senet_jax.convert.checkpoint import is_checkpoint_name, read_checkpoint, write_checkpoint
 from senet_jax.convert.mapping import naming_of
-from senet_jax.convert.translate import MisfitError, state_from_weights, weights_from_state
+from senet_jax.convert.translate import (
+    MisfitError,
+    state_from_weights,
+    weights_from_state,
+    with_classes_of,
+)
 from senet_jax.data.transforms import Preprocessing
 from senet_jax.errors import CommandParser, UserError, run_command
 from senet_jax.files import sha256_of_file
@@ -51,41 +56,45 @@ def read_source(source: str, model: str | None = None) -> Weights:
     Raises:
         UserError: there is no such source, or it is not what it should be.
     """
-    architecture = find_architecture(model) if model else None
+    if model:
+        find_architecture(model)
     if source.startswith(RANDOM):
         weights = _random_weights(source)
     elif is_checkpoint_name(source):
-        return _from_checkpoint(source, architecture)
+        weights = _from_checkpoint(source, model)
     else:
         weights = load_weights(source)
-    if architecture not in (None, weights.architecture):
+    if model and model != weights.architecture.name:
         raise UserError(
             f"{source} holds {weights.architecture.name}, not {model}; leave --model out"
         )
     return weights
 
 
-def _from_checkpoint(path: str, architecture: Architecture | None) -> Weights:
+def _from_checkpoint(path: str, model: str | None) -> Weights:
     state, written_here = read_checkpoint(path)
     if written_here:
         # What names and shapes do not tell stands beside them: cosine or dot, random or learned.
-        architecture = architecture or Architecture.from_json(written_here["architecture"])
-        source = written_here["source"]
-    else:
-        source = {
-            "file": pathlib.Path(path).name,
-            "sha256": sha256_of_file(path),
-            "naming": naming_of(state),
-        }
+        architecture = Architecture.from_json(written_here["architecture"])
+        return weights_from_state(state, written_here["source"], architecture)
+    source = {
+        "file": pathlib.Path(path).name,
+        "sha256": sha256_of_file(path),
+        "naming": naming_of(state),
+    }
+    architecture = with_classes_of(state, find_architecture(model)) if model else None
     return weights_from_state(state, source, architecture)
 
 
 def _random_weights(source: str) -> Weights:
     from senet_jax.models.random_weights import random_variables
 
-    match = re.fullmatch(rf"{RANDOM}([^:]+):(\d+)", source)
+    match = re.fullmatch(rf"{RANDOM}([^:]+):([0-9]{{1,9}})", source)
     if match is None:
-        raise UserError(f"{source!r} is not random:NAME:SEED, for example random:r50:0")
+        raise UserError(
+            f"{source!r} is not random:NAME:SEED with a seed of up to nine digits; "
+            "random:r50:0 is one"
+        )
     architecture, seed = find_architecture(match[1]), int(match[2])
     return Weights(
         architecture=architecture,

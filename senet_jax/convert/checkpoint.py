@@ -70,7 +70,13 @@ def read_checkpoint(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dic
                 f"{path} holds a {type(tensor).__name__} under {key!r} where a tensor is expected; "
                 f"put the model's state under {STATE!r}"
             )
-    return {str(key): _to_numpy(torch, t) for key, t in state.items()}, _description(path, value)
+    try:
+        arrays = {str(key): _to_numpy(torch, tensor) for key, tensor in state.items()}
+    except (TypeError, RuntimeError) as error:
+        raise UserError(
+            f"{path} holds tensors that NumPy has no type for ({error}); save it in float32"
+        ) from error
+    return arrays, _description(path, value)
 
 
 def _description(path: str | os.PathLike, value: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,7 +84,7 @@ def _description(path: str | os.PathLike, value: Mapping[str, Any]) -> dict[str,
         return {}
     try:
         description = json.loads(value[DESCRIPTION])
-        return {key: description[key] for key in ("architecture", "source")}
+        return {key: dict(description[key]) for key in ("architecture", "source")}
     except (TypeError, ValueError, KeyError) as error:
         raise UserError(f"{path} holds a broken {DESCRIPTION!r}; convert it again") from error
 

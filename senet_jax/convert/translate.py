@@ -80,6 +80,14 @@ def weights_from_state(
     )
 
 
+def with_classes_of(state: State, architecture: Architecture) -> Architecture:
+    """A classifier with as many classes as the checkpoint has; descriptors keep their width."""
+    bias = state.get("fc.bias" if naming_of(state) == "torchvision" else "head.fc.bias")
+    if architecture.describes or bias is None or bias.ndim != 1:
+        return architecture
+    return dataclasses.replace(architecture, outputs=len(bias))
+
+
 def state_from_weights(weights: Weights) -> dict[str, np.ndarray]:
     """The state under the authors' names: what the network's own PyTorch code loads strictly."""
     rows = table(weights.architecture, canonical_naming(weights.architecture))
@@ -93,7 +101,7 @@ def _guess(state: State, naming: Naming) -> Architecture:
     candidates = []
     for known in ARCHITECTURES.values():
         if known.depths == depths and _may_be_named(known, naming):
-            candidates.append(_with_classes_of(state, known, naming))
+            candidates.append(with_classes_of(state, known))
     if not candidates:
         raise UserError(
             f"no model has residual blocks {depths} in its stages under {naming} names, as this "
@@ -106,14 +114,6 @@ def _may_be_named(architecture: Architecture, naming: Naming) -> bool:
     if naming == "torchvision":
         return not architecture.describes
     return naming == "authors" or canonical_naming(architecture) == naming
-
-
-def _with_classes_of(state: State, architecture: Architecture, naming: Naming) -> Architecture:
-    """A classifier with as many classes as the checkpoint has; descriptors keep their width."""
-    bias = state.get("fc.bias" if naming == "torchvision" else "head.fc.bias")
-    if architecture.describes or bias is None or bias.ndim != 1:
-        return architecture
-    return dataclasses.replace(architecture, outputs=len(bias))
 
 
 def _differences(state: State, architecture: Architecture, naming: Naming) -> list[str]:

@@ -1,7 +1,7 @@
 """Which networks there are: their names, sizes and switches, as plain values."""
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from senet_jax.errors import UserError
 
@@ -76,16 +76,43 @@ class Architecture:
                     key: tuple(entry) if isinstance(entry, list) else entry
                     for key, entry in value.items()
                 }
-                | {"self_similarity": module and SelfSimilarityConfig(**module)}
+                | {"self_similarity": None if module is None else SelfSimilarityConfig(**module)}
             )
             known = {field.name for field in dataclasses.fields(cls)}
             if set(value) != known:
                 raise TypeError(f"no {', '.join(sorted(known - set(value)))}")
+            _check_kinds(architecture)
+            if module is not None:
+                _check_kinds(architecture.self_similarity)
+                if architecture.self_similarity.window % 2 == 0:
+                    raise TypeError("its window is even")
         except (TypeError, KeyError, AttributeError) as error:
             raise UserError(
                 f"{value!r} does not describe a network ({error}); convert the weights again"
             ) from error
         return architecture
+
+
+def _check_kinds(value: Any) -> None:
+    """Raises a `TypeError` unless each field of a dataclass holds what its annotation says."""
+    for name, kind in get_type_hints(type(value)).items():
+        if not _is_of_kind(getattr(value, name), kind):
+            raise TypeError(f"its {name} is {getattr(value, name)!r}")
+
+
+def _is_of_kind(value: Any, kind: Any) -> bool:
+    options = get_args(kind)
+    if get_origin(kind) is Literal:
+        return value in options
+    if get_origin(kind) is tuple:
+        return (
+            isinstance(value, tuple)
+            and len(value) == len(options)
+            and all(map(_is_of_kind, value, options))
+        )
+    if kind is int:
+        return type(value) is int and value > 0
+    return isinstance(value, kind)
 
 
 _DEPTHS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}

@@ -15,6 +15,7 @@ import numpy as np
 
 from senet_jax.data.revisitop import Photograph, read_image
 from senet_jax.data.transforms import UnreadableImage, crop, normalise, resize
+from senet_jax.errors import UserError
 from senet_jax.models.layers import l2_normalise
 from senet_jax.models.senet import build_model
 from senet_jax.progress import Progress
@@ -66,7 +67,10 @@ def read_pyramid(photograph: Photograph, scales: Sequence[float]) -> list[np.nda
     """
     image = read_image(photograph.path)
     if photograph.box is not None:
-        image = crop(image, photograph.box)
+        try:
+            image = crop(image, photograph.box)
+        except UserError as error:
+            raise UserError(f"{photograph.path}: {error}") from error
     return [resize(image, scale) for scale in scales]
 
 

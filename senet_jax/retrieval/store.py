@@ -62,9 +62,9 @@ def save_store(folder: str | os.PathLike, part: str, store: DescriptorStore) -> 
         UserError: the folder cannot be written.
     """
     array, description = _paths(folder, part)
-    description.unlink(missing_ok=True)
     with written_whole(array) as temporary, temporary.open("wb") as file:
         np.save(file, store.descriptors)
+        description.unlink(missing_ok=True)
     skipped = {str(row): reason for row, reason in sorted(store.skipped.items())}
     write_json(description, {"origin": dict(store.origin), "skipped": skipped})
 
@@ -82,9 +82,10 @@ def load_store(
         return None
     value = read_json(description)
     try:
-        there, skipped = value["origin"], value["skipped"]
+        there = value["origin"]
+        skipped = {int(row): reason for row, reason in value["skipped"].items()}
         different = [key for key in {**there, **origin} if there.get(key) != origin.get(key)]
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise UserError(f"{description} is broken; remove {folder}") from error
     if different:
         key = different[0]
@@ -93,10 +94,14 @@ def load_store(
             f"use another workdir or remove {folder}"
         )
     try:
-        descriptors = np.load(array, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        with array.open("rb") as file:
+            descriptors = np.lib.format.read_array(file, allow_pickle=False)
+    except (OSError, ValueError) as error:
         raise UserError(f"{array} cannot be read ({error}); remove {folder}") from error
-    return DescriptorStore(descriptors, {int(row): why for row, why in skipped.items()}, there)
+    try:
+        return DescriptorStore(descriptors, skipped, there)
+    except UserError as error:
+        raise UserError(f"{array}: {error}") from error
 
 
 def _paths(folder: str | os.PathLike, part: str) -> tuple[pathlib.Path, pathlib.Path]:

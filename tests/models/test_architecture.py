@@ -1,0 +1,95 @@
+import dataclasses
+import json
+
+import jax
+import pytest
+
+from senet_jax.errors import UserError
+from senet_jax.models.architecture import ARCHITECTURES, Architecture, find_architecture
+from senet_jax.models.senet import variable_shapes
+
+PARAMETERS = {
+    "r50": 38_923_584,
+    "r101": 57_915_712,
+    "r152": 73_559_360,
+    "r50_baseline": 27_704_384,
+    "r101_baseline": 46_696_512,
+    "r152_baseline": 62_340_160,
+}
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameter_count(name):
+    leaves = jax.tree.leaves(variable_shapes(ARCHITECTURES[name])["params"])
+    assert sum(leaf.size for leaf in leaves) == PARAMETERS[name]
+
+
+def test_self_similarity_module_has_its_parameters():
+    assert PARAMETERS["r50"] - PARAMETERS["r50_baseline"] == 11_219_200
+    leaves = jax.tree.leaves(variable_shapes(ARCHITECTURES["r50"])["params"]["ssm"])
+    assert sum(leaf.size for leaf in leaves) == 11_219_200
+
+
+def test_every_network_has_its_ablations():
+    for base in ("r50", "r101", "r152", "tiny"):
+        module = ARCHITECTURES[base].self_similarity
+        assert ARCHITECTURES[f"{base}_direct"].self_similarity == dataclasses.replace(
+            module, similarity="direct"
+        )
+        assert ARCHITECTURES[f"{base}_dot"].self_similarity == dataclasses.replace(
+            module, measure="dot"
+        )
+        assert ARCHITECTURES[f"{base}_concat"].self_similarity == dataclasses.replace(
+            module, fusion="concat"
+        )
+        assert ARCHITECTURES[f"{base}_baseline"].self_similarity is None
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_json_there_and_back(name):
+    value = json.loads(json.dumps(ARCHITECTURES[name].to_json()))
+    assert Architecture.from_json(value) == ARCHITECTURES[name]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": 7},
+        {"depths": [1, 1, 1]},
+        {"depths": "1111"},
+        {"depths": [1, 1, 1, 0]},
+        {"depths": [1, 1, 1, 1.5]},
+        {"outputs": "128"},
+        {"outputs": True},
+        {"stem_width": -16},
+        {"head": "max"},
+        {"self_similarity": False},
+        {"self_similarity": {"similarity": "diagonal"}},
+        {"self_similarity": {"colour": 1}},
+        {"self_similarity": {"window": 6}},
+        {"self_similarity": {"width": None}},
+        {"unknown": 1},
+    ],
+)
+def test_wrong_json_is_one_line(changes):
+    value = ARCHITECTURES["tiny"].to_json() | changes
+    with pytest.raises(UserError, match="does not describe a network"):
+        Architecture.from_json(value)
+
+
+@pytest.mark.parametrize("key", ARCHITECTURES["tiny"].to_json())
+def test_missing_key_is_one_line(key):
+    value = {k: v for k, v in ARCHITECTURES["tiny"].to_json().items() if k != key}
+    with pytest.raises(UserError, match="does not describe a network"):
+        Architecture.from_json(value)
+
+
+@pytest.mark.parametrize("value", [[], None, "r50", 3])
+def test_what_is_no_object_is_one_line(value):
+    with pytest.raises(UserError, match="does not describe a network"):
+        Architecture.from_json(value)
+
+
+def test_unknown_name_lists_the_known_ones():
+    with pytest.raises(UserError, match=r"'r51'; there are r50, .*cvnet_r101"):
+        find_architecture("r51")

@@ -1,0 +1,137 @@
+"""The direction of imports, read off the source of every module."""
+
+import ast
+import pathlib
+
+import pytest
+
+REPOSITORY = pathlib.Path(__file__).parents[1]
+PACKAGE = REPOSITORY / "senet_jax"
+# What opens files, flags or networks.
+OUTSIDE_WORLD = {
+    *("absl", "argparse", "cv2", "glob", "grain", "io", "ml_collections", "orbax", "os"),
+    *("pathlib", "requests", "shutil", "socket", "subprocess", "tempfile", "tensorflow_datasets"),
+    *("torch", "urllib"),
+}
+
+
+def _module_name(path):
+    parts = path.relative_to(REPOSITORY).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _imports(path):
+    """Every module that a file imports, in functions as well; a submodule by its own name."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            for alias in node.names:
+                submodule = f"{node.module}.{alias.name}"
+                found.add(submodule if submodule in MODULES else node.module)
+    return found
+
+
+MODULES = {_module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+IMPORTS = {name: _imports(path) for name, path in MODULES.items()}
+
+
+def _within(*packages):
+    """The modules of packages (or the single modules) that there are."""
+    return [
+        name
+        for name in MODULES
+        if any(name == p or name.startswith(f"{p}.") for p in (f"senet_jax.{p}" for p in packages))
+    ]
+
+
+def _own(name):
+    """`senet_jax.models.layers` -> `models`; the package itself -> its own empty name."""
+    return name.split(".")[1] if "." in name else ""
+
+
+def _own_imports(name):
+    return {_own(i) for i in IMPORTS[name] if i.split(".")[0] == "senet_jax"}
+
+
+def test_the_walk_sees_the_modules():
+    assert {"senet_jax.main", "senet_jax.models.senet", "senet_jax.convert.twin"} <= set(MODULES)
+    assert "torch" in IMPORTS["senet_jax.convert.twin"]
+    assert "torch" in IMPORTS["senet_jax.convert.checkpoint"]  # In a function.
+    assert "senet_jax.data.transforms" in IMPORTS["senet_jax.data.revisitop"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    _within(
+        *("models", "losses"),
+        *(f"retrieval.{m}" for m in ("average_precision", "protocols", "ranked_list")),
+    ),
+)
+def test_arrays_know_nothing_of_the_world(name):
+    assert not {i.split(".")[0] for i in IMPORTS[name]} & OUTSIDE_WORLD
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if _own(name) != "convert"])
+def test_pytorch_is_for_conversion_only(name):
+    assert not {i.split(".")[0] for i in IMPORTS[name]} & {"torch", "torchvision", "timm"}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_one_module_names_pmap(name):
+    tree = ast.parse(MODULES[name].read_text())
+    names = {getattr(node, "attr", getattr(node, "id", None)) for node in ast.walk(tree)}
+    names |= {i.rpartition(".")[2] for i in IMPORTS[name]}
+    assert "pmap" not in names or name == "senet_jax.training.parallel"
+
+
+@pytest.mark.parametrize("name", _within("models"))
+def test_models_import_models_and_errors(name):
+    assert _own_imports(name) <= {"models", "errors"}
+
+
+@pytest.mark.parametrize("name", _within("losses"))
+def test_losses_import_losses_and_layers(name):
+    assert _own_imports(name) <= {"losses", "models", "errors"}
+
+
+@pytest.mark.parametrize("name", _within("data"))
+def test_data_is_read_by_itself(name):
+    assert not _own_imports(name) & {"models", "retrieval", "convert", "training", "evaluate"}
+
+
+@pytest.mark.parametrize("name", _within("retrieval"))
+def test_retrieval_does_not_know_who_asks(name):
+    assert not _own_imports(name) & {"convert", "evaluate", "main", "score", "training"}
+
+
+def test_packages_make_no_circle():
+    below = {}
+    for name in MODULES:
+        below.setdefault(_own(name), set()).update(_own_imports(name) - {_own(name), ""})
+    done = set()
+    while remaining := below.keys() - done:
+        free = {package for package in remaining if below[package] <= done}
+        assert free, f"a circle among {sorted(remaining)}"
+        done |= free
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        path
+        for folder in ("senet_jax", "configs", "tests", "benchmarks")
+        for path in sorted((REPOSITORY / folder).rglob("*.py"))
+    ],
+    ids=lambda path: str(path.relative_to(REPOSITORY)),
+)
+def test_files_are_short(path):
+    assert len(path.read_text().splitlines()) <= 400
+
+
+def test_every_package_has_its_mirror():
+    for name, path in MODULES.items():
+        if path.name == "__init__.py" and name != "senet_jax":
+            assert (REPOSITORY / "tests" / path.parent.relative_to(PACKAGE)).is_dir(), name

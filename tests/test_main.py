@@ -1,0 +1,117 @@
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from senet_jax import main as main_module
+from senet_jax.main import main
+
+REPOSITORY = pathlib.Path(__file__).parents[1]
+CONFIG = REPOSITORY / "configs" / "evaluate.py"
+
+# ml_collections loads a config file in an old way.
+pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
+
+
+@pytest.fixture
+def jobs(monkeypatch):
+    """What is run in place of jobs: a list of (name, config, workdir)."""
+    started = []
+    monkeypatch.setattr(
+        main_module,
+        "_job",
+        lambda name: lambda config, workdir: started.append((name, config, workdir)),
+    )
+    return started
+
+
+@pytest.fixture
+def run(run_command_here, jobs):
+    return lambda *flags: run_command_here(lambda: main(["main", *flags]))
+
+
+WEIGHTS = "--config.weights=w"
+
+
+def test_runs_the_job_of_the_config(run, jobs):
+    flags = ("--config.scales=(1.0, 2.0)", "--config.crop_queries=False", "--config.strict")
+    done = run(f"--config={CONFIG}:tiny", "--workdir=somewhere", WEIGHTS, *flags)
+    assert (done.returncode, done.stderr) == (0, "")
+    ((name, config, workdir),) = jobs
+    assert name == config.job == "evaluate"
+    assert workdir == pathlib.Path("somewhere")
+    assert (config.model, config.weights) == ("tiny", "w")
+    assert config.scales == (1.0, 2.0)
+    assert (config.crop_queries, config.strict) == (False, True)
+
+
+def test_one_call_leaves_nothing_to_the_next(run, jobs):
+    run(f"--config={CONFIG}:tiny", "--workdir=a", WEIGHTS, "--config.mode=exact")
+    run(f"--config={CONFIG}:tiny", "--workdir=b", WEIGHTS)
+    assert [(config.mode, str(workdir)) for _, config, workdir in jobs] == [
+        ("exact", "a"),
+        ("auto", "b"),
+    ]
+    assert run("--workdir=c").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ((), "--config=FILE and --workdir=DIR are needed"),
+        (("--workdir=d",), "--config=FILE and --workdir=DIR are needed"),
+        ((f"--config={CONFIG}:tiny", WEIGHTS), "--config=FILE and --workdir=DIR are needed"),
+        (("--config=configs/missing.py", "--workdir=d"), "missing.py"),
+        ((f"--config={CONFIG}:r51", WEIGHTS, "--workdir=d"), "no model is called 'r51'"),
+        ((f"--config={CONFIG}", "--workdir=d"), "config.weights is ''"),
+        ((f"--config={CONFIG}", "--workdir=d", "--colour=red"), "colour"),
+        ((f"--config={CONFIG}", "--workdir=d", "--config.colour=red"), "no such key"),
+        ((f"--config={CONFIG}", "--workdir=d", "--config.strict=perhaps"), "perhaps"),
+        ((f"--config={CONFIG}", "--workdir=d", WEIGHTS, "--config.scales=big"), "config.scales"),
+        ((f"--config={CONFIG}", "--workdir=d", WEIGHTS, "--config.scales=()"), "config.scales"),
+        ((f"--config={CONFIG}", "--workdir=d", "rest"), "unexpected argument 'rest'"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line(run, jobs, flags, message):
+    done = run(*flags)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert message in done.stderr
+    assert not jobs
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def get_config(", "SyntaxError"),
+        ("get_config = lambda: 1 / 0", "ZeroDivisionError"),
+        ("import nowhere_at_all", "nowhere_at_all"),
+        ("", "get_config"),
+    ],
+)
+def test_a_broken_config_file_is_one_line(run, tmp_path, monkeypatch, text, message):
+    # A config file is loaded as this module, whose names would outlive a file without them.
+    monkeypatch.delitem(sys.modules, "config_config", raising=False)
+    (tmp_path / "broken.py").write_text(text)
+    done = run(f"--config={tmp_path / 'broken.py'}", "--workdir=d")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1 and message in done.stderr
+
+
+def test_help_names_the_flags(run):
+    done = run("--help")
+    assert done.returncode == 0
+    assert "--config=configs/X.py[:NAME] --workdir=DIR" in done.stdout
+    assert "the folder for all that the job writes" in done.stdout
+
+
+def test_as_a_command_a_mistake_is_one_line_too():
+    done = subprocess.run(
+        [sys.executable, "-m", "senet_jax.main", "--config=configs/missing.py", "--workdir=d"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1

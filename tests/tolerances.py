@@ -1,0 +1,25 @@
+"""The bars of the tests, each with its reason."""
+
+import numpy as np
+
+FLOAT32_EPSILON = float(np.finfo(np.float32).eps)
+
+# The design's bar for descriptors: as near to float64 as PyTorch's float32, to a factor of two,
+# because the order of float32 sums is a library's own choice.
+TIMES_THE_TWIN = 2.0
+# Nothing stored in float32 is nearer to the truth than its own rounding (half an epsilon of each
+# value); below that the ratio of two distances says nothing.
+ROUNDING = FLOAT32_EPSILON / 2
+# A sum of few products in float32 in another order: a dozen roundings at most.
+FEW_ROUNDINGS = 12 * ROUNDING
+# Images of a batch are computed by other kernels than a single one (blocks of other sizes), so
+# only as near as two float32 libraries: centred weights multiply roundings about a hundredfold.
+BATCHED = 100 * FLOAT32_EPSILON
+# bfloat16 has 8 bits; through a dozen layers a unit descriptor moves by some per cent.
+BFLOAT16_COSINE = 0.99
+# The standard deviation of a sample of n values is known to 1 / sqrt(2 n) of it; five of these
+# are exceeded once in two million.
+SAMPLED_STD_SIGMAS = 5.0
+# Flax computes a variance as E[x^2] - E[x]^2, which loses what mean^2 is larger than the variance;
+# relative to the largest statistic of a tensor.
+RUNNING_STATISTICS = 2e-5
