@@ -106,10 +106,10 @@ class Checkpoints:
             state=ocp.args.StandardSave({path: leaf for path, leaf in leaves.items() if leaf.size}),
             meta=ocp.args.JsonSave({"record": record, "crc32": _record_checksum(record)}),
         )
-        with self._place_at_fault(step):
-            self._kept.scores[step] = score
+        self._saving = step
+        self._kept.scores[step] = score
+        with self._place_at_fault():
             self._manager.save(step, args=items, force=True)
-            self._saving = step
 
     def wait(self) -> None:
         """Waits until the step that is being saved is on the disk.
@@ -117,8 +117,7 @@ class Checkpoints:
         Raises:
             UserError: it cannot be written.
         """
-        step, self._saving = self._saving, None
-        with self._place_at_fault(step):
+        with self._place_at_fault():
             self._manager.wait_until_finished()
 
     def restore(self, target: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
@@ -189,10 +188,11 @@ class Checkpoints:
         Raises:
             UserError: it cannot be written.
         """
-        try:
-            self.wait()
-        finally:
-            self._manager.close()
+        with self._place_at_fault():
+            try:
+                self._manager.wait_until_finished()
+            finally:
+                self._manager.close()
 
     def _read(self, step: int, target: TrainState) -> tuple[TrainState, dict[str, Any]]:
         """Reads a step in all processes; if it is broken for one of them, it is for all."""
@@ -264,7 +264,7 @@ class Checkpoints:
         self._manager.reload()
 
     @contextlib.contextmanager
-    def _place_at_fault(self, step: int | None) -> Iterator[None]:
+    def _place_at_fault(self) -> Iterator[None]:
         try:
             yield
         except Exception as error:
@@ -272,9 +272,11 @@ class Checkpoints:
             code = _errno(error)
             if code is None:
                 raise
+            last = self._manager.latest_step()
+            good = "no step is saved" if last is None else f"the last good step is {last}"
             raise UserError(
-                f"cannot save step {step} in {self._folder}: {os.strerror(code)}; the last good "
-                f"step is {self._manager.latest_step()}; mend it and start again from there"
+                f"cannot save step {self._saving} in {self._folder}: {os.strerror(code)}; {good}; "
+                "mend it and start again to go on from there"
             ) from error
 
 
