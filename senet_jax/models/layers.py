@@ -36,6 +36,8 @@ class LayerOptions:
         train: whether batch norm uses (and updates) the statistics of the batch.
         axis_name: the mapped axis over which batch statistics are averaged, if any.
         zero_last_gamma: start each residual block as the identity.
+        descriptor_norm: follow the last layer by a batch norm, which keeps descriptors from
+            collapsing into one when nothing is learned yet. See `models.fold`.
         remat: under differentiation, compute what is inside of residual blocks and of the
             self-similarity module again instead of keeping it.
     """
@@ -44,6 +46,7 @@ class LayerOptions:
     train: bool = False
     axis_name: str | None = None
     zero_last_gamma: bool = False
+    descriptor_norm: bool = False
     remat: bool = False
 
     def block(self, module: type[nn.Module]) -> type[nn.Module]:

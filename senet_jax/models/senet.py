@@ -48,6 +48,8 @@ class SENet(nn.Module):
         else:
             pooled = generalised_mean(fused)
         descriptor = nn.Dense(self.architecture.outputs, kernel_init=linear_init, name="fc")(pooled)
+        if self.options.descriptor_norm:
+            descriptor = self.options.batch_norm(name="fc_bn")(descriptor)
         return descriptor, maps | {"pooled": pooled, "descriptor": descriptor}
 
 

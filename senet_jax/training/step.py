@@ -43,6 +43,7 @@ class StepOptions:
         keys_batch_norm: `batch` normalises keys by the statistics of their own batch, `running` by
             the running averages of that network.
         sync_batch_norm: take batch statistics over all devices.
+        descriptor_norm: see `LayerOptions`.
         dtype: of the network's arithmetic; losses, norms and parameters are float32.
         remat: compute activations of residual blocks again instead of keeping them.
         accumulate: in how many parts the device's batch is gone through, to save memory. Batch
@@ -62,6 +63,7 @@ class StepOptions:
     network_momentum: float
     keys_batch_norm: Literal["batch", "running"] = "batch"
     sync_batch_norm: bool = True
+    descriptor_norm: bool = False
     dtype: Any = jnp.float32
     remat: bool = False
     accumulate: int = 1
@@ -91,6 +93,7 @@ def make_step(
         "dtype": options.dtype,
         "axis_name": axis_name if options.sync_batch_norm else None,
         "remat": options.remat,
+        "descriptor_norm": options.descriptor_norm,
     }
     training = build_model(architecture, train=True, **make)
     keys_train = options.keys_batch_norm == "batch"

@@ -1,0 +1,93 @@
+"""A training as a process: it can be told to stop, and it has its folder for itself."""
+
+import contextlib
+import fcntl
+import os
+import pathlib
+import signal
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from senet_jax.errors import UserError
+
+PREEMPTED_EXIT_CODE = os.EX_TEMPFAIL
+
+
+class Preemption:
+    """Notices a SIGTERM, and lets all processes agree on the step to stop after.
+
+    Several processes have JAX's own handler (`jax.distributed.initialize` installs it); a single
+    one is given a handler here, for as long as this is open.
+    """
+
+    def __init__(self):
+        self._alone = jax.process_count() == 1
+        self._received = False
+        if self._alone:
+            self._former = signal.signal(signal.SIGTERM, self._receive)
+
+    def __enter__(self) -> "Preemption":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def requested(self, step: int) -> bool:
+        """Whether to stop now, after `step`: the same answer in all processes.
+
+        With several of them it has to be asked after every step, and is true once.
+        """
+        if self._alone:
+            return self._received
+        return multihost_utils.reached_preemption_sync_point(step)
+
+    def close(self) -> None:
+        """Gives the signal back to whoever had it."""
+        if self._alone:
+            signal.signal(signal.SIGTERM, self._former)
+
+    def _receive(self, *_: object) -> None:
+        self._received = True
+
+
+@contextlib.contextmanager
+def locked_workdir(workdir: str | os.PathLike) -> Iterator[None]:
+    """Keeps other runs out of a folder, which is made if need be; all processes call it together.
+
+    The lock is process 0's and ends with it, however it ends.
+
+    Raises:
+        UserError: another run is in the folder, or it cannot be written.
+    """
+    workdir, error = pathlib.Path(workdir), None
+    with contextlib.ExitStack() as held:
+        if jax.process_index() == 0:
+            try:
+                _lock(workdir, held)
+            except UserError as caught:
+                error = caught
+        if multihost_utils.broadcast_one_to_all(np.asarray(error is not None)):
+            raise error or UserError(f"process 0 cannot lock {workdir}; see what it says")
+        yield
+
+
+def _lock(workdir: pathlib.Path, held: contextlib.ExitStack) -> None:
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        file = held.enter_context((workdir / ".lock").open("a+"))
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {os.uname().nodename}")
+        file.flush()
+    except BlockingIOError as error:
+        file.seek(0)
+        raise UserError(
+            f"{workdir} is used by another run, {file.read()}; end it or name another workdir"
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"cannot lock {workdir}: {error.strerror}; choose a place that can be written"
+        ) from error
