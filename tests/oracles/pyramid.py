@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 import torch
 
+from tests.tolerances import TIMES_THE_TWIN
+
 MEAN = (0.406, 0.456, 0.485)  # Of BGR.
 STD = (0.225, 0.224, 0.229)
 
@@ -32,3 +34,13 @@ def describe(twin, path, scales, dtype, box=None):
         with torch.no_grad():
             descriptors.append(_unit(twin(pixels.permute(2, 0, 1)[None])["descriptor"][0]))
     return _unit(torch.stack(descriptors).mean(dim=0)).double().numpy()
+
+
+def assert_as_near_as_the_twin(ours, twin, photographs, scales):
+    """Descriptors are as near to the float64 ones as the twin's float32, by the design's bar."""
+    theirs, exact = (
+        np.stack([describe(twin, p.path, scales, dtype, p.box) for p in photographs])
+        for dtype in (torch.float32, torch.float64)
+    )
+    assert ours.dtype == np.float32 and ours.shape == exact.shape
+    assert np.linalg.norm(ours - exact) <= TIMES_THE_TWIN * np.linalg.norm(theirs - exact)
