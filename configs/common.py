@@ -25,6 +25,7 @@ def train(model: str) -> ConfigDict:
     config.epochs = 25.0  # [second-hand]
     config.precision = "float32"  # Of the network's arithmetic; bfloat16 on accelerators.
     config.sync_batch_norm = True  # [open]
+    config.descriptor_norm = False  # A batch norm after the last layer, folded into it at the end.
     config.remat = False
     config.accumulate = 1
     config.log_every_steps = 50

@@ -90,6 +90,7 @@ _SCHEMAS: dict[str, dict[str, Check]] = {
         "epochs": _number(0, above=True),
         "precision": _one_of("float32", "bfloat16"),
         "sync_batch_norm": _yes_or_no,
+        "descriptor_norm": _yes_or_no,
         "remat": _yes_or_no,
         "accumulate": _integer(1),
         "log_every_steps": _integer(1),

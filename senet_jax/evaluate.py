@@ -109,7 +109,7 @@ class _Describer:
 
     def __init__(self, config: config_dict.ConfigDict, weights: Weights, workdir: pathlib.Path):
         self._config, self._weights, self._folder = config, weights, workdir / "descriptors"
-        self._describe = make_describe(weights)
+        self._describe = make_describe(weights, config.mode)
         self.skipped: dict[str, str] = {}
         self.seconds: dict[str, float] = {}
         self.counts: dict[str, dict[str, int]] = {}

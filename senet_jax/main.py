@@ -39,9 +39,12 @@ def main(arguments: Sequence[str] = sys.argv) -> None:
 
 
 def _job(name: str) -> Callable:
-    from senet_jax.evaluate import evaluate
-
-    return {"evaluate": evaluate}[name]
+    """The function of a job; what another job would import is not."""
+    if name == "train":
+        from senet_jax.training.loop import train as job
+    else:
+        from senet_jax.evaluate import evaluate as job
+    return job
 
 
 def _parse(arguments: Sequence[str], defined: flags.FlagValues, config_flag: flags.FlagHolder):

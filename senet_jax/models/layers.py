@@ -9,6 +9,8 @@ import jax.numpy as jnp
 
 Array = jax.Array
 
+BATCH_NORM_EPSILON = 1e-5
+
 # N(0, sqrt(2 / (k * k * out))): every 2-D convolution of the authors' code.
 conv_init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 # U(-1/sqrt(fan_in), 1/sqrt(fan_in)): PyTorch's default, kept by the offset convolutions.
@@ -37,7 +39,8 @@ class LayerOptions:
         axis_name: the mapped axis over which batch statistics are averaged, if any.
         zero_last_gamma: start each residual block as the identity.
         descriptor_norm: follow the last layer by a batch norm, which keeps descriptors from
-            collapsing into one when nothing is learned yet. See `models.fold`.
+            collapsing into one when nothing is learned yet. See
+            `senet.without_descriptor_norm`.
         remat: under differentiation, compute what is inside of residual blocks and of the
             self-similarity module again instead of keeping it.
     """
@@ -72,7 +75,7 @@ class LayerOptions:
         return nn.BatchNorm(
             use_running_average=not self.train,
             momentum=0.9,
-            epsilon=1e-5,
+            epsilon=BATCH_NORM_EPSILON,
             dtype=self.dtype,
             axis_name=self.axis_name,
             # The mean of squares minus the square of the mean would lose half of the digits.

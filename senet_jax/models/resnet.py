@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from senet_jax.models.architecture import Architecture
 from senet_jax.models.layers import Array, LayerOptions, linear_init
+from senet_jax.models.valid_region import WHOLE, ValidRegion
 
 
 class Stem(nn.Module):
@@ -21,9 +22,10 @@ class Stem(nn.Module):
     options: LayerOptions
 
     @nn.compact
-    def __call__(self, images: Array) -> Array:
+    def __call__(self, images: Array, region: ValidRegion) -> Array:
         maps = self.options.conv(self.width, 7, 2, name="conv")(images)
         maps = nn.relu(self.options.batch_norm(name="bn")(maps))
+        maps = region.strided(2).zero_outside(maps)
         return nn.max_pool(maps, (3, 3), (2, 2), ((1, 1), (1, 1)))
 
 
@@ -35,10 +37,10 @@ class BottleneckTransform(nn.Module):
     options: LayerOptions
 
     @nn.compact
-    def __call__(self, maps: Array) -> Array:
+    def __call__(self, maps: Array, region: ValidRegion) -> Array:
         conv, batch_norm = self.options.conv, self.options.batch_norm
         maps = nn.relu(batch_norm(name="a_bn")(conv(self.width // 4, 1, name="a")(maps)))
-        maps = conv(self.width // 4, 3, self.stride, name="b")(maps)
+        maps = conv(self.width // 4, 3, self.stride, name="b")(region.zero_outside(maps))
         maps = nn.relu(batch_norm(name="b_bn")(maps))
         return batch_norm(last_of_block=True, name="c_bn")(conv(self.width, 1, name="c")(maps))
 
@@ -51,8 +53,9 @@ class ResidualBlock(nn.Module):
     options: LayerOptions
 
     @nn.compact
-    def __call__(self, maps: Array) -> Array:
-        transformed = BottleneckTransform(self.width, self.stride, self.options, name="f")(maps)
+    def __call__(self, maps: Array, region: ValidRegion) -> Array:
+        transform = BottleneckTransform(self.width, self.stride, self.options, name="f")
+        transformed = transform(maps, region)
         if maps.shape[-1] != self.width or self.stride != 1:
             maps = self.options.conv(self.width, 1, self.stride, name="proj")(maps)
             maps = self.options.batch_norm(name="bn")(maps)
@@ -68,34 +71,39 @@ class Stage(nn.Module):
     options: LayerOptions
 
     @nn.compact
-    def __call__(self, maps: Array) -> Array:
+    def __call__(self, maps: Array, region: ValidRegion) -> Array:
         residual_block = self.options.block(ResidualBlock)
         for block in range(self.depth):
             stride = self.stride if block == 0 else 1
-            maps = residual_block(self.width, stride, self.options, name=f"b{block + 1}")(maps)
+            named = residual_block(self.width, stride, self.options, name=f"b{block + 1}")
+            maps = named(maps, region)
+            region = region.strided(stride)
         return maps
 
 
 class Trunk(nn.Module):
     """Stem and four stages.
 
-    float[b h w 3] -> the maps after each, under `stem`, `s1`, `s2`, `s3`, `s4`.
+    float[b h w 3] and its region -> the maps after each, under `stem`, `s1`, `s2`, `s3`, `s4`, and
+    the region of the last.
     """
 
     architecture: Architecture
     options: LayerOptions
 
     @nn.compact
-    def __call__(self, images: Array) -> dict[str, Array]:
+    def __call__(self, images: Array, region: ValidRegion) -> tuple[dict[str, Array], ValidRegion]:
         sizes = self.architecture
-        maps = Stem(sizes.stem_width, self.options, name="stem")(images)
+        maps = Stem(sizes.stem_width, self.options, name="stem")(images, region)
+        region = region.strided(4)
         stages = {"stem": maps}
         for index, (depth, width, stride) in enumerate(
             zip(sizes.depths, sizes.stage_widths, sizes.stage_strides, strict=True), start=1
         ):
-            maps = Stage(depth, width, stride, self.options, name=f"s{index}")(maps)
+            maps = Stage(depth, width, stride, self.options, name=f"s{index}")(maps, region)
+            region = region.strided(stride)
             stages[f"s{index}"] = maps
-        return stages
+        return stages, region
 
 
 class ResNetClassifier(nn.Module):
@@ -108,9 +116,11 @@ class ResNetClassifier(nn.Module):
     options: LayerOptions
 
     @nn.compact
-    def __call__(self, images: Array) -> tuple[Array, dict[str, Array]]:
+    def __call__(
+        self, images: Array, region: ValidRegion = WHOLE
+    ) -> tuple[Array, dict[str, Array]]:
         """float[b h w 3] -> float32[b classes] and the named maps on the way."""
-        stages = Trunk(self.architecture, self.options, name="trunk")(images)
-        pooled = jnp.mean(stages["s4"].astype(jnp.float32), axis=(1, 2))
+        stages, region = Trunk(self.architecture, self.options, name="trunk")(images, region)
+        pooled = region.mean(stages["s4"].astype(jnp.float32))
         logits = nn.Dense(self.architecture.outputs, kernel_init=linear_init, name="fc")(pooled)
         return logits, {**stages, "pooled": pooled, "descriptor": logits}

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from senet_jax.models.architecture import SelfSimilarityConfig
 from senet_jax.models.layers import Array, LayerOptions, l2_normalise, torch_bias_init, torch_init
+from senet_jax.models.valid_region import WHOLE, ValidRegion
 
 OFFSET_KERNEL = 3
 
@@ -85,11 +86,12 @@ class SelfSimilarityModule(nn.Module):
     options: LayerOptions
 
     @nn.compact
-    def __call__(self, maps: Array) -> tuple[Array, dict[str, Array]]:
+    def __call__(self, maps: Array, region: ValidRegion = WHOLE) -> tuple[Array, dict[str, Array]]:
         features = maps.shape[-1]
         q = self.options.conv(self.config.width, 1, name="reduce")(maps)
         if self.config.measure == "cosine":
             q = l2_normalise(q).astype(self.options.dtype)
+        q = region.zero_outside(q)
         similarity = self_similarity(
             q, self.config.window, channelwise=self.config.similarity == "channelwise"
         )

@@ -7,10 +7,13 @@ import jax
 import jax.numpy as jnp
 
 from senet_jax.models.architecture import Architecture
-from senet_jax.models.layers import Array, LayerOptions, linear_init
+from senet_jax.models.layers import BATCH_NORM_EPSILON, Array, LayerOptions, linear_init
 from senet_jax.models.pooling import LearnableGeneralisedMean, generalised_mean
 from senet_jax.models.resnet import ResNetClassifier, Trunk
 from senet_jax.models.self_similarity import SelfSimilarityModule
+from senet_jax.models.valid_region import WHOLE, ValidRegion
+
+DESCRIPTOR_NORM = "fc_bn"
 
 
 class SENet(nn.Module):
@@ -24,32 +27,35 @@ class SENet(nn.Module):
     options: LayerOptions
 
     @nn.compact
-    def __call__(self, images: Array) -> tuple[Array, dict[str, Array]]:
+    def __call__(
+        self, images: Array, region: ValidRegion = WHOLE
+    ) -> tuple[Array, dict[str, Array]]:
         """Describes images.
 
         Args:
             images: float32[b h w 3], in the weights' channel order and normalisation.
+            region: what of them is image and not padding, which has to be zero.
 
         Returns:
             Descriptors, float32[b d], and the maps on the way by name: `stem`, `s1` to `s4`
             float[b h w c], `q`, `self_similarity` float[b h w u v c], `structure`, `fused`,
             `pooled` float32[b c], `descriptor`. What is not used of them costs nothing under jit.
         """
-        maps = Trunk(self.architecture, self.options, name="trunk")(images)
+        maps, region = Trunk(self.architecture, self.options, name="trunk")(images, region)
         fused = maps["s4"]
         if self.architecture.self_similarity is not None:
             module = self.options.block(SelfSimilarityModule)(
                 self.architecture.self_similarity, self.options, name="ssm"
             )
-            fused, named = module(fused)
+            fused, named = module(fused, region)
             maps |= named | {"fused": fused}
         if self.architecture.head == "gem_learnable":
-            pooled = LearnableGeneralisedMean(name="pool")(fused)
+            pooled = LearnableGeneralisedMean(name="pool")(fused, region)
         else:
-            pooled = generalised_mean(fused)
+            pooled = generalised_mean(fused, region=region)
         descriptor = nn.Dense(self.architecture.outputs, kernel_init=linear_init, name="fc")(pooled)
         if self.options.descriptor_norm:
-            descriptor = self.options.batch_norm(name="fc_bn")(descriptor)
+            descriptor = self.options.batch_norm(name=DESCRIPTOR_NORM)(descriptor)
         return descriptor, maps | {"pooled": pooled, "descriptor": descriptor}
 
 
@@ -62,6 +68,24 @@ def build_model(architecture: Architecture, **options: Any) -> SENet | ResNetCla
     """
     module = SENet if architecture.describes else ResNetClassifier
     return module(architecture, LayerOptions(**options))
+
+
+def without_descriptor_norm(variables: dict[str, Any]) -> dict[str, Any]:
+    """Folds the batch norm that may follow the last layer into it.
+
+    The network without the option `descriptor_norm` then gives the same descriptors as the one
+    with it, with running statistics; other variables come back as they are.
+    """
+    params, statistics = dict(variables["params"]), dict(variables["batch_stats"])
+    if DESCRIPTOR_NORM not in params:
+        return variables
+    norm, seen = params.pop(DESCRIPTOR_NORM), statistics.pop(DESCRIPTOR_NORM)
+    factor = norm["scale"] / jnp.sqrt(seen["var"] + BATCH_NORM_EPSILON)
+    params["fc"] = {
+        "kernel": params["fc"]["kernel"] * factor,
+        "bias": (params["fc"]["bias"] - seen["mean"]) * factor + norm["bias"],
+    }
+    return {"params": params, "batch_stats": statistics}
 
 
 def variable_shapes(architecture: Architecture) -> dict[str, Any]:

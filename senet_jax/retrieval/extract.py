@@ -6,42 +6,72 @@ gets it again; the scales are resizings of the decoded pixels, not of the normal
 
 import collections
 import concurrent.futures
+import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from senet_jax.data.revisitop import Photograph, read_image
-from senet_jax.data.transforms import UnreadableImage, crop, normalise, resize
+from senet_jax.data.transforms import (
+    Preprocessing,
+    UnreadableImage,
+    crop,
+    normalise,
+    resize,
+)
 from senet_jax.errors import UserError
+from senet_jax.models.architecture import Architecture
 from senet_jax.models.layers import l2_normalise
 from senet_jax.models.senet import build_model
+from senet_jax.models.valid_region import WHOLE, ValidRegion
 from senet_jax.progress import Progress
+from senet_jax.retrieval.buckets import padded_to_bucket
 from senet_jax.weights import Weights
 
 Describe = Callable[[np.ndarray], jax.Array]
 
 
-def make_describe(weights: Weights) -> Describe:
-    """The jitted function from pixels to descriptors of unit length.
+Mode = Literal["auto", "exact"]
+
+
+def jit_network(
+    architecture: Architecture, preprocessing: Preprocessing, mode: Mode
+) -> Callable[[Any, np.ndarray], jax.Array]:
+    """The compiled function from variables and pixels to descriptors of unit length.
 
     Args:
-        weights: of a network that describes.
+        architecture: of a network that describes.
+        preprocessing: what it expects.
+        mode: `exact` compiles a program for each shape of image; `auto` pads images to common
+            shapes and has the network look at the images alone, as precisely.
 
     Returns:
-        uint8[b h w 3] BGR -> float32[b d]; one program is compiled for each shape.
+        variables, uint8[b h w 3] BGR -> float32[b d].
     """
-    model = build_model(weights.architecture)
-    variables = jax.device_put(weights.variables())
+    model = build_model(architecture)
 
     @jax.jit
-    def describe(variables: dict, images: jax.Array) -> jax.Array:
-        descriptors, _ = model.apply(variables, normalise(images, weights.preprocessing))
-        return l2_normalise(descriptors)
+    def network(variables: Any, images: jax.Array, region: ValidRegion) -> jax.Array:
+        pixels = region.zero_outside(normalise(images, preprocessing))
+        return l2_normalise(model.apply(variables, pixels, region)[0])
 
-    return lambda images: describe(variables, images)
+    def describe(variables: Any, images: np.ndarray) -> jax.Array:
+        if mode == "exact":
+            return network(variables, images, WHOLE)
+        padded, sizes = padded_to_bucket(images)
+        return network(variables, padded, ValidRegion(sizes))
+
+    return describe
+
+
+def make_describe(weights: Weights, mode: Mode = "exact") -> Describe:
+    """The function from pixels to descriptors of unit length: uint8[b h w 3] -> float32[b d]."""
+    network = jit_network(weights.architecture, weights.preprocessing, mode)
+    return functools.partial(network, jax.device_put(weights.variables()))
 
 
 def describe_pyramid(describe: Describe, pyramid: Sequence[np.ndarray]) -> np.ndarray:

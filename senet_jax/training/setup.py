@@ -53,16 +53,10 @@ class Setup:
             UserError: the weights' trunk is not that of the network.
         """
         image = jnp.zeros((1, 32, 32, 3))
-        variables = jax.jit(build_model(self.architecture).init)(jax.random.key(self.seed), image)
+        model = build_model(self.architecture, descriptor_norm=self.step.descriptor_norm)
+        variables = jax.jit(model.init)(jax.random.key(self.seed), image)
         if trunk is not None:
             variables = with_trunk(variables, trunk)
-        return self._state(variables)
-
-    def abstract_state(self) -> TrainState:
-        """The state's structure, with shapes and dtypes in place of arrays."""
-        return jax.eval_shape(self.initial_state)
-
-    def _state(self, variables: dict[str, Any]) -> TrainState:
         return create_state(
             variables,
             self.make_optimizer(),
@@ -71,6 +65,10 @@ class Setup:
             width=self.architecture.outputs,
             seed=self.seed,
         )
+
+    def abstract_state(self) -> TrainState:
+        """The state's structure, with shapes and dtypes in place of arrays."""
+        return jax.eval_shape(self.initial_state)
 
 
 def make_setup(config: Mapping[str, Any], class_count: int, steps_per_epoch: float) -> Setup:
@@ -111,6 +109,7 @@ def make_setup(config: Mapping[str, Any], class_count: int, steps_per_epoch: flo
             network_momentum=losses["network_momentum"],
             keys_batch_norm=losses["keys_batch_norm"],
             sync_batch_norm=config["sync_batch_norm"],
+            descriptor_norm=config["descriptor_norm"],
             dtype=jnp.dtype(config["precision"]),
             remat=config["remat"],
             accumulate=config["accumulate"],

@@ -1,0 +1,56 @@
+"""How good the network is that is being trained, on datasets of the benchmark's layout."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+from senet_jax.data.revisitop import Dataset
+from senet_jax.models.architecture import Architecture
+from senet_jax.models.senet import without_descriptor_norm
+from senet_jax.retrieval.evaluation import EvaluationReport, evaluate_descriptors
+from senet_jax.retrieval.extract import extract, jit_network
+from senet_jax.training.setup import PREPROCESSING
+
+
+class Evaluator:
+    """Evaluates networks of one architecture.
+
+    Datasets that share their pictures, and differ in what counts as junk, share descriptors.
+
+    Args:
+        architecture: of the networks.
+        datasets: what they are evaluated on.
+        scales: at which each image is described.
+    """
+
+    def __init__(
+        self, architecture: Architecture, datasets: Sequence[Dataset], scales: Sequence[float]
+    ):
+        self._network = jit_network(architecture, PREPROCESSING, mode="auto")
+        self._width, self._datasets, self._scales = architecture.outputs, datasets, scales
+
+    def run(self, variables: dict[str, Any]) -> dict[str, EvaluationReport]:
+        """A report for each dataset, by name.
+
+        Raises:
+            UserError: an image cannot be read.
+        """
+        describe = functools.partial(self._network, without_descriptor_norm(variables))
+        described: dict[tuple, Any] = {}
+        reports = {}
+        for dataset in self._datasets:
+            parts = []
+            for photographs in (dataset.queries, dataset.images):
+                key = tuple((p.path.resolve(), p.box) for p in photographs)
+                if key not in described:
+                    described[key], _ = extract(
+                        describe,
+                        photographs,
+                        self._scales,
+                        label=dataset.name,
+                        width=self._width,
+                        skip_unreadable=False,
+                    )
+                parts.append(described[key])
+            reports[dataset.name] = evaluate_descriptors(dataset.ground_truth, parts[0], parts[1:])
+        return reports

@@ -1,0 +1,69 @@
+"""What a training tells: lines of JSON, TensorBoard files, and a line on the console."""
+
+import json
+import pathlib
+import sys
+from collections.abc import Mapping
+
+from tensorboardX import SummaryWriter
+
+from senet_jax.progress import format_seconds
+
+FILE = "metrics.jsonl"
+
+
+class MetricsWriter:
+    """Writes metrics of steps into a workdir.
+
+    Lines of steps after `last_step` are dropped first: the training that wrote them was stopped
+    before their state was saved, and they will be written again.
+
+    Args:
+        workdir: where.
+        last_step: the step that the training goes on from.
+    """
+
+    def __init__(self, workdir: pathlib.Path, last_step: int):
+        path = workdir / FILE
+        kept = []
+        if path.exists():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                try:
+                    if json.loads(line)["step"] <= last_step:
+                        kept.append(line)
+                except (ValueError, KeyError, TypeError):
+                    break  # Cut short when the process was killed; all after it is newer.
+        path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        self._lines = path.open("a", encoding="utf-8")
+        self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=last_step + 1)
+
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Writes metrics, by name, of a step."""
+        self._lines.write(json.dumps({"step": step, **metrics}) + "\n")
+        self._lines.flush()
+        for name, value in metrics.items():
+            self._board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Writes what is not written yet."""
+        self._lines.close()
+        self._board.close()
+
+
+def console_line(
+    step: int, total_steps: int, metrics: Mapping[str, float], seconds_left: float
+) -> None:
+    """Prints how far the training is: step, losses, rates, and the time that it will take yet."""
+    losses = ", ".join(
+        f"{name.removeprefix('train/').replace('_', ' ')} {value:.4f}"
+        for name, value in metrics.items()
+        if name.startswith("train/loss")
+    )
+    print(
+        f"step {step}/{total_steps} ({100 * step / total_steps:.1f} %), {losses}, "
+        f"learning rate {metrics['learning_rate']:.2e}, "
+        f"{metrics['images_per_second_per_device']:.3g} images/s per device, "
+        f"{100 * metrics['data_wait']:.0f} % waiting for data, ETA {format_seconds(seconds_left)}",
+        file=sys.stderr,
+        flush=True,
+    )
