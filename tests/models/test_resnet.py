@@ -2,14 +2,15 @@ import numpy as np
 
 from senet_jax.models.layers import LayerOptions
 from senet_jax.models.resnet import ResidualBlock
+from senet_jax.models.valid_region import WHOLE
 from tests.models.initial import initial_variables
 
 
 def test_zero_last_gamma_starts_a_block_as_its_shortcut():
     maps = np.random.default_rng(0).normal(size=(1, 3, 4, 8)).astype(np.float32)
     block = ResidualBlock(8, 1, LayerOptions(zero_last_gamma=True))
-    variables = initial_variables(block, maps)
+    variables = initial_variables(block, maps, WHOLE)
     scales = {name: norm.get("scale") for name, norm in variables["params"]["f"].items()}
     assert not scales["c_bn"].any()
     assert scales["a_bn"].all() and scales["b_bn"].all()
-    np.testing.assert_array_equal(block.apply(variables, maps), np.maximum(maps, 0))
+    np.testing.assert_array_equal(block.apply(variables, maps, WHOLE), np.maximum(maps, 0))
