@@ -64,6 +64,8 @@ def train(model: str) -> ConfigDict:
     config.losses.queue_length = 73_728  # [open]; a common guess.
     config.losses.max_positives = 32  # Of a query in the queue; the rest is left out.
     config.losses.network_momentum = 0.999  # [second-hand]
+    # Whether the keys of a step are in the queue for its own loss [open].
+    config.losses.keys_first = False
     config.losses.keys_batch_norm = "batch"  # [open]
 
     config.evaluation = ConfigDict()

@@ -123,6 +123,7 @@ _SCHEMAS: dict[str, dict[str, Check]] = {
         "losses.queue_length": _integer(1),
         "losses.max_positives": _integer(1),
         "losses.network_momentum": _number(0, 1),
+        "losses.keys_first": _yes_or_no,
         "losses.keys_batch_norm": _one_of("batch", "running"),
         "evaluation.data_root": _text,
         "evaluation.datasets": _text,

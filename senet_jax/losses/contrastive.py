@@ -43,7 +43,7 @@ def enqueue(
 ) -> Queue:
     """The queue after the oldest rows gave way to the keys of the global batch.
 
-    It comes after the loss of the same step: a key is not its own negative.
+    Whether it comes before the loss of the same step or after it is open; see `contrastive_loss`.
 
     Args:
         queue: this device's rows.
@@ -75,7 +75,7 @@ def enqueue(
 
 def contrastive_loss(
     embeddings: jax.Array,
-    keys: jax.Array,
+    keys: jax.Array | None,
     labels: jax.Array,
     queue: Queue,
     running: jax.Array,
@@ -90,19 +90,20 @@ def contrastive_loss(
 
     Per query the mean over its positives p, which are its own key and the queue's rows of the same
     label, of `-log(e^(s C(p, 1)) / (e^(s C(p, 1)) + sum of e^(s C(n, 0))))` over the negatives n,
-    the queue's rows of other labels. Other keys of the batch are neither, and nor are unfilled
-    rows. See `margin` for C and `sharded_softmax` for the letters and for what becomes of the
-    gradients; only the embeddings have one.
+    the queue's rows of other labels. Unfilled rows are neither, and nor are other keys of the
+    batch, unless they have entered the queue before. See `margin` for C and `sharded_softmax` for
+    the letters and for what becomes of the gradients; only the embeddings have one.
 
-    Two points are open in what is known of the paper: which positive decides whether a negative
-    is hard (here the positive of the same term), and which mean feeds the running scalar (here
-    that over all pairs of query and positive of the global batch).
+    Three points are open in what is known of the paper: which positive decides whether a negative
+    is hard (here the positive of the same term), which mean feeds the running scalar (here that
+    over all pairs of query and positive of the global batch), and whether the keys of a step enter
+    the queue before its loss (here the caller decides).
 
     Args:
         embeddings: float[b d], of any length; a bfloat16 goes to float32 before anything else.
-        keys: float[b d], of the paired images, of any length.
+        keys: float[b d], of the paired images, of any length; None if the queue holds them.
         labels: int32[b], from 0, of both.
-        queue: this device's rows, before the keys enter.
+        queue: this device's rows.
         running: float32[], this loss's own running scalar, the same on all devices.
         scale: s, one over the temperature.
         margin_radians: m.
@@ -117,16 +118,17 @@ def contrastive_loss(
         `positives_left_out`, the means per query.
     """
     embeddings = l2_normalise(embeddings)
-    keys = jax.lax.stop_gradient(l2_normalise(keys))
     queries = sharded_softmax.gather(embeddings, axis_name)
     cosines = sharded_softmax.cosines_of(queries, queue.descriptors)  # [B r]
     is_same = sharded_softmax.gather(labels, axis_name)[:, None] == queue.labels
     is_negative = ~is_same & (queue.labels != UNFILLED)
 
     positives, is_there = _positives_at_home(cosines, is_same, max_positives, axis_name)
-    paired = jnp.sum(embeddings * keys, axis=1, keepdims=True)
-    positives = jnp.concatenate([paired, positives], axis=1)  # [b p]
-    is_there = jnp.concatenate([jnp.ones_like(paired, bool), is_there], axis=1)
+    if keys is not None:
+        keys = jax.lax.stop_gradient(l2_normalise(keys))
+        paired = jnp.sum(embeddings * keys, axis=1, keepdims=True)
+        positives = jnp.concatenate([paired, positives], axis=1)  # [b p]
+        is_there = jnp.concatenate([jnp.ones_like(paired, bool), is_there], axis=1)
     count = jnp.sum(is_there, axis=1)
     mean_count = sharded_softmax.mean(count, axis_name)
     positive_cosine = (
@@ -143,9 +145,9 @@ def contrastive_loss(
     terms = jax.nn.softplus(log_sums + (peaks[:, None] - positive_logits))  # [b p]
     per_query = jnp.sum(jnp.where(is_there, terms, 0), axis=1) / count
 
-    all_positives = 1 + jnp.sum(
+    all_positives = jnp.sum(
         sharded_softmax.send_home(jnp.sum(is_same, axis=1), axis_name), axis=0
-    )
+    ) + (keys is not None)
     metrics = {
         "positive_cosine": positive_cosine,
         "positives": mean_count,

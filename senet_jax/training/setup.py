@@ -107,6 +107,7 @@ def make_setup(config: Mapping[str, Any], class_count: int, steps_per_epoch: flo
             margin_kind=losses["margin_kind"],
             max_positives=losses["max_positives"],
             network_momentum=losses["network_momentum"],
+            keys_first=losses["keys_first"],
             keys_batch_norm=losses["keys_batch_norm"],
             sync_batch_norm=config["sync_batch_norm"],
             descriptor_norm=config["descriptor_norm"],

@@ -40,6 +40,8 @@ class StepOptions:
         margin_kind: of both.
         max_positives: see `contrastive_loss`.
         network_momentum: of the network that makes the keys.
+        keys_first: whether keys enter the queue before the loss of their own step: then all keys of
+            the batch are positives or negatives of its queries.
         keys_batch_norm: `batch` normalises keys by the statistics of their own batch, `running` by
             the running averages of that network.
         sync_batch_norm: take batch statistics over all devices.
@@ -61,6 +63,7 @@ class StepOptions:
     margin_kind: Kind
     max_positives: int
     network_momentum: float
+    keys_first: bool = False
     keys_batch_norm: Literal["batch", "running"] = "batch"
     sync_batch_norm: bool = True
     descriptor_norm: bool = False
@@ -109,7 +112,8 @@ def make_step(
             mutable=["batch_stats"],
         )
         loss, metrics = jnp.zeros(()), {}
-        running, momentum_network, keys = dict(state.running), state.momentum_network, None
+        running, momentum_network = dict(state.running), state.momentum_network
+        queue, keys = state.queue, None
         if options.classification_weight:
             value, (running["classification"], named) = classification_loss(
                 embeddings,
@@ -130,11 +134,13 @@ def make_step(
             )
             keys = lax.stop_gradient(keys)
             momentum_network = momentum_network | key_updated
+            if options.keys_first:
+                queue, keys = enqueue(queue, keys, batch["labels"], axis_name), None
             value, (running["contrastive"], named) = contrastive_loss(
                 embeddings,
                 keys,
                 batch["labels"],
-                state.queue,
+                queue,
                 state.running["contrastive"],
                 scale=options.contrastive_scale,
                 margin_radians=options.contrastive_margin_radians,
@@ -145,7 +151,10 @@ def make_step(
             loss += options.contrastive_weight * value
             metrics |= {"loss_contrastive": value} | named
         after = state.replace(
-            batch_stats=updated["batch_stats"], running=running, momentum_network=momentum_network
+            batch_stats=updated["batch_stats"],
+            running=running,
+            momentum_network=momentum_network,
+            queue=queue,
         )
         return loss, (after, keys, metrics | {"loss": loss})
 
@@ -177,9 +186,10 @@ def make_step(
         updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
 
-        momentum_network, queue = after.momentum_network, state.queue
+        momentum_network, queue = after.momentum_network, after.queue
         if options.contrastive_weight:
-            queue = enqueue(queue, keys, batch["labels"], axis_name)
+            if not options.keys_first:
+                queue = enqueue(queue, keys, batch["labels"], axis_name)
             momentum_network = {
                 "params": optax.incremental_update(
                     params["network"], momentum_network["params"], 1 - options.network_momentum
