@@ -1,3 +1,4 @@
+import errno
 import os
 import random
 import re
@@ -7,6 +8,7 @@ import time
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from senet_jax.errors import USER_ERROR_EXIT_CODE, UserError
@@ -80,6 +82,13 @@ def test_there_and_back_to_the_bit(tmp_path, queue_length):
         restored, meta_restored = checkpoints.restore(state_after(0, queue_length=queue_length))
     assert content(restored) == content(state)
     assert meta_restored == meta
+
+
+def test_parts_without_leaves(tmp_path):
+    state = {"none": None, "no keys": {}, "nothing": (), "one": np.ones(3, np.float32)}
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, state, {})
+        assert content(checkpoints.restore(state)[0]) == content(state)
 
 
 def test_the_target_may_be_shapes_alone(two_steps):
@@ -298,6 +307,18 @@ def test_a_config_that_does_not_fit(two_steps, capfd, target, message):
     assert capfd.readouterr().err == ""
 
 
+def test_a_step_that_may_not_be_read_is_not_taken_for_broken(folder, monkeypatch, capfd):
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with Checkpoints(folder) as checkpoints:
+        monkeypatch.setattr(ocp.CheckpointManager, "restore", refuse)
+        with pytest.raises(UserError, match=f"cannot read step 2 in {folder}: permission denied"):
+            checkpoints.restore(TARGET)
+    assert _names(folder) == ["1", "2"]
+    assert capfd.readouterr().err == ""
+
+
 def test_a_folder_that_cannot_be(tmp_path):
     file = tmp_path / "file"
     file.write_text("")
@@ -362,6 +383,9 @@ def test_killed_at_any_moment_the_last_step_is_whole(tmp_path, capfd):
         newest = meta["step"]
         assert content(state) == content(state_after(newest, side))
     assert in_mid_save
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(newest + 1, target, {})
+    assert _names(tmp_path) == sorted([str(newest), str(newest + 1)])
     assert capfd.readouterr().err == ""
 
 
