@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import time
+from types import MappingProxyType
 
 import jax
 import numpy as np
@@ -27,11 +28,10 @@ from tests.training.training_process import (
 TARGET = state_after(0)
 
 
-def _save(folder, *steps, scores=None):
+def _save(folder, *steps, scores=MappingProxyType({})):
     with Checkpoints(folder) as checkpoints:
         for step in steps:
-            score = None if scores is None else scores[step]
-            checkpoints.save(step, state_after(step), {"step": step}, score)
+            checkpoints.save(step, state_after(step), {"step": step}, scores.get(step))
 
 
 def _restored(folder):
@@ -47,12 +47,6 @@ def _assert_is_step(restored, step):
 
 def _names(folder):
     return sorted(path.name for path in folder.iterdir())
-
-
-def _altered(leaf):
-    leaf = leaf.copy()
-    leaf.flat[leaf.size // 2] += 1
-    return leaf
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +191,7 @@ def test_numbers_that_changed_unnoticed_are_found_by_the_checksum_of_their_leaf(
     folder, tmp_path, capfd
 ):
     state = state_after(2)
-    state.batch_stats["bn"]["mean"] = _altered(state.batch_stats["bn"]["mean"])
+    state.batch_stats["bn"]["mean"][7] += 1
     with Checkpoints(tmp_path / "other") as checkpoints:
         checkpoints.save(2, state, {"step": 2})
     # As well formed as the one that it replaces.
@@ -249,9 +243,7 @@ def test_none_whole(folder, capfd):
     with pytest.raises(UserError, match=r"none of the steps \[1, 2\] in .* is whole; move them"):
         _restored(folder)
     assert _names(folder) == ["1", "2"]
-    error = capfd.readouterr().err
-    assert "step 1 is broken" in error
-    assert "step 2 is broken" in error
+    assert re.findall(r"step (\d) is broken", capfd.readouterr().err) == ["2", "1"]
 
 
 def test_one_step(folder):
