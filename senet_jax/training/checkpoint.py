@@ -233,7 +233,8 @@ class Checkpoints:
             # Whatever is wrong with its files, Orbax and its readers raise of every kind.
             if _errno(error) in (errno.EACCES, errno.EPERM):
                 raise UserError(
-                    f"cannot read step {step} in {self._folder}: permission denied; allow it"
+                    f"cannot read step {step} in {self._folder}: permission denied; "
+                    "give yourself the right to read it"
                 ) from error
             raise _BrokenStep(textwrap.shorten(f"{type(error).__name__}: {error}", 200)) from error
         return value
@@ -265,6 +266,7 @@ class Checkpoints:
 
     @contextlib.contextmanager
     def _place_at_fault(self) -> Iterator[None]:
+        """Turns errors of the operating system in saving into one line that says what is left."""
         try:
             yield
         except Exception as error:
@@ -336,7 +338,7 @@ def _record_checksum(record: dict[str, Any]) -> int:
 
 
 def _errno(error: Exception) -> int | None:
-    """The operating system's number of an error, which TensorStore tells in words."""
+    """The operating system's number of an error, if it is one; TensorStore has it in its text."""
     if isinstance(error, OSError):
         return error.errno
     code = re.search(r"os_error_code='(\d+)'", str(error))
@@ -344,9 +346,13 @@ def _errno(error: Exception) -> int | None:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Whether a line of the log is more than an error of Orbax, which it raises as well."""
-    from_orbax = _ORBAX in pathlib.Path(record.pathname).parents
-    return not from_orbax or record.levelno < logging.ERROR
+    """Whether a line of the log is more than Orbax's second word on an error that it raises.
+
+    The other is of asyncio, on tasks that Orbax gave up when the first of them failed.
+    """
+    if "exception was never retrieved" in record.getMessage():
+        return False
+    return record.levelno < logging.ERROR or _ORBAX not in pathlib.Path(record.pathname).parents
 
 
 def _report_unraisable(report: Callable[[Any], None], unraisable: Any) -> None:
@@ -356,5 +362,6 @@ def _report_unraisable(report: Callable[[Any], None], unraisable: Any) -> None:
 
 
 # A full disk or a broken file would else be a thousand lines, and the one that counts unseen.
-logging.getLogger("absl").addFilter(_is_news)
+for _name in ("absl", "asyncio"):
+    logging.getLogger(_name).addFilter(_is_news)
 sys.unraisablehook = functools.partial(_report_unraisable, sys.unraisablehook)
