@@ -128,7 +128,7 @@ _TINY = Architecture(
     stem_width=16,
     stage_widths=(32, 64, 96, 128),
     stage_strides=(1, 2, 1, 1),
-    self_similarity=SelfSimilarityConfig(width=16),
+    self_similarity=SelfSimilarityConfig(width=16, window=5),
     outputs=128,
 )
 
@@ -138,7 +138,10 @@ def _architectures() -> list[Architecture]:
     for base in (*(Architecture(f"r{depth}", _DEPTHS[depth]) for depth in _DEPTHS), _TINY):
         known.append(base)
         for label, module in _ABLATIONS.items():
-            switches = module and dataclasses.replace(module, width=base.self_similarity.width)
+            sizes = base.self_similarity
+            switches = module and dataclasses.replace(
+                module, width=sizes.width, window=sizes.window
+            )
             known.append(
                 dataclasses.replace(base, name=f"{base.name}_{label}", self_similarity=switches)
             )
