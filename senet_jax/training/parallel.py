@@ -52,9 +52,16 @@ class ParallelStep:
     ):
         self._sharded = sharded_leaves(state)
         self._local_devices = jax.local_device_count()
-        axes = jax.tree.map(lambda sharded: 0 if sharded else None, self._sharded)
+        tree = jax.tree.structure(state)
+
+        def step_of_leaves(leaves: tuple, batch: Batch) -> tuple[tuple, Metrics]:
+            state, metrics = step(jax.tree.unflatten(tree, leaves), batch)
+            return tuple(jax.tree.leaves(state)), metrics
+
+        # With several processes, pmap takes no dicts for axes: it hashes them.
+        axes = tuple(0 if sharded else None for sharded in jax.tree.leaves(self._sharded))
         self._step = jax.pmap(
-            step, AXIS, in_axes=(axes, 0), out_axes=(axes, None), donate_argnums=0
+            step_of_leaves, AXIS, in_axes=(axes, 0), out_axes=(axes, None), donate_argnums=0
         )
 
     def __call__(self, state: Any, batch: dict[str, np.ndarray]) -> tuple[Any, Metrics]:
@@ -67,7 +74,9 @@ class ParallelStep:
         Returns:
             The state and the metrics, the same on every device of every process.
         """
-        return self._step(state, jax.tree.map(self._split, batch))
+        leaves, tree = jax.tree.flatten(state)
+        leaves, metrics = self._step(tuple(leaves), jax.tree.map(self._split, batch))
+        return jax.tree.unflatten(tree, leaves), metrics
 
     def to_devices(self, state: TrainState) -> Any:
         """From whole NumPy leaves to what the step takes, of which this process has its part."""

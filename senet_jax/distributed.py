@@ -1,0 +1,126 @@
+"""Several processes as one run, each with devices of its own.
+
+They find each other through a coordinator, which is process 0. When one of them dies, JAX ends the
+others after `HEARTBEAT_SECONDS`, with a fatal message and by SIGABRT: none hangs in a collective.
+"""
+
+import contextlib
+import dataclasses
+import os
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+
+import jax
+
+from senet_jax.errors import USER_ERROR_EXIT_CODE, UserError
+
+HEARTBEAT_SECONDS = 40
+"""How long a process may be silent before the others are ended."""
+START_SECONDS = 300
+"""How long the processes wait for each other at the start."""
+SHUTDOWN_SECONDS = 120
+"""How long a process that is done waits for the others."""
+
+_FORM = "give auto, or HOST:PORT,COUNT,INDEX such as 10.0.0.1:1234,2,0"
+
+
+@dataclasses.dataclass(frozen=True)
+class Processes:
+    """The processes of a run, as seen by one of them; all None where the launcher knows.
+
+    Attributes:
+        coordinator: the address of process 0, HOST:PORT.
+        count: how many there are.
+        index: which one this is, from 0.
+    """
+
+    coordinator: str | None = None
+    count: int | None = None
+    index: int | None = None
+
+
+def parse_processes(value: str) -> Processes:
+    """Reads `auto` or `HOST:PORT,COUNT,INDEX`.
+
+    Raises:
+        UserError: it is neither, or a number is out of range.
+    """
+    if value == "auto":
+        return Processes()
+    try:
+        coordinator, count, index = value.split(",")
+        host, port = coordinator.rsplit(":", 1)
+        port, count, index = int(port), int(count), int(index)
+    except ValueError:
+        raise UserError(f"--distributed is {value!r}; {_FORM}") from None
+    for wrong, what in (
+        (not host, "no host"),
+        (not 0 < port < 65536, f"the port {port}, which is not from 1 to 65535"),
+        (count < 1, f"{count} processes, which is less than one"),
+        (not 0 <= index < count, f"the process {index}, which is not from 0 to {count - 1}"),
+    ):
+        if wrong:
+            raise UserError(f"--distributed is {value!r} with {what}; {_FORM}")
+    return Processes(coordinator, count, index)
+
+
+def join(processes: Processes) -> None:
+    """Makes this process one of several, and says on standard error which; before any use of JAX.
+
+    Raises:
+        UserError: the launcher is none that JAX knows. Where the processes do not find each other
+            in time, this one ends as for a user's mistake.
+    """
+    where = processes.coordinator or "the coordinator that the launcher names"
+    with _deadline(
+        START_SECONDS,
+        f"the processes of this run did not find each other at {where} within {START_SECONDS} s; "
+        "check that all of them run, with the same address and count, and that it can be reached",
+    ):
+        try:
+            jax.distributed.initialize(
+                processes.coordinator,
+                processes.count,
+                processes.index,
+                # Else Slurm's would take one device a process, whatever its task was given.
+                cluster_detection_method="deactivate" if processes.coordinator else None,
+                # JAX's own end of waiting is an abort with a stack trace.
+                initialization_timeout=2 * START_SECONDS,
+                heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+                shutdown_timeout_seconds=SHUTDOWN_SECONDS,
+            )
+        except ValueError as error:
+            raise UserError(
+                f"--distributed=auto finds no launcher that JAX knows ({error}); start it on a TPU "
+                "pod, by Slurm or on Kubernetes, or give HOST:PORT,COUNT,INDEX"
+            ) from error
+    print(topology(), file=sys.stderr, flush=True)
+
+
+def topology() -> str:
+    """Which process this is and what it computes with, in a line."""
+    device = jax.local_devices()[0]
+    return (
+        f"process {jax.process_index()} of {jax.process_count()} on {socket.gethostname()}: "
+        f"{jax.local_device_count()} of {jax.device_count()} devices, {device.platform} "
+        f"({device.device_kind})"
+    )
+
+
+@contextlib.contextmanager
+def _deadline(seconds: float, message: str) -> Iterator[None]:
+    """Ends the process, as a user's mistake does, where the work is not done in time."""
+
+    def end() -> None:
+        print(f"error: {message}", file=sys.stderr, flush=True)
+        os._exit(USER_ERROR_EXIT_CODE)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
