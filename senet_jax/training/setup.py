@@ -13,7 +13,7 @@ from senet_jax.data.sampling import Grouping
 from senet_jax.data.transforms import Preprocessing
 from senet_jax.errors import UserError
 from senet_jax.models.architecture import Architecture, find_architecture
-from senet_jax.models.senet import build_model
+from senet_jax.models.senet import build_model, initial_variables
 from senet_jax.training.optimizer import OptimizerOptions, make_optimizer
 from senet_jax.training.state import TrainState, create_state
 from senet_jax.training.step import StepOptions
@@ -52,9 +52,8 @@ class Setup:
         Raises:
             UserError: the weights' trunk is not that of the network.
         """
-        image = jnp.zeros((1, 32, 32, 3))
         model = build_model(self.architecture, descriptor_norm=self.step.descriptor_norm)
-        variables = jax.jit(model.init)(jax.random.key(self.seed), image)
+        variables = initial_variables(model, self.seed)
         if trunk is not None:
             variables = with_trunk(variables, trunk)
         return create_state(
