@@ -52,13 +52,8 @@ class Setup:
         Raises:
             UserError: the weights' trunk is not that of the network.
         """
-        image = jnp.zeros((1, 32, 32, 3))
-        model = build_model(self.architecture, descriptor_norm=self.step.descriptor_norm)
-        variables = jax.jit(model.init)(jax.random.key(self.seed), image)
-        if trunk is not None:
-            variables = with_trunk(variables, trunk)
         return create_state(
-            variables,
+            initial_variables(self.architecture, self.step.descriptor_norm, self.seed, trunk),
             self.make_optimizer(),
             class_count=self.step.class_count if self.step.classification_weight else 0,
             queue_length=self.queue_length,
@@ -119,6 +114,25 @@ def make_setup(config: Mapping[str, Any], class_count: int, steps_per_epoch: flo
         queue_length=losses["queue_length"] if losses["contrastive_weight"] else 0,
         seed=config["seed"],
     )
+
+
+def initial_variables(
+    architecture: Architecture, descriptor_norm: bool, seed: int, trunk: Weights | None = None
+) -> dict[str, Any]:
+    """The variables of a network that has seen nothing, but for what its trunk was taught before.
+
+    Args:
+        architecture: the network.
+        descriptor_norm: whether a batch norm follows its last layer.
+        seed: of all that is random.
+        trunk: weights whose trunk it takes, if any.
+
+    Raises:
+        UserError: the weights' trunk is not that of the network.
+    """
+    model = build_model(architecture, descriptor_norm=descriptor_norm)
+    variables = jax.jit(model.init)(jax.random.key(seed), jnp.zeros((1, 32, 32, 3)))
+    return variables if trunk is None else with_trunk(variables, trunk)
 
 
 def make_augmentation(config: Mapping[str, Any]) -> Augmentation:

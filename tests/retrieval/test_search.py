@@ -16,7 +16,7 @@ QUERIES = 5
 def test_against_a_stable_sort(seed):
     """Small integers: products are exact in any order of summation, and ties are many."""
     rng = np.random.default_rng(seed)
-    size, k = (int(rng.choice(numbers)) for numbers in ([1, 20, 50], [1, 10, 60]))
+    size, k = (int(rng.choice(numbers)) for numbers in ([1, 50], [10, 60]))
     rows = rng.integers(-2, 3, (size, 3)).astype(np.float32)
     queries = rng.integers(-2, 3, (QUERIES, 3)).astype(np.float32)
     unranked = rng.permutation(size)[: rng.integers(0, 5)].tolist()
