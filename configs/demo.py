@@ -24,7 +24,7 @@ def get_config(split: str = "landmarks") -> ConfigDict:
     config.trunk = ""
     config.descriptor_norm = True
     config.batch_size = 64
-    config.epochs = 9.0
+    config.epochs = 68.0  # An epoch is a batch from each family: 25 steps.
     config.log_every_steps = 50
 
     config.data.folder = "runs/demo/data/synthetic_landmarks"
@@ -33,21 +33,29 @@ def get_config(split: str = "landmarks") -> ConfigDict:
     config.data.widest_aspect = 1.15
     config.data.flip = False  # A mirrored building is another one.
     config.data.workers = 0
+    # Eight whole families a batch, so that look-alikes stand side by side.
+    config.data.group_classes = 4
+    config.data.group_views = 2
 
     config.optimizer.name = "adamw"
-    config.optimizer.learning_rate = 3e-3
-    config.optimizer.warmup_epochs = 0.5
+    config.optimizer.learning_rate = 5e-3
+    config.optimizer.warmup_epochs = 5.0
     config.optimizer.clip_norm = 5.0
 
-    config.losses.classification_weight = 1.0
-    config.losses.contrastive_weight = 0.0
+    # Every query against the keys of its own batch, made by the network itself.
+    config.losses.classification_weight = 0.0
+    config.losses.contrastive_weight = 1.0
     config.losses.margin_kind = "arc"
-    config.losses.scale = 16.0
-    config.losses.margin_radians = 0.0
+    config.losses.contrastive_scale = 10.0
+    config.losses.contrastive_margin_radians = 0.0
+    config.losses.queue_length = 64
+    config.losses.max_positives = 8
+    config.losses.network_momentum = 0.0
+    config.losses.keys_first = True
 
     config.evaluation.data_root = "runs/demo/data"
     config.evaluation.datasets = f"{split},{split}_no_lookalikes,{split}_family_only"
     config.evaluation.scales = (1.0,)
-    config.evaluation.every_steps = 400
-    config.checkpoint.every_steps = 400
+    config.evaluation.every_steps = 425
+    config.checkpoint.every_steps = 425
     return config

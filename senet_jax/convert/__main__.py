@@ -3,6 +3,7 @@
   python -m senet_jax.convert r50.pyth weights/r50        a checkpoint becomes a folder
   python -m senet_jax.convert weights/r50 r50.pth         a folder becomes a checkpoint
   python -m senet_jax.convert random:r50:0 weights/rand   random weights, marked as such
+  python -m senet_jax.convert runs/demo weights/demo      the best checkpoint of a training
 
 Names that end in .pth, .pt or .pyth are PyTorch files; anything else is a weights folder. Known
 are the checkpoints of SENet and CVNet and the ImageNet trunks of pycls, torchvision and timm.
@@ -62,6 +63,10 @@ def read_source(source: str, model: str | None = None) -> Weights:
         weights = _random_weights(source)
     elif is_checkpoint_name(source):
         weights = _from_checkpoint(source, model)
+    elif pathlib.Path(source, "checkpoints").is_dir():
+        from senet_jax.training.export import load_trained  # It takes a second to import.
+
+        weights = load_trained(pathlib.Path(source))
     else:
         weights = load_weights(source)
     if model and model != weights.architecture.name:

@@ -25,11 +25,11 @@ from senet_jax.data.prepared import open_prepared
 from senet_jax.data.revisitop import load_dataset
 from senet_jax.errors import UserError
 from senet_jax.files import read_json, sha256_of_file, write_json
-from senet_jax.models.senet import without_descriptor_norm
 from senet_jax.retrieval.evaluation import EvaluationReport
 from senet_jax.runtime import use_compilation_cache
 from senet_jax.training.checkpoint import Checkpoints
 from senet_jax.training.evaluation import Evaluator
+from senet_jax.training.export import CHECKPOINTS, CONFIG, export, network_variables
 from senet_jax.training.metrics import MetricsWriter, console_line
 from senet_jax.training.optimizer import learning_rate_schedule
 from senet_jax.training.parallel import AXIS, ParallelStep, check_divisible
@@ -43,10 +43,8 @@ from senet_jax.training.setup import (
 )
 from senet_jax.training.state import TrainState
 from senet_jax.training.step import make_step
-from senet_jax.weights import TENSORS, Weights, flatten, load_weights, save_weights
+from senet_jax.weights import TENSORS, Weights, load_weights, save_weights
 
-CONFIG = "config.json"
-CHECKPOINTS = "checkpoints"
 WEIGHTS = "weights"
 REPORT = "report.json"
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
@@ -82,7 +80,12 @@ def train(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
         Checkpoints(workdir / CHECKPOINTS, config.checkpoint.keep) as checkpoints,
         Preemption() as preemption,
     ):
-        _keep_config(workdir, settings | {"data_sha256": images.fingerprint})
+        settings["data_found"] = {
+            "sha256": images.fingerprint,
+            "classes": len(images.class_names),
+            "steps_per_epoch": data.steps_per_epoch,
+        }
+        _keep_config(workdir, settings)
         training = _Training(config, setup, data, workdir, checkpoints, preemption)
         if datasets:
             training.evaluator = Evaluator(
@@ -225,7 +228,7 @@ class _Training:
         if self.evaluator is None:
             return
         # Every process does it, so that none waits in a collective for an hour.
-        reports = self.evaluator.run(self._variables())
+        reports = self.evaluator.run(network_variables(self._state))
         self._reports[str(self._step)] = {n: report.to_json() for n, report in reports.items()}
         if metrics is None:
             return
@@ -236,12 +239,6 @@ class _Training:
                 f"step {self._step}: {name} mAP x 100: "
                 + ", ".join(f"{key.split('/')[2]} {100 * mean:.1f}" for key, mean in means.items())
             )
-
-    def _variables(self) -> dict[str, Any]:
-        state = self._state
-        return jax.tree.map(
-            np.asarray, {"params": state.params["network"], "batch_stats": state.batch_stats}
-        )
 
     def _save(self) -> None:
         if self._saved_step == self._step:
@@ -256,7 +253,7 @@ class _Training:
     def finish(self, settings: Mapping[str, Any]) -> None:
         """Writes the weights and the report."""
         folder = self._workdir / WEIGHTS
-        save_weights(folder, export(self._setup, self._variables(), {"training": settings}))
+        save_weights(folder, export(self._setup, network_variables(self._state), settings))
         first, last = self._reports.get("0", {}), self._reports.get(str(self._step), {})
         write_json(
             self._workdir / REPORT,
@@ -305,18 +302,6 @@ class _Window:
     def seconds(self) -> float:
         """The time since the window began."""
         return time.monotonic() - self._start
-
-
-def export(setup: Setup, variables: dict[str, Any], source: Mapping[str, Any]) -> Weights:
-    """The trained network as weights."""
-    folded = jax.tree.map(np.asarray, without_descriptor_norm(variables))
-    return Weights(
-        architecture=setup.architecture,
-        preprocessing=PREPROCESSING,
-        tensors=dict(flatten(folded)),
-        carried={},
-        source=source,
-    )
 
 
 def _evaluation_metrics(reports: Mapping[str, EvaluationReport]) -> Iterator[tuple[str, float]]:
