@@ -46,6 +46,17 @@ class Setup:
         """The optimiser."""
         return make_optimizer(self.optimizer)
 
+    def initial_variables(self, trunk: Weights | None = None) -> dict[str, Any]:
+        """The network's variables before the first step, the trunk's from weights if there are any.
+
+        Raises:
+            UserError: the weights' trunk is not that of the network.
+        """
+        model = build_model(self.architecture, descriptor_norm=self.step.descriptor_norm)
+        image = jnp.zeros((1, 32, 32, 3))
+        variables = jax.jit(model.init)(jax.random.key(self.seed), image)
+        return variables if trunk is None else with_trunk(variables, trunk)
+
     def initial_state(self, trunk: Weights | None = None) -> TrainState:
         """The state before the first step, its trunk taken from weights if there are any.
 
@@ -53,7 +64,7 @@ class Setup:
             UserError: the weights' trunk is not that of the network.
         """
         return create_state(
-            initial_variables(self.architecture, self.step.descriptor_norm, self.seed, trunk),
+            self.initial_variables(trunk),
             self.make_optimizer(),
             class_count=self.step.class_count if self.step.classification_weight else 0,
             queue_length=self.queue_length,
@@ -114,25 +125,6 @@ def make_setup(config: Mapping[str, Any], class_count: int, steps_per_epoch: flo
         queue_length=losses["queue_length"] if losses["contrastive_weight"] else 0,
         seed=config["seed"],
     )
-
-
-def initial_variables(
-    architecture: Architecture, descriptor_norm: bool, seed: int, trunk: Weights | None = None
-) -> dict[str, Any]:
-    """The variables of a network that has seen nothing, but for what its trunk was taught before.
-
-    Args:
-        architecture: the network.
-        descriptor_norm: whether a batch norm follows its last layer.
-        seed: of all that is random.
-        trunk: weights whose trunk it takes, if any.
-
-    Raises:
-        UserError: the weights' trunk is not that of the network.
-    """
-    model = build_model(architecture, descriptor_norm=descriptor_norm)
-    variables = jax.jit(model.init)(jax.random.key(seed), jnp.zeros((1, 32, 32, 3)))
-    return variables if trunk is None else with_trunk(variables, trunk)
 
 
 def make_augmentation(config: Mapping[str, Any]) -> Augmentation:
