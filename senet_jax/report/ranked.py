@@ -78,7 +78,7 @@ def draw_ranked_lists(examples: Sequence[Example], title: str, note: str) -> Fig
     for place, (verdict, colour) in enumerate(COLOURS.items()):
         x = width - _MARGIN - 85 * (len(COLOURS) - place) + 20
         write(x, 54, "\N{BLACK SQUARE}", colour, fontsize=15)
-        write(x + 20, 53, verdict, fontsize=12)
+        write(x + 23, 53, verdict, fontsize=12)
     for block, example in enumerate(examples):
         x, y = query_corner(block)
         write(x, y - 11, example.caption, fontsize=12, weight="bold")

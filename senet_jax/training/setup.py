@@ -13,7 +13,7 @@ from senet_jax.data.sampling import Grouping
 from senet_jax.data.transforms import Preprocessing
 from senet_jax.errors import UserError
 from senet_jax.models.architecture import Architecture, find_architecture
-from senet_jax.models.senet import build_model
+from senet_jax.models.senet import build_model, initial_variables
 from senet_jax.training.optimizer import OptimizerOptions, make_optimizer
 from senet_jax.training.state import TrainState, create_state
 from senet_jax.training.step import StepOptions
@@ -53,8 +53,7 @@ class Setup:
             UserError: the weights' trunk is not that of the network.
         """
         model = build_model(self.architecture, descriptor_norm=self.step.descriptor_norm)
-        image = jnp.zeros((1, 32, 32, 3))
-        variables = jax.jit(model.init)(jax.random.key(self.seed), image)
+        variables = initial_variables(model, self.seed)
         return variables if trunk is None else with_trunk(variables, trunk)
 
     def initial_state(self, trunk: Weights | None = None) -> TrainState:
