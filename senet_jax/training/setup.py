@@ -46,18 +46,24 @@ class Setup:
         """The optimiser."""
         return make_optimizer(self.optimizer)
 
-    def initial_state(self, trunk: Weights | None = None) -> TrainState:
-        """The state before the first step, its trunk taken from weights if there are any.
+    def initial_variables(self, trunk: Weights | None = None) -> dict[str, Any]:
+        """The network's variables before the first step, the trunk's from weights if there are any.
 
         Raises:
             UserError: the weights' trunk is not that of the network.
         """
         model = build_model(self.architecture, descriptor_norm=self.step.descriptor_norm)
         variables = initial_variables(model, self.seed)
-        if trunk is not None:
-            variables = with_trunk(variables, trunk)
+        return variables if trunk is None else with_trunk(variables, trunk)
+
+    def initial_state(self, trunk: Weights | None = None) -> TrainState:
+        """The state before the first step, its trunk taken from weights if there are any.
+
+        Raises:
+            UserError: the weights' trunk is not that of the network.
+        """
         return create_state(
-            variables,
+            self.initial_variables(trunk),
             self.make_optimizer(),
             class_count=self.step.class_count if self.step.classification_weight else 0,
             queue_length=self.queue_length,
