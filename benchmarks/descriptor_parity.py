@@ -1,6 +1,7 @@
 """How far our descriptors are from the authors' code in float64, beside their own float32.
 
   python -m benchmarks.descriptor_parity --authors=CHECKOUT --weights=W --data_root=D --dataset=NAME
+      [--mode=exact]
 
 Prints, over all queries and database images, the distances of unit descriptors and the two ratios
 that the project stands for: ours to float64 over theirs (at most 2) and ours to theirs over theirs
@@ -33,11 +34,12 @@ def main() -> None:
     parser = CommandParser(prog="python -m benchmarks.descriptor_parity", description=__doc__)
     for flag in ("authors", "weights", "data_root", "dataset"):
         parser.add_argument(f"--{flag}", required=True)
+    parser.add_argument("--mode", default="auto", choices=("auto", "exact"))
     arguments = parser.parse_args()
     use_compilation_cache()
     weights = load_weights(arguments.weights)
     dataset = load_dataset(arguments.data_root, arguments.dataset)
-    describe = make_describe(weights)
+    describe = make_describe(weights, arguments.mode)
     ours = np.concatenate(
         [
             extract(
@@ -58,7 +60,10 @@ def main() -> None:
         exact = np.concatenate([authors.extract(double, root, p, SCALES) for p in ("query", "db")])
 
     cosines = (exact @ exact.T)[np.triu_indices(len(exact), 1)]
-    print(f"{weights.architecture.name}, {len(exact)} descriptors of {arguments.dataset}")
+    print(
+        f"{weights.architecture.name}, {len(exact)} descriptors of {arguments.dataset}, "
+        f"{arguments.mode}"
+    )
     print(f"cosines between them: {np.percentile(cosines, [0, 50, 100]).round(3).tolist()}")
     distance = {
         "theirs to float64": np.linalg.norm(theirs - exact, axis=1),

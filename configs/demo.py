@@ -48,8 +48,8 @@ def get_config(split: str = "landmarks") -> ConfigDict:
     config.losses.margin_kind = "arc"
     config.losses.contrastive_scale = 10.0
     config.losses.contrastive_margin_radians = 0.0
-    config.losses.queue_length = 64
-    config.losses.max_positives = 8
+    config.losses.queue_length = 256
+    config.losses.max_positives = 16
     config.losses.network_momentum = 0.0
     config.losses.keys_first = True
 

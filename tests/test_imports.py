@@ -67,7 +67,10 @@ def test_the_walk_sees_the_modules():
     "name",
     _within(
         *("models", "losses"),
-        *(f"retrieval.{m}" for m in ("average_precision", "protocols", "ranked_list")),
+        *(
+            f"retrieval.{m}"
+            for m in ("average_precision", "protocols", "ranked_list", "scores", "search")
+        ),
     ),
 )
 def test_arrays_know_nothing_of_the_world(name):

@@ -8,10 +8,11 @@ import numpy as np
 
 from senet_jax.models.architecture import Architecture
 from senet_jax.models.layers import Array
-from senet_jax.models.senet import build_model
+from senet_jax.models.senet import build_model, initial_variables
 
 IMAGE_SHAPE = (192, 256)
 IMAGE_COUNT = 8
+LEAVES = 1000
 
 
 def random_variables(architecture: Architecture, seed: int) -> dict[str, Any]:
@@ -26,9 +27,9 @@ def random_variables(architecture: Architecture, seed: int) -> dict[str, Any]:
         The trees `params` and `batch_stats` as NumPy arrays, float32; the same for a seed.
     """
     rng = np.random.default_rng(seed)
-    images = jnp.asarray(_coloured_noise(rng))
+    images = jnp.asarray(_dead_leaves(rng))
     model = build_model(architecture)
-    variables = jax.jit(model.init)(jax.random.key(seed), images[:1])
+    variables = initial_variables(model, seed)
     scales = {"scale": lambda a: a * rng.uniform(0.5, 1.5, a.shape)}
     shifts = {"mean": lambda a: a + rng.normal(0, 0.1, a.shape)}
     variances = {"var": lambda a: a * rng.uniform(0.7, 1.4, a.shape)}
@@ -47,16 +48,25 @@ def _mean_output(model: Any, variables: Any, images: Array) -> Array:
     return jnp.mean(model.apply(variables, images)[0], axis=0)
 
 
-def _coloured_noise(rng: np.random.Generator) -> np.ndarray:
-    """Normalised images with the 1/f spectrum of photographs, float32[n h w 3]."""
+def _dead_leaves(rng: np.random.Generator) -> np.ndarray:
+    """Normalised images with the edges and the spectrum of photographs, float32[n h w 3].
+
+    Discs of random places, sizes and colours cover each other (Matheron's "dead leaves").
+    """
     height, width = IMAGE_SHAPE
-    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))
-    frequency[0, 0] = 1 / max(IMAGE_SHAPE)
-    noise = rng.normal(size=(IMAGE_COUNT, 3, height, width))
-    images = np.fft.irfft2(np.fft.rfft2(noise) / frequency, s=IMAGE_SHAPE)
-    images += images.mean(axis=1, keepdims=True)
-    images /= images.std(axis=(1, 2, 3), keepdims=True)
-    return images.transpose(0, 2, 3, 1).astype(np.float32)
+    images = np.zeros((IMAGE_COUNT, height, width, 3), np.float32)
+    for image in images:
+        light, contrast = rng.normal(0, 0.7, 3), rng.uniform(0.4, 1.2)
+        for _ in range(LEAVES):
+            radius = 4 * rng.uniform(0.001, 1) ** -0.5  # Small ones are many.
+            row, column = rng.uniform(0, height), rng.uniform(0, width)
+            top, left = max(0, int(row - radius)), max(0, int(column - radius))
+            part = image[top : int(row + radius) + 1, left : int(column + radius) + 1]
+            rows, columns = np.ogrid[: part.shape[0], : part.shape[1]]
+            inside = (rows + top - row) ** 2 + (columns + left - column) ** 2 < radius**2
+            part[inside] = light + contrast * (rng.normal() + 0.4 * rng.normal(size=3))
+    images += rng.normal(0, 0.05, images.shape).astype(np.float32)
+    return images
 
 
 def _changed_leaves(tree: Any, changes: dict[str, Any]) -> Any:

@@ -70,6 +70,14 @@ def build_model(architecture: Architecture, **options: Any) -> SENet | ResNetCla
     return module(architecture, LayerOptions(**options))
 
 
+def initial_variables(model: nn.Module, seed: int) -> dict[str, Any]:
+    """The variables of a network before any training, by the authors' initialisation."""
+    # It runs once: on a CPU to compile it well takes longer than to run it badly.
+    quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else {}
+    init = jax.jit(model.init, compiler_options=quick)
+    return init(jax.random.key(seed), jnp.zeros((1, 32, 32, 3)))
+
+
 def without_descriptor_norm(variables: dict[str, Any]) -> dict[str, Any]:
     """Folds the batch norm that may follow the last layer into it.
 

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from senet_jax.errors import UserError
 from senet_jax.retrieval.blocks import BlockedDatabase
+from senet_jax.retrieval.scores import block_scores
 
 _AFTER_ALL_ITEMS = np.iinfo(np.int32).max
 
@@ -57,8 +57,8 @@ def positions_by_score(
     slot_scores, slot_items = jnp.asarray(slot_scores), jnp.asarray(slot_items)
     ahead = np.zeros((len(items), slots), np.int64)
     for start in database.starts:
-        block_scores = _block_scores(queries, database, start)
-        ahead += np.asarray(_count_ahead(block_scores, np.int32(start), slot_scores, slot_items))
+        of_block = block_scores(queries, database, start)
+        ahead += np.asarray(_count_ahead(of_block, np.int32(start), slot_scores, slot_items))
         on_rows(min(database.block_rows, database.size - start))
 
     positions = [np.empty(len(order), np.int64) for order in orders]
@@ -68,7 +68,7 @@ def positions_by_score(
 
 
 def _scores_of_items(queries, database, items):
-    """Scores of single items: float32[m] for each query, bit for bit those of `_block_scores`.
+    """Scores of single items: float32[m] for each query, bit for bit those of `block_scores`.
 
     They come out of the whole block's product: a product of other shape may round differently, and
     an item would be counted ahead of itself.
@@ -76,45 +76,11 @@ def _scores_of_items(queries, database, items):
     scores = [np.empty(len(i), np.float32) for i in items]
     starts = [i // database.block_rows * database.block_rows for i in items]
     for start in np.unique(np.concatenate([*starts, np.zeros(0, np.int64)])):
-        block_scores = np.asarray(_block_scores(queries, database, start))
+        of_block = np.asarray(block_scores(queries, database, start))
         for query in range(len(items)):
             here = starts[query] == start
-            scores[query][here] = block_scores[query, items[query][here] - start]
+            scores[query][here] = of_block[query, items[query][here] - start]
     return scores
-
-
-def _block_scores(queries, database, start):
-    """The block's scores float32[q b]; -inf for rows that are not ranked by score."""
-    block, is_ranked = database.read(start), database.is_ranked(start)
-    scores, are_finite = _dot_products(queries, block, is_ranked)
-    if not are_finite:
-        _refuse(np.asarray(scores), block, is_ranked, start, database)
-    return scores
-
-
-def _refuse(scores, block, is_ranked, start, database):
-    wrong_rows = np.flatnonzero(is_ranked & ~np.isfinite(block).all(axis=1))
-    if wrong_rows.size:
-        raise UserError(
-            f"{database.name(start + wrong_rows[0])} is not finite in float32; "
-            "mend the descriptor or leave it out"
-        )
-    query, row = np.argwhere(is_ranked & ~np.isfinite(scores))[0]
-    raise UserError(
-        f"the dot product of query {query} with {database.name(start + row)} is "
-        f"{scores[query, row]} in float32; scale the descriptors down"
-    )
-
-
-@jax.jit
-def _dot_products(queries, block, is_ranked):
-    """Scores float32[q b] of a block float32[b d], and whether all are finite that must be.
-
-    A value that is not finite makes every score of its row not finite, so the scores tell.
-    """
-    products = jnp.matmul(block, queries.T, precision=jax.lax.Precision.HIGHEST).T
-    are_finite = (jnp.isfinite(products) | ~is_ranked).all()
-    return jnp.where(is_ranked, products, -jnp.inf), are_finite
 
 
 @jax.jit

@@ -4,9 +4,11 @@ import json
 import pathlib
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 from tensorboardX import SummaryWriter
 
+from senet_jax.errors import UserError
 from senet_jax.progress import format_seconds
 
 FILE = "metrics.jsonl"
@@ -48,6 +50,24 @@ class MetricsWriter:
         """Writes what is not written yet."""
         self._lines.close()
         self._board.close()
+
+
+def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
+    """The lines that a training wrote: `step` and the metrics of that step by name, in order.
+
+    Raises:
+        UserError: there are none, or one is broken.
+    """
+    path = workdir / FILE
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; check the path") from error
+    except ValueError as error:
+        raise UserError(f"{path} holds a broken line: {error}; go on with the training") from error
+    if not lines:
+        raise UserError(f"{path} holds no line yet; go on with the training")
+    return lines
 
 
 def console_line(

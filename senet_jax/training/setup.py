@@ -13,7 +13,7 @@ from senet_jax.data.sampling import Grouping
 from senet_jax.data.transforms import Preprocessing
 from senet_jax.errors import UserError
 from senet_jax.models.architecture import Architecture, find_architecture
-from senet_jax.models.senet import build_model
+from senet_jax.models.senet import build_model, initial_variables
 from senet_jax.training.optimizer import OptimizerOptions, make_optimizer
 from senet_jax.training.state import TrainState, create_state
 from senet_jax.training.step import StepOptions
@@ -46,19 +46,24 @@ class Setup:
         """The optimiser."""
         return make_optimizer(self.optimizer)
 
+    def initial_variables(self, trunk: Weights | None = None) -> dict[str, Any]:
+        """The network's variables before the first step, the trunk's from weights if there are any.
+
+        Raises:
+            UserError: the weights' trunk is not that of the network.
+        """
+        model = build_model(self.architecture, descriptor_norm=self.step.descriptor_norm)
+        variables = initial_variables(model, self.seed)
+        return variables if trunk is None else with_trunk(variables, trunk)
+
     def initial_state(self, trunk: Weights | None = None) -> TrainState:
         """The state before the first step, its trunk taken from weights if there are any.
 
         Raises:
             UserError: the weights' trunk is not that of the network.
         """
-        image = jnp.zeros((1, 32, 32, 3))
-        model = build_model(self.architecture, descriptor_norm=self.step.descriptor_norm)
-        variables = jax.jit(model.init)(jax.random.key(self.seed), image)
-        if trunk is not None:
-            variables = with_trunk(variables, trunk)
         return create_state(
-            variables,
+            self.initial_variables(trunk),
             self.make_optimizer(),
             class_count=self.step.class_count if self.step.classification_weight else 0,
             queue_length=self.queue_length,

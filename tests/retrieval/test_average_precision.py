@@ -3,7 +3,6 @@ import pathlib
 import numpy as np
 import pytest
 
-from senet_jax.errors import UserError
 from senet_jax.retrieval.average_precision import (
     average_precision,
     junk_free_positions,
@@ -82,34 +81,6 @@ def test_zero_of_either_sign_is_one_score():
         np.ones((1, 1), np.float32), BlockedDatabase((rows,), block_rows=4), [np.array([3, 0, 2])]
     )
     assert positions.tolist() == [3, 0, 2]
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_values_that_are_not_finite_are_named(value):
-    rows = np.ones((10, 2))
-    rows[7, 1] = value
-    parts = (rows[:5], rows[5:])
-    queries = np.zeros((1, 2), np.float32)
-    with pytest.raises(UserError, match="row 2 of part 1 of the database is not finite"):
-        positions_by_score(queries, BlockedDatabase(parts, block_rows=4), [np.array([1])])
-
-
-def test_float64_beyond_float32_is_not_finite():
-    with pytest.raises(UserError, match="row 1 of part 0 of the database is not finite in float32"):
-        positions_by_score(
-            np.ones((1, 1), np.float32),
-            BlockedDatabase((np.array([[1.0], [1e39]]),), block_rows=4),
-            [np.array([0])],
-        )
-
-
-def test_products_that_overflow_are_named():
-    rows = np.full((3, 1), 1e30, np.float32)
-    queries = np.array([[1.0], [1e30]], np.float32)
-    with pytest.raises(UserError, match="query 1 with row 0 of part 0 of the database is inf"):
-        positions_by_score(
-            queries, BlockedDatabase((rows,), block_rows=4), [np.zeros(0, np.int64)] * 2
-        )
 
 
 def test_memory_does_not_grow_with_the_database():

@@ -1,0 +1,1 @@
+"""Pictures of what a training learned: `python -m senet_jax.report`."""

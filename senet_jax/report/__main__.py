@@ -1,0 +1,102 @@
+"""Draws what a finished training learned: two pictures beside its report.json.
+
+learning_curve.png holds the loss, and the mAP under Medium of each evaluated dataset, over the
+steps. ranked_lists.png holds the first ten items that the trained and the untrained network find
+for three queries: those at the 10th, 50th and 90th percentile of the trained network's AP.
+"""
+
+import functools
+import pathlib
+from typing import Any
+
+import jax
+from matplotlib.figure import Figure
+
+from senet_jax.config import names
+from senet_jax.data.revisitop import load_dataset
+from senet_jax.errors import CommandParser, UserError, run_command
+from senet_jax.files import read_json
+from senet_jax.models.senet import without_descriptor_norm
+from senet_jax.report.curve import draw_learning_curve
+from senet_jax.report.examples import (
+    ITEMS,
+    ScoredNetwork,
+    average_precisions,
+    find_examples,
+)
+from senet_jax.report.figure import save_png
+from senet_jax.report.ranked import draw_ranked_lists
+from senet_jax.retrieval.extract import jit_network
+from senet_jax.runtime import use_compilation_cache
+from senet_jax.training.export import CONFIG, setup_of
+from senet_jax.training.loop import REPORT, WEIGHTS
+from senet_jax.training.metrics import read_metrics
+from senet_jax.training.setup import PREPROCESSING
+from senet_jax.weights import load_weights
+
+LEARNING_CURVE = "learning_curve.png"
+RANKED_LISTS = "ranked_lists.png"
+
+
+def main() -> None:
+    """Reads the flags and the workdir, and writes the pictures."""
+    parser = CommandParser(prog="python -m senet_jax.report", description=__doc__)
+    parser.add_argument("workdir", metavar="WORKDIR", type=pathlib.Path, help="of the training")
+    parser.add_argument("--dataset", help="whose lists are drawn; default: the first evaluated")
+    flags = parser.parse_args()
+    use_compilation_cache()
+    workdir = flags.workdir
+    for name in (CONFIG, REPORT):
+        if not (workdir / name).is_file():
+            raise UserError(
+                f"{workdir} has no {name}, so no training ended there; let one end with "
+                f"python -m senet_jax.main --config=... --workdir={workdir}"
+            )
+    curve = draw_learning_curve(read_metrics(workdir))
+    lists = _draw_lists(workdir, flags.dataset)
+    save_png(curve, workdir / LEARNING_CURVE)
+    save_png(lists, workdir / RANKED_LISTS)
+    print(f"wrote {workdir / LEARNING_CURVE} and {workdir / RANKED_LISTS}")
+
+
+def _draw_lists(workdir: pathlib.Path, dataset_name: str | None) -> Figure:
+    settings, report = read_json(workdir / CONFIG), read_json(workdir / REPORT)
+    evaluated = names(settings["evaluation"]["datasets"])
+    if not evaluated:
+        raise UserError(f"the training in {workdir} evaluated no dataset; set config.evaluation")
+    dataset = load_dataset(settings["evaluation"]["data_root"], dataset_name or evaluated[0])
+
+    weights = load_weights(workdir / WEIGHTS)
+    if weights.sha256 != report["run"]["weights_sha256"]:
+        raise UserError(
+            f"{workdir / WEIGHTS} holds other weights than {REPORT} is of; go on with the training"
+        )
+    setup = setup_of(settings)
+    trunk = load_weights(settings["trunk"]) if settings["trunk"] else None
+    network = jit_network(setup.architecture, PREPROCESSING, mode="auto")
+
+    def scored(variables: dict[str, Any], name: str) -> ScoredNetwork:
+        return ScoredNetwork(
+            describe=functools.partial(network, jax.device_put(variables)),
+            width=setup.architecture.outputs,
+            average_precisions=average_precisions(report, name, dataset),
+        )
+
+    examples = find_examples(
+        dataset,
+        trained=scored(weights.variables(), dataset.name),
+        untrained=scored(
+            without_descriptor_norm(setup.initial_variables(trunk)), f"{dataset.name}_untrained"
+        ),
+        scales=settings["evaluation"]["scales"],
+    )
+    return draw_ranked_lists(
+        examples,
+        title=f"The first {ITEMS} of {len(dataset.images):,} images in {dataset.name}",
+        note="Not picked by hand: the queries at these percentiles of the trained network's AP "
+        "under Medium. Junk does not count.",
+    )
+
+
+if __name__ == "__main__":
+    run_command(main)

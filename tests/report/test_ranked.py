@@ -1,0 +1,121 @@
+import cv2
+import numpy as np
+import pytest
+
+from senet_jax.report.figure import save_png
+from senet_jax.report.ranked import (
+    BORDER,
+    GAP,
+    QUERY,
+    TILE,
+    Example,
+    FoundItems,
+    compose,
+    draw_ranked_lists,
+    query_corner,
+    tile_corner,
+)
+
+GREEN, RED, GREY = (0, 158, 115), (208, 52, 44), (154, 163, 170)
+BLUE = (10, 20, 200)  # Of all pictures.
+WHITE, YELLOW = (255, 255, 255), (255, 210, 63)
+
+
+def _blue(height=64, width=64):
+    return np.full((height, width, 3), BLUE[::-1], np.uint8)
+
+
+def _found(verdicts, image=None):
+    images = [_blue() if image is None else image] * len(verdicts)
+    return FoundItems(average_precision=0.123, images=images, verdicts=verdicts)
+
+
+def _example(image=None, box=None, trained=("wrong", "junk"), untrained=("junk", "right", "right")):
+    return Example(
+        caption="why",
+        image=_blue() if image is None else image,
+        box=box,
+        trained=_found(trained),
+        untrained=_found(untrained),
+    )
+
+
+def _colours(canvas, x, y, *steps):
+    return [tuple(canvas[y + step, x + step].tolist()) for step in steps]
+
+
+@pytest.mark.parametrize(
+    ("block", "row", "column", "colour"),
+    [(0, 0, 0, RED), (0, 0, 1, GREY), (0, 1, 0, GREY), (0, 1, 2, GREEN), (1, 0, 0, GREEN)],
+)
+def test_every_item_has_the_border_of_its_verdict(block, row, column, colour):
+    canvas = compose([_example(), _example(trained=("right", "right"))])
+    x, y = tile_corner(block, row, column)
+    first, last = BORDER - 1, TILE - BORDER
+    assert _colours(canvas, x, y, -1, 0, first) == [WHITE, colour, colour]
+    assert _colours(canvas, x, y, first + 1, last - 1) == [BLUE, BLUE]
+    assert _colours(canvas, x, y, last, TILE - 1, TILE) == [colour, colour, WHITE]
+
+
+def test_places_do_not_overlap():
+    assert tile_corner(0, 0, 1)[0] - tile_corner(0, 0, 0)[0] == TILE + GAP
+    assert tile_corner(0, 1, 0)[1] + TILE == query_corner(0)[1] + QUERY
+    assert query_corner(0)[0] + QUERY < tile_corner(0, 0, 0)[0]
+    assert query_corner(0)[1] + QUERY < query_corner(1)[1]
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 32), (32, 64), (1000, 500), (1, 2)])
+def test_other_shapes_stand_in_the_middle_of_their_tile(height, width):
+    example = Example("", _blue(), None, _found(["right"], _blue(height, width)), _found([]))
+    x, y = tile_corner(0, 0, 0)
+    tile = compose([example])[y : y + TILE, x : x + TILE]
+    rows, columns = np.nonzero((tile == BLUE).all(axis=-1))
+    seen = [(int(axis.min()), int(axis.max()) + 1) for axis in (rows, columns)]
+    long, short = (BORDER, TILE - BORDER), ((TILE - 51) // 2, (TILE - 51) // 2 + 51)
+    assert seen == ([long, short] if height > width else [short, long])
+    assert (tile[TILE // 2, TILE // 2] == BLUE).all()
+
+
+def test_pictures_are_enlarged_without_a_flip_of_rows_columns_or_channels():
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[:32, :32] = (255, 0, 0)  # The upper left is blue,
+    image[:32, 32:] = (0, 0, 255)  # the upper right red.
+    canvas = compose([_example(image)])
+    x, y = query_corner(0)
+    near, far = QUERY // 4, 3 * QUERY // 4
+    assert tuple(canvas[y + near, x + near].tolist()) == (0, 0, 255)
+    assert tuple(canvas[y + near, x + far].tolist()) == (255, 0, 0)
+    assert not canvas[y + far, x + near].any()
+
+
+def test_the_box_is_drawn_where_it_is():
+    canvas = compose([_example(_blue(100, 100), box=(20.7, 10, 500, 60))])
+    x, y = query_corner(0)
+    query = canvas[y : y + QUERY, x : x + QUERY]
+    rows, columns = np.nonzero((query == YELLOW).all(axis=-1))
+    factor = QUERY / 100
+    # A line of two or three pixels about the edge; the right one is the image's own.
+    expected = [10 * factor, 60 * factor, 20 * factor, 100 * factor]
+    seen = [rows.min(), rows.max(), columns.min(), columns.max()]
+    np.testing.assert_allclose(seen, expected, rtol=0, atol=2)
+    assert (query[round(35 * factor), round(60 * factor)] == BLUE).all()
+    assert (query[round(5 * factor), round(60 * factor)] == BLUE).all()
+
+
+def test_a_query_without_a_box_is_only_a_picture():
+    canvas = compose([_example()])
+    x, y = query_corner(0)
+    assert (canvas[y : y + QUERY, x : x + QUERY] == BLUE).all()
+
+
+def test_words_leave_the_pictures_alone(tmp_path):
+    examples = [_example(), _example(trained=("right", "wrong"))]
+    figure = draw_ranked_lists(examples, title="what", note="how chosen")
+    words = [text.get_text() for text in figure.texts]
+    assert {"what", "how chosen", "right", "wrong", "junk", "why", "trained"} <= set(words)
+    assert words.count("untrained") == words.count("why") == 2 and words.count("AP 12.3 %") == 4
+    save_png(figure, tmp_path / "x.png")
+    written, canvas = cv2.imread(str(tmp_path / "x.png"))[..., ::-1], compose(examples)
+    is_drawn = (canvas != 255).any(axis=-1)
+    np.testing.assert_array_equal(written[is_drawn], canvas[is_drawn])
+    assert (written[~is_drawn] != 255).any()
