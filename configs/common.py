@@ -8,9 +8,6 @@ known. Where SENet's own values differ from CVNet's is not known either.
 
 from ml_collections import ConfigDict
 
-CLASSES = 81_313
-IMAGES = 1_580_470
-
 
 def train(model: str) -> ConfigDict:
     """SENet on GLDv2-clean with both losses."""
@@ -19,8 +16,8 @@ def train(model: str) -> ConfigDict:
     config.model = model
     config.seed = 0
     # A weights folder whose trunk the training starts from; [second-hand] ImageNet weights of the
-    # pycls model zoo. Empty: the authors' initialisation.
-    config.trunk = "weights/imagenet"
+    # pycls model zoo, of the same depth. Empty: the authors' initialisation.
+    config.trunk = f"weights/imagenet_{model.split('_')[0]}"
     config.batch_size = 144  # Over all devices [second-hand].
     config.epochs = 25.0  # [second-hand]
     config.precision = "float32"  # Of the network's arithmetic; bfloat16 on accelerators.

@@ -15,6 +15,8 @@ from senet_jax.data.image_source import ImageSource
 from senet_jax.errors import UserError
 
 NAME = "gldv2_clean"
+IMAGES = 1_580_470
+CLASSES = 81_313
 
 _HEADER = "landmark_id,images"
 _IMAGE_ID = re.compile(r"[0-9A-Za-z_-]{3,}")

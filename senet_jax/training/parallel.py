@@ -78,6 +78,24 @@ class ParallelStep:
         leaves, metrics = self._step(tuple(leaves), jax.tree.map(self._split, batch))
         return jax.tree.unflatten(tree, leaves), metrics
 
+    def lower(self, state: TrainState, batch: dict[str, jax.ShapeDtypeStruct]) -> jax.stages.Lowered:
+        """The program of the step; nothing is placed or computed.
+
+        Args:
+            state: shapes of whole leaves.
+            batch: shapes of this process's share, [b ...].
+        """
+
+        def split(leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+            parts = self._local_devices
+            shape = (parts, leaf.shape[0] // parts, *leaf.shape[1:])
+            return jax.ShapeDtypeStruct(shape, leaf.dtype)
+
+        spread = jax.tree.map(
+            lambda leaf, sharded: split(leaf) if sharded else leaf, state, self._sharded
+        )
+        return self._step.lower(tuple(jax.tree.leaves(spread)), jax.tree.map(split, batch))
+
     def to_devices(self, state: TrainState) -> Any:
         """From whole NumPy leaves to what the step takes, of which this process has its part."""
         first = jax.process_index() * self._local_devices

@@ -1,0 +1,1 @@
+"""What the job of a config takes, in counts and bytes, without running it."""
