@@ -96,8 +96,13 @@ def without_descriptor_norm(variables: dict[str, Any]) -> dict[str, Any]:
     return {"params": params, "batch_stats": statistics}
 
 
-def variable_shapes(architecture: Architecture) -> dict[str, Any]:
-    """The tree of `params` and `batch_stats`, with shapes and dtypes in place of arrays."""
-    model = build_model(architecture)
+def variable_shapes(architecture: Architecture, **options: Any) -> dict[str, Any]:
+    """The tree of `params` and `batch_stats`, with shapes and dtypes in place of arrays.
+
+    Args:
+        architecture: the network.
+        **options: the fields of `LayerOptions`.
+    """
+    model = build_model(architecture, **options)
     image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
     return jax.eval_shape(model.init, jax.random.key(0), image)

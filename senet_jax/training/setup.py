@@ -13,7 +13,7 @@ from senet_jax.data.sampling import Grouping
 from senet_jax.data.transforms import Preprocessing
 from senet_jax.errors import UserError
 from senet_jax.models.architecture import Architecture, find_architecture
-from senet_jax.models.senet import build_model, initial_variables
+from senet_jax.models.senet import build_model, initial_variables, variable_shapes
 from senet_jax.training.optimizer import OptimizerOptions, make_optimizer
 from senet_jax.training.state import TrainState, create_state
 from senet_jax.training.step import StepOptions
@@ -62,18 +62,22 @@ class Setup:
         Raises:
             UserError: the weights' trunk is not that of the network.
         """
+        return self._state_of(self.initial_variables(trunk))
+
+    def abstract_state(self) -> TrainState:
+        """The state's structure, with shapes and dtypes in place of arrays."""
+        shapes = variable_shapes(self.architecture, descriptor_norm=self.step.descriptor_norm)
+        return jax.eval_shape(self._state_of, shapes)
+
+    def _state_of(self, variables: dict[str, Any]) -> TrainState:
         return create_state(
-            self.initial_variables(trunk),
+            variables,
             self.make_optimizer(),
             class_count=self.step.class_count if self.step.classification_weight else 0,
             queue_length=self.queue_length,
             width=self.architecture.outputs,
             seed=self.seed,
         )
-
-    def abstract_state(self) -> TrainState:
-        """The state's structure, with shapes and dtypes in place of arrays."""
-        return jax.eval_shape(self.initial_state)
 
 
 def make_setup(config: Mapping[str, Any], class_count: int, steps_per_epoch: float) -> Setup:
