@@ -145,7 +145,7 @@ class _Training:
             self._seconds, self._reports = meta["seconds"], meta["reports"]
             if jax.process_index() == 0:
                 print(f"going on from step {self._step}", file=sys.stderr)
-        check_divisible(self._config.batch_size, state)
+        check_divisible(self._config.batch_size, self._config.accumulate, state)
         body = make_step(
             self._setup.architecture, self._setup.make_optimizer(), self._setup.step, AXIS
         )
