@@ -1,0 +1,115 @@
+"""Trainings of `tiny` by the command, in processes that can be ended at any moment."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+from senet_jax.files import read_json
+from senet_jax.training.checkpoint import Checkpoints
+from senet_jax.training.export import CHECKPOINTS, CONFIG, setup_of
+from senet_jax.training.metrics import FILE, read_metrics
+from tests.training.training_process import ROOT
+
+STEPS = 10
+TINY_CONFIG = ROOT / "tests" / "training" / "tiny_config.py"
+TIMINGS = {"images_per_second_per_device", "data_wait"}
+# Two devices; and a program of a few steps takes longer to compile well than to run badly.
+ENVIRONMENT = {
+    "XLA_FLAGS": "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
+}
+
+
+class Command:
+    """The command of a training, of one process or of several on this machine."""
+
+    def __init__(self, world, workdir, processes=1, **changes):
+        self.workdir, self._count = workdir, processes
+        settings = {
+            "trunk": "",
+            "batch_size": 16,
+            "epochs": STEPS / 3,  # Of 48 images.
+            "log_every_steps": 1,
+            "data.folder": world / "landmarks_to_learn",
+            "data.side": 32,
+            "data.workers": 0,
+            "optimizer.learning_rate": 1e-3,
+            "optimizer.warmup_epochs": 1.0,
+            "losses.queue_length": 64,
+            "checkpoint.every_steps": 5,
+        } | {key.replace("__", "."): value for key, value in changes.items()}
+        self._flags = [f"--config={TINY_CONFIG}", f"--workdir={workdir}"]
+        self._flags += [f"--config.{key}={value}" for key, value in settings.items()]
+
+    @contextlib.contextmanager
+    def started(self):
+        """All processes, killed at the end."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-m", "senet_jax.main", *self._flags]
+                + [f"--distributed={address},{self._count},{index}"] * (self._count > 1),
+                cwd=ROOT,
+                env=os.environ | ENVIRONMENT,
+                text=True,
+                stderr=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+            )
+            for index in range(self._count)
+        ]
+        try:
+            yield processes
+        finally:
+            for process in processes:
+                process.kill()
+            for process in processes:
+                process.communicate()
+
+    def finish(self, exit_code=0):
+        """Runs it to its end; what process 0 says."""
+        with self.started() as processes:
+            outputs = [process.communicate(timeout=300)[1] for process in processes]
+        codes = [process.returncode for process in processes]
+        assert codes == [exit_code] * self._count, outputs
+        return outputs[0]
+
+    def kill_when(self, is_time, waiting=0.0):
+        """Starts it, and kills all processes a while after that is so."""
+        with self.started() as processes:
+            while not is_time():
+                assert all(process.poll() is None for process in processes), "ended before"
+                time.sleep(0.0005)
+            time.sleep(waiting)
+
+    def logged_step(self):
+        """The last step of which there is a line."""
+        with contextlib.suppress(OSError, IndexError, ValueError):
+            text = (self.workdir / FILE).read_text()
+            return json.loads(text.splitlines()[-1])["step"]
+        return 0
+
+    def saving(self):
+        """The names of the steps that are saved but half."""
+        folder = self.workdir / CHECKPOINTS
+        return [path.name for path in folder.glob("*tmp*")] if folder.exists() else []
+
+    def saved(self, step):
+        return (self.workdir / CHECKPOINTS / str(step)).exists()
+
+    def last_state(self):
+        setup = setup_of(read_json(self.workdir / CONFIG))
+        with Checkpoints(self.workdir / CHECKPOINTS) as checkpoints:
+            state, _ = checkpoints.restore(setup.abstract_state())
+        assert state.step == STEPS
+        return state
+
+    def metrics(self):
+        return [
+            {name: value for name, value in line.items() if name not in TIMINGS}
+            for line in read_metrics(self.workdir)
+        ]
