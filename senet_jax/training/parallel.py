@@ -78,7 +78,9 @@ class ParallelStep:
         leaves, metrics = self._step(tuple(leaves), jax.tree.map(self._split, batch))
         return jax.tree.unflatten(tree, leaves), metrics
 
-    def lower(self, state: TrainState, batch: dict[str, jax.ShapeDtypeStruct]) -> jax.stages.Lowered:
+    def lower(
+        self, state: TrainState, batch: dict[str, jax.ShapeDtypeStruct]
+    ) -> jax.stages.Lowered:
         """The program of the step; nothing is placed or computed.
 
         Args:

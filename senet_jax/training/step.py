@@ -222,4 +222,4 @@ def _global_norm(gradients: dict[str, Any], axis_name: str | None) -> jax.Array:
     rows = jnp.sum(gradients["classes"] ** 2)
     if axis_name is not None:
         rows = lax.psum(rows, axis_name)
-    return jnp.sqrt(rows + optax.global_norm(gradients["network"]) ** 2)
+    return jnp.sqrt(rows + optax.tree.norm(gradients["network"]) ** 2)

@@ -18,9 +18,7 @@ BYTES = ROWS * COLUMNS * 4
 def _program(function, devices=DEVICES):
     """The text of a function of a device's float32[ROWS, COLUMNS], over some of the devices."""
     mesh = jax.make_mesh((devices,), ("i",), (AxisType.Auto,), devices=jax.devices()[:devices])
-    mapped = jax.shard_map(
-        function, mesh=mesh, in_specs=P("i"), out_specs=P("i"), check_vma=False
-    )
+    mapped = jax.shard_map(function, mesh=mesh, in_specs=P("i"), out_specs=P("i"), check_vma=False)
     shape = jax.ShapeDtypeStruct((devices * ROWS, COLUMNS), jnp.float32)
     return jax.jit(mapped).lower(shape).compile().as_text()
 
@@ -53,7 +51,7 @@ def test_of_compiled_programs(function, expected):
 
 
 def test_several_arrays_at_once():
-    line = "  %s = (f32[2,3]{1,0}, /*index=1*/bf16[5]{0}, pred[]) all-reduce(%a, %b, %c), channel_id=1"
+    line = "  %s = (f32[2,3]{1,0}, /*index=1*/bf16[5]{0}, pred[]) all-reduce(%a, %b, %c), to=%f"
     assert sent_bytes(f"{line}\n{line}", 2) == {"all-reduce": 2 * (24 + 10 + 1)}
 
 
