@@ -61,5 +61,5 @@ def test_only_a_sample_is_read(config, monkeypatch):
 
 def test_a_dataset_that_is_not_there(config):
     config.datasets = "village"
-    with pytest.raises(UserError, match="no folder .*village; put the dataset there"):
+    with pytest.raises(UserError, match=r"no folder .*village; put the dataset there"):
         list(forecast_evaluation(config))
