@@ -25,3 +25,9 @@ SAMPLED_STD_SIGMAS = 5.0
 RUNNING_STATISTICS = 2e-5
 # A measure is a sum of some hundred float64 fractions; the design's bar for mAP.
 SCORE = 1e-9
+# The design's bar for one device against several, of each tensor's largest value: float32 sums in
+# another order, carried through five steps.
+SPREAD = 1e-5
+# A gradient after a ReLU (or a clamp, or a maximum) whose input is 0 but for rounding was switched:
+# 5 % of a tensor's largest value were seen. A factor of two, or one part left out, is far more.
+AFTER_A_SWITCH = 0.1

@@ -49,7 +49,7 @@ def forecast_training(config: ConfigDict) -> Iterator[Line]:
     data = _data(config)
     setup = make_setup(config, data.classes, data.steps_per_epoch)
     state, devices = setup.abstract_state(), jax.device_count()
-    check_divisible(config.batch_size, state)
+    check_divisible(config.batch_size, config.accumulate, state)
     yield "images", f"{data.images:,} of {data.classes:,} classes, {data.source}"
     yield "steps", f"{setup.total_steps:,}, {data.steps_per_epoch:,.1f} an epoch"
     yield (

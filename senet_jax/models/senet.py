@@ -1,5 +1,6 @@
 """SENet: trunk, self-similarity module, generalised-mean pooling, linear layer."""
 
+import dataclasses
 from typing import Any
 
 import flax.linen as nn
@@ -55,7 +56,8 @@ class SENet(nn.Module):
             pooled = generalised_mean(fused, region=region)
         descriptor = nn.Dense(self.architecture.outputs, kernel_init=linear_init, name="fc")(pooled)
         if self.options.descriptor_norm:
-            descriptor = self.options.batch_norm(name=DESCRIPTOR_NORM)(descriptor)
+            options = dataclasses.replace(self.options, dtype=jnp.float32)
+            descriptor = options.batch_norm(name=DESCRIPTOR_NORM)(descriptor)
         return descriptor, maps | {"pooled": pooled, "descriptor": descriptor}
 
 

@@ -85,7 +85,7 @@ def train(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
             "classes": len(images.class_names),
             "steps_per_epoch": data.steps_per_epoch,
         }
-        _keep_config(workdir, settings)
+        _keep_config(workdir, settings, begun=checkpoints.latest_step() is not None)
         training = _Training(config, setup, data, workdir, checkpoints, preemption)
         if datasets:
             training.evaluator = Evaluator(
@@ -97,10 +97,10 @@ def train(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
             training.finish(settings)
 
 
-def _keep_config(workdir: pathlib.Path, settings: Mapping[str, Any]) -> None:
-    """Writes the settings down, or checks that a training that goes on has the same."""
+def _keep_config(workdir: pathlib.Path, settings: Mapping[str, Any], *, begun: bool) -> None:
+    """Writes the settings down, or checks that a training with a checkpoint goes on with them."""
     path = workdir / CONFIG
-    if path.exists():
+    if begun and path.exists():
         before, now = flat(read_json(path)), flat(settings)
         for key in (*before, *now):
             if before.get(key) != now.get(key):
@@ -145,7 +145,7 @@ class _Training:
             self._seconds, self._reports = meta["seconds"], meta["reports"]
             if jax.process_index() == 0:
                 print(f"going on from step {self._step}", file=sys.stderr)
-        check_divisible(self._config.batch_size, state)
+        check_divisible(self._config.batch_size, self._config.accumulate, state)
         body = make_step(
             self._setup.architecture, self._setup.make_optimizer(), self._setup.step, AXIS
         )
@@ -156,7 +156,8 @@ class _Training:
         """Trains to the last step; leaves with exit code 75 when it is asked to stop."""
         total, config = self._setup.total_steps, self._config
         with self._metrics() as metrics:
-            if self._step == 0:
+            # At the very start, and where the training was told to stop before it.
+            if self._is_due(config.evaluation.every_steps) and str(self._step) not in self._reports:
                 self._evaluate(metrics)
             window = _Window(self._step)
             batches = self._data.batches(self._step, config.data.workers)
@@ -191,7 +192,7 @@ class _Training:
         if jax.process_index() != 0:
             yield None
             return
-        writer = MetricsWriter(self._workdir, self._step)
+        writer = MetricsWriter(self._workdir, -1 if self._saved_step is None else self._step)
         try:
             yield writer
         finally:
@@ -201,11 +202,8 @@ class _Training:
         values = window.means()
         if not all(math.isfinite(value) for value in values.values()):
             bad = next(name for name, value in values.items() if not math.isfinite(value))
-            saved = self._saved_step
-            raise UserError(
-                f"{bad} is not finite between the steps {window.first_step} and {self._step}; "
-                + (f"the last good checkpoint is step {saved}" if saved else "no step was saved")
-                + f", lower config.optimizer.learning_rate {self._config.optimizer.learning_rate}"
+            raise self._diverged(
+                f"{bad} is not finite between the steps {window.first_step} and {self._step}"
             )
         elapsed = window.seconds()
         steps = self._step - window.first_step
@@ -246,9 +244,21 @@ class _Training:
         latest = self._reports.get(str(self._step))
         score = latest and latest[next(iter(latest))]["medium"]["map"]
         state: TrainState = self._parallel.to_host(self._state)
+        for path, leaf in jax.tree.leaves_with_path(state):
+            if not np.isfinite(leaf).all():
+                name = jax.tree_util.keystr(path, simple=True, separator="/")
+                raise self._diverged(f"{name} is not finite after step {self._step}")
         meta = {"seconds": self._seconds, "reports": self._reports}
         self._checkpoints.save(self._step, state, meta, score)
         self._saved_step = self._step
+
+    def _diverged(self, what: str) -> UserError:
+        saved, rate = self._saved_step, self._config.optimizer.learning_rate
+        good = "no step was saved" if saved is None else f"the last good checkpoint is step {saved}"
+        return UserError(
+            f"{what}; {good}; train in another workdir with a config.optimizer.learning_rate below "
+            f"{rate}"
+        )
 
     def finish(self, settings: Mapping[str, Any]) -> None:
         """Writes the weights and the report."""

@@ -22,7 +22,7 @@ class MetricsWriter:
 
     Args:
         workdir: where.
-        last_step: the step that the training goes on from.
+        last_step: the step that the training goes on from; -1 where it begins anew.
     """
 
     def __init__(self, workdir: pathlib.Path, last_step: int):

@@ -21,21 +21,28 @@ from senet_jax.training.step import Batch, Metrics
 AXIS = "devices"
 
 
-def check_divisible(batch_size: int, state: TrainState) -> None:
+def check_divisible(batch_size: int, accumulate: int, state: TrainState) -> None:
     """Checks that all devices of all processes can share a batch, the classes and the queue.
+
+    Args:
+        batch_size: over all devices.
+        accumulate: in how many parts a device goes through its share of the batch.
+        state: with the classes and the queue, whole.
 
     Raises:
         UserError: one of them does not divide; both numbers are named.
     """
     devices = jax.device_count()
-    for what, count in (
-        ("a batch", batch_size),
-        ("the padded classifier", len(state.params["classes"])),
-        ("the queue", len(state.queue.labels)),
+    for what, count, shares in (
+        ("a batch", batch_size, devices * accumulate),
+        ("the padded classifier", len(state.params["classes"]), devices),
+        ("the queue", len(state.queue.labels), devices),
     ):
-        if count % devices:
+        if count % shares:
+            parts = f", each in {accumulate} parts" if shares > devices else ""
             raise UserError(
-                f"{what} of {count} cannot be shared by {devices} devices; choose a multiple"
+                f"{what} of {count} cannot be shared by {devices} devices{parts}; choose a "
+                f"multiple of {shares}"
             )
 
 

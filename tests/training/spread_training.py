@@ -1,0 +1,75 @@
+"""Five steps on all devices of a process, or of several, and what they leave behind.
+
+python -m tests.training.spread_training FOLDER [HOST:PORT COUNT INDEX]
+
+For each training of `TRAININGS` writes FOLDER/NAME.INDEX.npz: the metrics of every step, and the
+leaves of the first and of the last state by their paths.
+
+A ReLU whose input is nearly 0 is on for one order of summation and off for another. A batch has
+half a million of them, so every few steps one is switched; it changes the gradient of a batch norm
+by a hundredth, and from there on nothing agrees to five digits. So that a mistake cannot hide
+behind such switches, SiLU stands in for ReLU. With ReLU the rate is so low that a switch does not
+reach the next step; that training shows losses, statistics, keys and scalars.
+"""
+
+import contextlib
+import dataclasses
+import pathlib
+import sys
+from unittest import mock
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from senet_jax.training.optimizer import make_optimizer
+from senet_jax.training.parallel import AXIS, ParallelStep
+from senet_jax.training.step import make_step
+from tests.training import landmarks
+from tests.training.landmarks import named_leaves
+
+ROOT = pathlib.Path(__file__).parents[2]
+STEPS = 5
+CLS, CLS_CON = landmarks.step_options(1.0, 0.0), landmarks.step_options(0.5, 0.5)
+TRAININGS = {
+    "cls": (CLS, landmarks.SGD),
+    "cls+con": (CLS_CON, landmarks.SGD),
+    "cls+con-relu": (CLS_CON, dataclasses.replace(landmarks.SGD, learning_rate=1e-6)),
+}
+
+
+def run(name):
+    options, sgd = TRAININGS[name]
+    first = landmarks.first_state(options, sgd, landmarks.lively())
+    body = make_step(landmarks.ARCHITECTURE, make_optimizer(sgd), options, AXIS)
+    step = ParallelStep(body, first)
+    state = step.to_devices(first)
+    share = landmarks.BATCH_SIZE // jax.process_count()
+    own = slice(jax.process_index() * share, (jax.process_index() + 1) * share)
+    metrics = []
+    for number in range(STEPS):
+        batch = landmarks.batch(number)
+        if not options.contrastive_weight:
+            del batch["positives"]
+        state, values = step(state, {key: array[own] for key, array in batch.items()})
+        metrics.append(values)
+    found = {f"metrics/{key}": np.array([each[key] for each in metrics]) for key in metrics[0]}
+    for moment, leaves in (("first", first), ("last", step.to_host(state))):
+        found |= {f"{moment}/{path}": leaf for path, leaf in named_leaves(leaves).items()}
+    return found
+
+
+def main():
+    folder, *cluster = sys.argv[1:]
+    index = 0
+    if cluster:
+        address, count, index = cluster[0], int(cluster[1]), int(cluster[2])
+        jax.distributed.initialize(address, count, index)
+    for name in TRAININGS:
+        with_relu = name.endswith("-relu")
+        with contextlib.nullcontext() if with_relu else mock.patch.object(nn, "relu", nn.silu):
+            np.savez(pathlib.Path(folder, f"{name}.{index}.npz"), **run(name))
+
+
+if __name__ == "__main__":
+    main()

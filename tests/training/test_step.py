@@ -1,0 +1,294 @@
+import dataclasses
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from senet_jax.models.architecture import ARCHITECTURES
+from senet_jax.models.layers import l2_normalise
+from senet_jax.models.senet import build_model, variable_shapes, without_descriptor_norm
+from senet_jax.training.optimizer import make_optimizer
+from senet_jax.training.parallel import AXIS, ParallelStep
+from senet_jax.training.step import make_step
+from tests.tolerances import FEW_ROUNDINGS, SPREAD
+from tests.training import landmarks
+from tests.training.landmarks import BEFORE_A_NORM, named_leaves, step_options
+
+BOTH = step_options(0.5, 0.5)
+CONTRASTIVE = step_options(0.0, 1.0)
+TINY_VARIANTS = [name for name in ARCHITECTURES if name.split("_")[0] == "tiny"]
+
+# Gradients of weights of some size here; of the biases before a norm, 1e-6 is rounding.
+ROUNDING_OF_A_GRADIENT = 1e-5
+CLEARLY_A_GRADIENT = 1e-3
+
+
+# A few runs: to compile them well takes longer than to run them badly.
+QUICKLY = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
+
+def _jitted(options, architecture=landmarks.ARCHITECTURE, sgd=landmarks.SGD):
+    return QUICKLY(make_step(architecture, make_optimizer(sgd), options))
+
+
+def _batch(options, step=0):
+    batch = landmarks.batch(step)
+    if not options.contrastive_weight:
+        del batch["positives"]
+    return batch
+
+
+@functools.cache
+def _first_step(options, architecture=landmarks.ARCHITECTURE):
+    """The state before and after a step, and its metrics."""
+    variables = landmarks.lively(architecture, options.descriptor_norm)
+    before = landmarks.first_state(options, variables=variables)
+    after, metrics = _jitted(options, architecture)(before, _batch(options))
+    return before, jax.tree.map(np.asarray, after), jax.tree.map(float, metrics)
+
+
+def _gradients(before, after):
+    """By path; the optimiser's momentum after one step is the gradient and the weight decay."""
+    params, trace = named_leaves(before.params), named_leaves(after.optimizer[1].trace)
+    return {path: trace[path] - landmarks.SGD.weight_decay * params[path] for path in params}
+
+
+def _assert_close(found, expected, tolerance=SPREAD):
+    found, expected = named_leaves(found), named_leaves(expected)
+    assert found.keys() == expected.keys()
+    for path, leaf in expected.items():
+        distance = np.abs(found[path] - leaf).max(initial=0)
+        assert distance <= tolerance * np.abs(leaf).max(initial=0), path
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name == "tiny" else pytest.param(name, marks=pytest.mark.slow)
+        for name in TINY_VARIANTS
+    ],
+)
+def test_every_parameter_learns_but_the_biases_before_a_norm(name):
+    before, after, _ = _first_step(BOTH, ARCHITECTURES[name])
+    silent = set()
+    for path, gradient in _gradients(before, after).items():
+        assert np.isfinite(gradient).all(), path
+        largest = np.abs(gradient).max()
+        assert largest > CLEARLY_A_GRADIENT or largest < ROUNDING_OF_A_GRADIENT, path
+        if largest < ROUNDING_OF_A_GRADIENT:
+            silent.add(path.removeprefix("network/"))
+    assert silent == (set() if name == "tiny_baseline" else set(BEFORE_A_NORM))
+
+
+@pytest.mark.parametrize(("name", "blocks"), [("tiny", 2), ("r50", 3)])
+def test_the_biases_before_a_norm(name, blocks):
+    params = named_leaves(variable_shapes(ARCHITECTURES[name])["params"]["ssm"]["encoder"])
+    convolutions = {path.split("/")[0] for path in params if path.endswith("kernel")}
+    assert convolutions == {*(f"conv_{block}" for block in range(blocks)), "expand"}
+    norms = {path.split("/")[0] for path in params if path.endswith("scale")}
+    assert norms == {*(f"bn_{block}" for block in range(blocks)), "expand_bn"}
+    # Each convolution has a bias, and a norm of its own right after it.
+    assert {path for path in params if path.endswith("bias")} == {
+        f"{layer}/bias" for layer in convolutions | norms
+    }
+
+
+def test_what_a_step_leaves_behind():
+    before, after, metrics = _first_step(BOTH)
+    assert (before.step, after.step) == (0, 1)
+    assert metrics["loss"] == pytest.approx(
+        0.5 * metrics["loss_classification"] + 0.5 * metrics["loss_contrastive"]
+    )
+    squares = sum(np.sum(np.square(g, dtype=float)) for g in _gradients(before, after).values())
+    assert metrics["gradient_norm"] == pytest.approx(np.sqrt(squares), rel=1e-5)
+    assert after.running["classification"] == pytest.approx(0.01 * metrics["target_cosine"])
+    assert after.running["contrastive"] == pytest.approx(0.01 * metrics["positive_cosine"])
+    average = jax.tree.map(
+        lambda slow, new: 0.999 * slow + 0.001 * new,
+        before.momentum_network["params"],
+        after.params["network"],
+    )
+    _assert_close(after.momentum_network["params"], average, FEW_ROUNDINGS)
+
+
+def test_keys_enter_the_queue_with_their_labels():
+    before, after, metrics = _first_step(BOTH)
+    batch = _batch(BOTH)
+    model = build_model(landmarks.ARCHITECTURE, train=True)
+    apply = QUICKLY(functools.partial(model.apply, mutable=["batch_stats"]))
+    (keys, _), updated = apply(before.momentum_network, batch["positives"])
+    rows = landmarks.BATCH_SIZE
+    np.testing.assert_allclose(
+        after.queue.descriptors[:rows], l2_normalise(keys), rtol=0, atol=SPREAD
+    )
+    np.testing.assert_array_equal(after.queue.labels[:rows], batch["labels"])
+    np.testing.assert_array_equal(after.queue.labels[rows:], -1)
+    assert after.queue.position == rows
+    _assert_close(after.momentum_network["batch_stats"], updated["batch_stats"])
+    # The queue was empty: each query had its own key alone.
+    assert metrics["positives"] == 1
+
+
+OTHER_KEYS = dataclasses.replace(
+    CONTRASTIVE, keys_first=True, keys_batch_norm="running", clip_norm=0.5
+)
+
+
+def test_keys_first_are_positives_of_their_own_step():
+    _, _, metrics = _first_step(OTHER_KEYS)
+    labels = _batch(OTHER_KEYS)["labels"]
+    assert metrics["positives"] == np.mean(np.sum(labels[:, None] == labels, axis=1))
+    assert metrics["positives"] > 1
+
+
+def test_keys_by_running_statistics():
+    before, after, _ = _first_step(OTHER_KEYS)
+    apply = QUICKLY(build_model(landmarks.ARCHITECTURE).apply)
+    keys, _ = apply(before.momentum_network, _batch(OTHER_KEYS)["positives"])
+    np.testing.assert_allclose(
+        after.queue.descriptors[: landmarks.BATCH_SIZE], l2_normalise(keys), rtol=0, atol=SPREAD
+    )
+    average = jax.tree.map(
+        lambda slow, new: 0.999 * slow + 0.001 * new,
+        before.momentum_network["batch_stats"],
+        after.batch_stats,
+    )
+    _assert_close(after.momentum_network["batch_stats"], average, FEW_ROUNDINGS)
+
+
+def test_clipped_to_a_norm():
+    before, after, metrics = _first_step(OTHER_KEYS)
+    assert metrics["gradient_norm"] > 1
+    squares = sum(np.sum(np.square(g, dtype=float)) for g in _gradients(before, after).values())
+    assert np.sqrt(squares) == pytest.approx(0.5, rel=1e-4)
+
+
+def test_bfloat16_is_the_arithmetic_of_the_network_alone():
+    options = dataclasses.replace(BOTH, dtype=jnp.bfloat16, descriptor_norm=True)
+    state = landmarks.first_state(options)
+    step = make_step(landmarks.ARCHITECTURE, make_optimizer(landmarks.SGD), options)
+    program, (after, metrics) = jax.make_jaxpr(step, return_shape=True)(state, _batch(options))
+    assert {str(leaf.dtype) for leaf in jax.tree.leaves(after)} == {"float32", "int32"}
+    assert jax.tree.map(lambda leaf: leaf.dtype, after) == jax.tree.map(
+        lambda leaf: leaf.dtype, state
+    )
+    assert {str(leaf.dtype) for leaf in metrics.values()} == {"float32"}
+    convolutions = [line for line in str(program).splitlines() if "conv_general_dilated[" in line]
+    assert convolutions
+    assert all(":bf16[" in line for line in convolutions)
+    model = build_model(
+        landmarks.ARCHITECTURE, train=True, dtype=jnp.bfloat16, descriptor_norm=True
+    )
+    (descriptors, _), _ = jax.eval_shape(
+        functools.partial(model.apply, mutable=["batch_stats"]),
+        landmarks.initial(descriptor_norm=True),
+        _batch(options)["images"],
+    )
+    assert descriptors.dtype == jnp.float32
+
+
+@pytest.mark.slow
+def test_the_folded_descriptor_norm_of_a_training():
+    """After training steps the network with running statistics is the one that is saved."""
+    options = step_options(1.0, 0.0, descriptor_norm=True)
+    _, after, _ = _first_step(options)
+    variables = {"params": after.params["network"], "batch_stats": after.batch_stats}
+    images = _batch(options)["images"]
+    running, _ = build_model(landmarks.ARCHITECTURE, descriptor_norm=True).apply(variables, images)
+    saved, _ = build_model(landmarks.ARCHITECTURE).apply(without_descriptor_norm(variables), images)
+    np.testing.assert_allclose(l2_normalise(saved), l2_normalise(running), rtol=0, atol=SPREAD)
+
+
+@pytest.fixture
+def smooth(monkeypatch):
+    """Another order of summation switches a ReLU now and then; see `spread_training`."""
+    monkeypatch.setattr(nn, "relu", nn.silu)
+    _first_step.cache_clear()
+    yield
+    _first_step.cache_clear()
+
+
+@pytest.mark.slow
+def test_computed_again_instead_of_kept_is_the_same(smooth):
+    expected, found = (
+        _first_step(dataclasses.replace(BOTH, remat=remat)) for remat in (False, True)
+    )
+    _assert_same_step(found, expected)
+
+
+def _assert_same_step(found, expected):
+    gradients, expected_gradients = _gradients(*found[:2]), _gradients(*expected[:2])
+    for path in expected_gradients:
+        if not path.endswith(BEFORE_A_NORM):
+            _assert_close(gradients[path], expected_gradients[path], 10 * SPREAD)
+    _assert_close(found[1].params, expected[1].params)
+    _assert_close(found[1].queue, expected[1].queue)
+    assert found[2] == pytest.approx(expected[2], rel=SPREAD)
+
+
+@pytest.mark.slow
+def test_a_batch_in_two_parts_has_the_gradient_of_the_whole(smooth):
+    """Where the parts have the statistics of the whole: the same images, with other labels.
+
+    In general they have not, and a batch norm makes another network of each part. Nor do the
+    running scalars agree, which count each part; so the margin is the one that has none.
+    """
+    whole = dataclasses.replace(BOTH, margin_kind="arc")
+    half = landmarks.batch(0, landmarks.BATCH_SIZE // 2)
+    batch = {name: np.concatenate([half[name]] * 2) for name in ("images", "positives")}
+    batch["labels"] = landmarks.batch(1)["labels"]
+    assert (batch["labels"][:8] != batch["labels"][8:]).any()
+    before = landmarks.first_state(whole, variables=landmarks.lively())
+    expected, found = (
+        (before, *_jitted(dataclasses.replace(whole, accumulate=parts))(before, batch))
+        for parts in (1, 2)
+    )
+    _assert_same_step(found, expected)
+
+
+@pytest.mark.slow
+def test_statistics_of_each_device_are_averaged_before_they_are_kept():
+    options = dataclasses.replace(step_options(1.0, 0.0), sync_batch_norm=False)
+    state = landmarks.first_state(options, variables=landmarks.lively())
+    optimizer = make_optimizer(landmarks.SGD)
+    step = ParallelStep(make_step(landmarks.ARCHITECTURE, optimizer, options, AXIS), state)
+    batch = _batch(options)
+    after, _ = step(step.to_devices(state), batch)
+    replicated = after.replace(params=after.params["network"], optimizer=(), queue=())
+    for path, leaf in jax.tree.leaves_with_path(replicated):
+        copies = [np.asarray(shard.data) for shard in leaf.addressable_shards]
+        assert len(copies) == 8
+        for copy in copies[1:]:
+            np.testing.assert_array_equal(copy, copies[0], err_msg=str(path))
+
+    # The stem by hand: two images a device.
+    kernel = state.params["network"]["trunk"]["stem"]["conv"]["kernel"]
+    maps = jax.lax.conv_general_dilated(
+        batch["images"],
+        kernel,
+        (2, 2),
+        ((3, 3), (3, 3)),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+    maps = np.asarray(maps, float).reshape(8, -1, maps.shape[-1])  # [D n c]
+    kept = step.to_host(after).batch_stats["trunk"]["stem"]["bn"]
+    np.testing.assert_allclose(kept["mean"], 0.1 * maps.mean(axis=(0, 1)), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(kept["var"], 0.9 + 0.1 * maps.var(axis=1).mean(axis=0), rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [step_options(1.0, 0.0), CONTRASTIVE], ids=["cls", "con"])
+def test_one_batch_can_be_learned_by_heart(options):
+    options = dataclasses.replace(options, descriptor_norm=True, network_momentum=0.9)
+    adam = dataclasses.replace(landmarks.SGD, name="adamw", learning_rate=3e-3, total_steps=60)
+    state, batch = landmarks.first_state(options, adam), _batch(options)
+    step = _jitted(options, sgd=adam)
+    losses = []
+    for _ in range(adam.total_steps):
+        state, metrics = step(state, batch)
+        losses.append(float(metrics["loss"]))
+    assert max(losses) > 3
+    assert losses[-1] < 0.05
