@@ -3,11 +3,22 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python -m
 
-.PHONY: test quick lint format clean
+.PHONY: demo test quick lint format clean
 
 $(VENV)/installed: requirements.txt requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) pip install --quiet --requirement requirements-dev.txt
+	touch $@
+
+demo: $(VENV)/installed-demo
+	$(RUN) senet_jax.data.prepare synthetic_landmarks --size=demo --target=runs/demo/data
+	$(RUN) senet_jax.main --config=configs/demo.py --workdir=runs/demo
+	$(RUN) senet_jax.report runs/demo
+
+# The demo needs no PyTorch.
+$(VENV)/installed-demo: requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) pip install --quiet --requirement requirements.txt
 	touch $@
 
 test: lint

@@ -1,9 +1,15 @@
-"""The training recipe that all configs start from.
+r"""The training recipe that all configs start from.
 
 The authors never released training code. Where each value is from: [code] their public inference
 code, [supp] the paper's supplement, [parent] the public training code that theirs derives from
 (github feymanpriv/DELG), [second-hand] what is known of CVNet-Global from third parties, [open] not
 known. Where SENet's own values differ from CVNet's is not known either.
+
+The data and the trunk that the trainings on GLDv2-clean need:
+
+  python -m senet_jax.data.prepare gldv2_clean --csv=train_clean.csv --images=FOLDER \
+      --target=datasets/gldv2_clean
+  python -m senet_jax.convert R-50-1x64d.pyth weights/imagenet_r50
 """
 
 from ml_collections import ConfigDict

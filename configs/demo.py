@@ -2,6 +2,7 @@
 
   python -m senet_jax.data.prepare synthetic_landmarks --target=runs/demo/data --size=demo
   python -m senet_jax.main --config=configs/demo.py --workdir=runs/demo
+  python -m senet_jax.report runs/demo
 
 The network is `tiny`: the same code as R50 with one block a stage and narrow stages. The settings
 are not the paper's: nothing is pretrained, so descriptors are kept apart by a batch norm that is
@@ -24,7 +25,7 @@ def get_config(split: str = "landmarks") -> ConfigDict:
     config.trunk = ""
     config.descriptor_norm = True
     config.batch_size = 64
-    config.epochs = 68.0  # An epoch is a batch from each family: 25 steps.
+    config.epochs = 56.0  # An epoch is a batch from each family: 25 steps.
     config.log_every_steps = 50
 
     config.data.folder = "runs/demo/data/synthetic_landmarks"
@@ -56,6 +57,6 @@ def get_config(split: str = "landmarks") -> ConfigDict:
     config.evaluation.data_root = "runs/demo/data"
     config.evaluation.datasets = f"{split},{split}_no_lookalikes,{split}_family_only"
     config.evaluation.scales = (1.0,)
-    config.evaluation.every_steps = 425
-    config.checkpoint.every_steps = 425
+    config.evaluation.every_steps = 350
+    config.checkpoint.every_steps = 350
     return config

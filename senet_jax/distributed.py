@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import jax
 
 from senet_jax.errors import USER_ERROR_EXIT_CODE, UserError
+from senet_jax.progress import Progress
 
 HEARTBEAT_SECONDS = 40
 """How long a process may be silent before the others are ended."""
@@ -69,9 +70,11 @@ def parse_processes(value: str) -> Processes:
 def join(processes: Processes) -> None:
     """Makes this process one of several, and says on standard error which; before any use of JAX.
 
+    Of what all of them do, process 0 alone shows the progress. Where they do not find each other in
+    time, this process ends, as by a user's mistake.
+
     Raises:
-        UserError: the launcher is none that JAX knows. Where the processes do not find each other
-            in time, this one ends as for a user's mistake.
+        UserError: the launcher is none that JAX knows.
     """
     where = processes.coordinator or "the coordinator that the launcher names"
     with _deadline(
@@ -84,7 +87,7 @@ def join(processes: Processes) -> None:
                 processes.coordinator,
                 processes.count,
                 processes.index,
-                # Else Slurm's would take one device a process, whatever its task was given.
+                # Within a Slurm job, JAX would else see to it that this takes a single device.
                 cluster_detection_method="deactivate" if processes.coordinator else None,
                 # JAX's own end of waiting is an abort with a stack trace.
                 initialization_timeout=2 * START_SECONDS,
@@ -93,9 +96,10 @@ def join(processes: Processes) -> None:
             )
         except ValueError as error:
             raise UserError(
-                f"--distributed=auto finds no launcher that JAX knows ({error}); start it on a TPU "
-                "pod, by Slurm or on Kubernetes, or give HOST:PORT,COUNT,INDEX"
+                f"JAX cannot join the processes ({error}); auto is for TPU pods, Slurm and "
+                "Kubernetes, elsewhere give --distributed=HOST:PORT,COUNT,INDEX"
             ) from error
+    Progress.quiet = jax.process_index() > 0
     print(topology(), file=sys.stderr, flush=True)
 
 

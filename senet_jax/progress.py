@@ -17,7 +17,12 @@ class Progress:
         interval_seconds: the time between two lines.
         clock: seconds since any fixed moment.
         write: takes one line.
+
+    Attributes:
+        quiet: print nothing at all, in a process whose work another one tells of.
     """
+
+    quiet = False
 
     def __init__(
         self,
@@ -38,7 +43,7 @@ class Progress:
         self._done += count
         now = self._clock()
         finished_late = self._done >= self._total and self._last_line > self._start
-        if now - self._last_line >= self._interval or finished_late:
+        if not self.quiet and (now - self._last_line >= self._interval or finished_late):
             self._last_line = now
             elapsed = max(now - self._start, 1e-9)
             rate = self._done / elapsed

@@ -6,9 +6,12 @@ import pytest
 from ml_collections import config_dict
 
 from senet_jax.config import names, validate
+from senet_jax.data.builder import build
+from senet_jax.data.synthetic_landmarks import TINY, training_source
 from senet_jax.errors import UserError
 from senet_jax.models.architecture import ARCHITECTURES
 from senet_jax.models.senet import variable_shapes
+from senet_jax.training.loop import train
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 
@@ -46,7 +49,10 @@ def _training(changes):
 
 
 # The names that may follow a file's colon, where there are any.
-NAMES = {"evaluate.py": [name for name, known in ARCHITECTURES.items() if known.describes]}
+NAMES = {
+    "ablation.py": ["baseline", "concat", "direct", "dot"],
+    "evaluate.py": [name for name, known in ARCHITECTURES.items() if known.describes],
+}
 SHIPPED = [
     (path.name, *name)
     for path in sorted(CONFIGS.glob("*.py"))
@@ -66,6 +72,30 @@ def test_shipped_config(arguments):
 
 def test_shipped_configs_are_found():
     assert ("evaluate.py", "r50") in SHIPPED
+
+
+TRAININGS = [arguments for arguments in SHIPPED if _get_config(*arguments).job == "train"]
+
+
+@pytest.mark.parametrize("arguments", TRAININGS, ids=":".join)
+def test_without_data_a_line_says_how_to_get_it(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = _get_config(*arguments)
+    command = f"python -m senet_jax.data.prepare .*--target={config.data.folder}$"
+    with pytest.raises(UserError, match=command):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("arguments", [a for a in TRAININGS if _get_config(*a).trunk], ids=":".join)
+def test_without_a_trunk_a_line_says_how_to_get_it(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = _get_config(*arguments)
+    build(training_source(TINY), config.data.folder)
+    command = f"no weights folder at {config.trunk}; make one with `python -m senet_jax.convert"
+    with pytest.raises(UserError, match=command):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ import sys
 
 import pytest
 
+from senet_jax import distributed
 from senet_jax import main as main_module
+from senet_jax.distributed import Processes
 from senet_jax.main import main
 
 REPOSITORY = pathlib.Path(__file__).parents[1]
@@ -71,6 +73,12 @@ def test_one_call_leaves_nothing_to_the_next(run, jobs):
         ((f"--config={CONFIG}", "--workdir=d", WEIGHTS, "--config.scales=big"), "config.scales"),
         ((f"--config={CONFIG}", "--workdir=d", WEIGHTS, "--config.scales=()"), "config.scales"),
         ((f"--config={CONFIG}", "--workdir=d", "rest"), "unexpected argument 'rest'"),
+        (("--config=configs/demo.py", "--workdir=d", "--distributed="), "--distributed is ''"),
+        (("--config=configs/demo.py", "--workdir=d", "--distributed=2"), "--distributed is '2'"),
+        (
+            (f"--config={CONFIG}", "--workdir=d", WEIGHTS, "--distributed=auto"),
+            "the job evaluate is one process's; leave it out",
+        ),
     ],
 )
 def test_a_wrong_command_line_is_one_line(run, jobs, flags, message):
@@ -79,6 +87,17 @@ def test_a_wrong_command_line_is_one_line(run, jobs, flags, message):
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
     assert message in done.stderr
     assert not jobs
+
+
+def test_processes_join_before_the_job(run, jobs, monkeypatch):
+    joined = []
+    monkeypatch.setattr(distributed, "join", lambda processes: joined.append((processes, *jobs)))
+    done = run("--config=configs/demo.py", "--workdir=d", "--distributed=10.0.0.1:1234,2,1")
+    assert done.returncode == 0
+    assert joined == [(Processes("10.0.0.1:1234", 2, 1),)]
+    assert len(jobs) == 1
+    run("--config=configs/demo.py", "--workdir=d")
+    assert len(joined) == 1
 
 
 @pytest.mark.parametrize(

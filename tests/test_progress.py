@@ -51,3 +51,13 @@ def test_writes_to_standard_error(capsys):
 )
 def test_durations(seconds, text):
     assert format_seconds(seconds) == text
+
+
+def test_a_quiet_process_says_nothing(monkeypatch):
+    monkeypatch.setattr(Progress, "quiet", True)
+    lines = []
+    times = iter([0.0, 10.0, 20.0])
+    progress = Progress("x", 2, "images", clock=lambda: next(times), write=lines.append)
+    progress.advance()
+    progress.advance()
+    assert not lines

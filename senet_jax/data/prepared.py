@@ -61,8 +61,8 @@ def open_prepared(dataset: str | os.PathLike) -> PreparedImages:
     dataset = pathlib.Path(dataset)
     if not (dataset / REPORT_FILE).is_file():
         raise UserError(
-            f"{dataset} is no prepared dataset; make one with python -m senet_jax.data.prepare, for "
-            "instance python -m senet_jax.data.prepare gldv2_clean --csv=train_clean.csv "
+            f"{dataset} is no prepared dataset; make one, for instance with "
+            "python -m senet_jax.data.prepare gldv2_clean --csv=train_clean.csv "
             f"--images=FOLDER --target={dataset}"
         )
     report = read_json(dataset / REPORT_FILE)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import jax
 from ml_collections import ConfigDict
@@ -44,10 +45,13 @@ def forecast_evaluation(config: ConfigDict) -> Iterator[Line]:
     total = sum(map(len, lists.values()))
     yield "images in all", f"{total:,}, each at {len(config.scales)} scales"
     yield "programs", f"{len(shapes)} or more: so many shapes have {looked_at:,} of the images"
-    params = jax.tree.leaves(variable_shapes(architecture)["params"])
-    yield "parameters", f"{sum(leaf.size for leaf in params):,}"
-    size = sum(leaf.size * 4 for leaf in jax.tree.leaves(variable_shapes(architecture)))
-    yield "weights on the device", in_bytes(size)
+    variables = variable_shapes(architecture)
+    yield "parameters", f"{_size(variables['params']):,}"
+    yield "weights on the device", in_bytes(4 * _size(variables))
+
+
+def _size(tree: Any) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
 def _shapes(

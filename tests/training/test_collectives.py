@@ -51,9 +51,7 @@ def test_of_compiled_programs(function, expected):
 
 
 def test_several_arrays_at_once():
-    line = (
-        "  %s = (f32[2,3]{1,0}, /*index=1*/bf16[5]{0}, pred[]) all-reduce(%a, %b, %c), channel_id=1"
-    )
+    line = "  %s = (f32[2,3]{1,0}, /*index=1*/bf16[5]{0}, pred[]) all-reduce(%a, %b, %c), to=%f"
     assert sent_bytes(f"{line}\n{line}", 2) == {"all-reduce": 2 * (24 + 10 + 1)}
 
 
