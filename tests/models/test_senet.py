@@ -243,7 +243,7 @@ def test_convolutions_start_normal_by_their_fan_out(initial):
 
 
 def test_offset_convolutions_start_uniform_as_in_pytorch(initial):
-    for block in range(3):
+    for block in range(2):
         kernel = initial[f"params/ssm/encoder/conv_{block}/kernel"]
         bound = (9 * kernel.shape[2]) ** -0.5
         assert 0.98 * bound < np.abs(kernel).max() <= bound
@@ -251,7 +251,7 @@ def test_offset_convolutions_start_uniform_as_in_pytorch(initial):
 
 
 def test_biases_start_uniform_as_in_pytorch(initial):
-    inputs = {"encoder/conv_0": 9 * 16, "encoder/conv_1": 9 * 16, "encoder/conv_2": 9 * 16}
+    inputs = {"encoder/conv_0": 9 * 16, "encoder/conv_1": 9 * 16}
     inputs |= {"encoder/expand": 16, "fuse_0": 128, "fuse_1": 128}
     for module, count in inputs.items():
         bias = initial[f"params/ssm/{module}/bias"]
@@ -268,10 +268,10 @@ def test_batch_norms_start_as_the_identity(initial):
     starts = {"scale": 1, "mean": 0, "var": 1}
     for kind, value in starts.items():
         arrays = [v for k, v in initial.items() if k.endswith(f"/{kind}")]
-        assert len(arrays) == 1 + 4 * 3 + 4 + 4
+        assert len(arrays) == 1 + 4 * 3 + 4 + 3
         assert all((array == value).all() for array in arrays)
     biases = [v for k, v in initial.items() if "bn" in k and k.endswith("bias")]
-    assert len(biases) == 21 and not any(bias.any() for bias in biases)
+    assert len(biases) == 20 and not any(bias.any() for bias in biases)
 
 
 def test_variables_of_all_networks_are_float32():
