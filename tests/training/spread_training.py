@@ -1,9 +1,9 @@
 """Five steps on all devices of a process, or of several, and what they leave behind.
 
-python -m tests.training.spread_training FOLDER [HOST:PORT COUNT INDEX]
+python -m tests.training.spread_training FOLDER NAMES [HOST:PORT COUNT INDEX]
 
-For each training of `TRAININGS` writes FOLDER/NAME.INDEX.npz: the metrics of every step, and the
-leaves of the first and of the last state by their paths.
+For each training of `TRAININGS` in NAMES writes FOLDER/NAME.INDEX.npz: the metrics of every step,
+and the leaves of the first and of the last state by their paths.
 
 A ReLU whose input is nearly 0 is on for one order of summation and off for another. A batch has
 half a million of them, so every few steps one is switched; it changes the gradient of a batch norm
@@ -60,12 +60,12 @@ def run(name):
 
 
 def main():
-    folder, *cluster = sys.argv[1:]
+    folder, names, *cluster = sys.argv[1:]
     index = 0
     if cluster:
         address, count, index = cluster[0], int(cluster[1]), int(cluster[2])
         jax.distributed.initialize(address, count, index)
-    for name in TRAININGS:
+    for name in names.split(","):
         with_relu = name.endswith("-relu")
         with contextlib.nullcontext() if with_relu else mock.patch.object(nn, "relu", nn.silu):
             np.savez(pathlib.Path(folder, f"{name}.{index}.npz"), **run(name))
