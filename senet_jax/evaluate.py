@@ -1,16 +1,16 @@
 """The job `evaluate`: from weights and datasets to descriptors, mAP and a report.
 
-In the workdir it leaves `report.json`, `skipped.txt`, and the descriptors of every dataset, which
-a second run with the same settings takes up again.
+In the workdir it leaves `report.json`, `skipped.txt`, and the descriptors of every dataset. A run
+that was ended goes on where it was, and descriptors that are there are not made again.
 """
 
 import hashlib
-import importlib.metadata
 import pathlib
 import time
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 from ml_collections import config_dict
 
 from senet_jax import __version__
@@ -18,25 +18,34 @@ from senet_jax.config import names
 from senet_jax.data.revisitop import Dataset, Photograph, load_dataset, load_distractors
 from senet_jax.errors import UserError
 from senet_jax.files import write_json, written_whole
+from senet_jax.process import ended_by_sigterm, locked_workdir
+from senet_jax.retrieval.describer import Describer
 from senet_jax.retrieval.evaluation import EvaluationReport, evaluate_descriptors
-from senet_jax.retrieval.extract import extract, make_describe
-from senet_jax.retrieval.store import DescriptorStore, load_store, save_store
+from senet_jax.retrieval.extract import plan_job
+from senet_jax.retrieval.shards import extract_to_store, versions
+from senet_jax.retrieval.store import DescriptorStore, load_store
 from senet_jax.runtime import use_compilation_cache
 from senet_jax.weights import Weights, load_weights
 
 REPORT = "report.json"
 SKIPPED = "skipped.txt"
-LIBRARIES = ("jax", "jaxlib", "flax", "numpy", "opencv-python-headless")
 
 
 def evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
     """Runs the job; see the module.
 
+    With several processes they describe together, and the first one evaluates.
+
     Raises:
         UserError: a setting, a file, an image or a place to write is not as it has to be.
     """
-    start = time.monotonic()
     use_compilation_cache()
+    with locked_workdir(workdir), ended_by_sigterm():
+        _evaluate(config, workdir)
+
+
+def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
+    start = time.monotonic()
     datasets = [load_dataset(config.data_root, name) for name in names(config.datasets)]
     for dataset in datasets:
         if dataset.name == "run":
@@ -59,20 +68,26 @@ def evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
             f"{config.weights} holds {weights.architecture.name}, the config asks for "
             f"{config.model}; use configs/evaluate.py:{weights.architecture.name}"
         )
-    # A workdir that cannot be written is found out before the work, not after it.
-    with written_whole(workdir / SKIPPED) as temporary:
-        temporary.write_text("")
-
     described = _Describer(config, weights, workdir)
+    for dataset in datasets:
+        described.describe(dataset.name, "query", _queries(dataset, config.crop_queries))
+        described.describe(dataset.name, "database", dataset.images)
+    if distractors:
+        described.describe(config.distractors, "database", distractors)
+    if jax.process_index() != 0:
+        return
+
     report: dict[str, Any] = {}
     for dataset in datasets:
-        queries = described.queries(dataset)
-        database = described.part(dataset.name, "database", dataset.images)
-        parts, skipped_rows = [database.descriptors], database.skipped_rows.tolist()
+        queries = described.store(dataset.name, "query")
+        databases = [described.store(dataset.name, "database")]
         if distractors:
-            more = described.part(config.distractors, "database", distractors)
-            parts.append(more.descriptors)
-            skipped_rows += (len(dataset.images) + more.skipped_rows).tolist()
+            databases.append(described.store(config.distractors, "database"))
+        skipped_rows, first = [], 0
+        for database in databases:
+            skipped_rows += (first + database.skipped_rows).tolist()
+            first += len(database.descriptors)
+        parts = [database.descriptors for database in databases]
         result = evaluate_descriptors(
             dataset.ground_truth, queries.descriptors, parts, skipped_rows
         )
@@ -97,8 +112,7 @@ def evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
         "counts": described.counts,
         "skipped": len(described.skipped),
         "seconds": described.seconds | {"total": time.monotonic() - start},
-        "versions": {"senet_jax": __version__}
-        | {library: importlib.metadata.version(library) for library in LIBRARIES},
+        "versions": {"senet_jax": __version__} | versions(),
     }
     write_json(workdir / REPORT, report)
     print(f"wrote {workdir / REPORT}" + _skipped_hint(len(described.skipped), workdir))
@@ -109,19 +123,19 @@ class _Describer:
 
     def __init__(self, config: config_dict.ConfigDict, weights: Weights, workdir: pathlib.Path):
         self._config, self._weights, self._folder = config, weights, workdir / "descriptors"
-        self._describe = make_describe(weights, config.mode)
+        self._describer = Describer.of(weights, config.mode)
+        self._stores: dict[tuple[str, str], DescriptorStore] = {}
         self.skipped: dict[str, str] = {}
         self.seconds: dict[str, float] = {}
         self.counts: dict[str, dict[str, int]] = {}
         self.lists_sha256: dict[str, str] = {}
 
-    def queries(self, dataset: Dataset) -> DescriptorStore:
-        photographs = dataset.queries
-        if not self._config.crop_queries:
-            photographs = [Photograph(p.folder, p.file_name) for p in photographs]
-        return self.part(dataset.name, "query", photographs)
+    def store(self, name: str, part: str) -> DescriptorStore:
+        """The descriptors of a list that was described."""
+        return self._stores[name, part]
 
-    def part(self, name: str, part: str, photographs: Sequence[Photograph]) -> DescriptorStore:
+    def describe(self, name: str, part: str, photographs: Sequence[Photograph]) -> None:
+        """Sees to it that a list is described; all processes call it together."""
         start = time.monotonic()
         list_sha256 = _list_sha256(photographs)
         origin = {
@@ -136,22 +150,31 @@ class _Describer:
         folder, label = self._folder / name, f"{name} {part}"
         store = load_store(folder, part, origin)
         if store is None:
-            descriptors, skipped = extract(
-                self._describe,
+            job = plan_job(
+                self._describer,
                 photographs,
                 self._config.scales,
                 label=label,
-                width=self._weights.architecture.outputs,
                 skip_unreadable=part == "database" and not self._config.strict,
             )
-            store = DescriptorStore(descriptors, skipped, origin)
-            save_store(folder, part, store)
+            print(job.summary(self._describer.lanes), flush=True)
+            extract_to_store(self._describer, job, folder, part, origin)
+            if jax.process_index() != 0:
+                return
+            store = load_store(folder, part, origin)
         elif self._config.strict and store.skipped:
             raise UserError(f"{next(iter(store.skipped.values()))} (strict)")
+        self._stores[name, part] = store
         self.skipped |= {f"{name} {row}": reason for row, reason in store.skipped.items()}
         self.seconds.setdefault(label, time.monotonic() - start)
         self.lists_sha256[label] = list_sha256
-        return store
+
+
+def _queries(dataset: Dataset, crop: bool) -> Sequence[Photograph]:
+    """What is described of the queries' photographs: their boxes, or all of them."""
+    if crop:
+        return dataset.queries
+    return [Photograph(photograph.folder, photograph.file_name) for photograph in dataset.queries]
 
 
 def _list_sha256(photographs: Sequence[Photograph]) -> str:

@@ -11,7 +11,9 @@ from absl import flags
 
 from senet_jax.command_line import read_config
 from senet_jax.config import validate
+from senet_jax.distributed import join, parse_processes
 from senet_jax.errors import UserError, run_command
+from senet_jax.runtime import tune_for_inference
 
 
 def main(arguments: Sequence[str] = sys.argv) -> None:
@@ -23,7 +25,7 @@ def main(arguments: Sequence[str] = sys.argv) -> None:
     distributed = flags.DEFINE_string(
         "distributed",
         None,
-        "train with several processes, this one being the INDEX-th of COUNT that meet at "
+        "work with several processes, this one being the INDEX-th of COUNT that meet at "
         "HOST:PORT,COUNT,INDEX; auto asks the launcher (TPU pod, Slurm, Kubernetes)",
         flag_values=defined,
     )
@@ -31,20 +33,11 @@ def main(arguments: Sequence[str] = sys.argv) -> None:
     if config is None or not workdir.value:
         raise UserError("--config=FILE and --workdir=DIR are needed (see --help)")
     validate(config)
+    if config.job == "evaluate":
+        tune_for_inference()
     if distributed.value is not None:
-        _join(distributed.value, config.job)
+        join(parse_processes(distributed.value))
     _job(config.job)(config, pathlib.Path(workdir.value))
-
-
-def _join(distributed: str, job: str) -> None:
-    from senet_jax.distributed import join, parse_processes
-
-    processes = parse_processes(distributed)
-    if job != "train":
-        raise UserError(
-            f"--distributed is {distributed!r}, but the job {job} is one process's; leave it out"
-        )
-    join(processes)
 
 
 def _job(name: str) -> Callable:

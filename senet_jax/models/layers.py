@@ -1,6 +1,8 @@
 """What all networks are made of, and how the authors initialise it."""
 
 import dataclasses
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -41,6 +43,12 @@ class LayerOptions:
         descriptor_norm: follow the last layer by a batch norm, which keeps descriptors from
             collapsing into one when nothing is learned yet. See
             `senet.without_descriptor_norm`.
+        folded: batch norms stand in the layers before them, which all have a bias for it; see
+            `inference.fold_batch_norms`.
+        fast_stem: compute the first convolution over blocks of pixels.
+        fast_offsets: compute the convolutions over the window's offsets by Winograd's algorithm.
+        positions_at_once: of how many positions of the maps of a batch self-similarities are held;
+            for inference only.
         remat: under differentiation, compute what is inside of residual blocks and of the
             self-similarity module again instead of keeping it.
     """
@@ -50,6 +58,10 @@ class LayerOptions:
     axis_name: str | None = None
     zero_last_gamma: bool = False
     descriptor_norm: bool = False
+    folded: bool = False
+    fast_stem: bool = False
+    fast_offsets: bool = False
+    positions_at_once: int = sys.maxsize
     remat: bool = False
 
     def block(self, module: type[nn.Module]) -> type[nn.Module]:
@@ -60,17 +72,22 @@ class LayerOptions:
         """A convolution with PyTorch's symmetric padding, without bias unless told otherwise."""
         defaults = {
             "padding": kernel // 2,
-            "use_bias": False,
+            "use_bias": self.folded,
             "kernel_init": conv_init,
             "dtype": self.dtype,
         }
         return nn.Conv(features, (kernel, kernel), stride, **(defaults | options))
 
-    def batch_norm(self, *, last_of_block: bool = False, name: str | None = None) -> nn.BatchNorm:
+    def batch_norm(
+        self, *, last_of_block: bool = False, name: str | None = None
+    ) -> Callable[[Array], Array]:
         """Batch norm with PyTorch's eps of 1e-5 and momentum of 0.1 (Flax counts it as 0.9).
 
         Flax keeps the biased variance of a batch in the running one, PyTorch the unbiased.
+        Nothing happens where norms are folded.
         """
+        if self.folded:
+            return lambda maps: maps
         zero = last_of_block and self.zero_last_gamma
         return nn.BatchNorm(
             use_running_average=not self.train,

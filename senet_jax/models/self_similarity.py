@@ -6,10 +6,13 @@ sums the products over the channels before the clamp, `dot` leaves out the norma
 `concat` stacks the two maps before the first layer of the fusion.
 """
 
+import math
+
 import flax.linen as nn
 import jax.numpy as jnp
 
 from senet_jax.models.architecture import SelfSimilarityConfig
+from senet_jax.models.convolutions import winograd_conv
 from senet_jax.models.layers import Array, LayerOptions, l2_normalise, torch_bias_init, torch_init
 from senet_jax.models.valid_region import WHOLE, ValidRegion
 
@@ -30,9 +33,20 @@ def self_similarity(q: Array, window: int, *, channelwise: bool = True) -> Array
     Returns:
         float[b h w u v c].
     """
-    height, width = q.shape[1:3]
+    return _self_similarity_inside(_with_border(q, window), window, channelwise)
+
+
+def _with_border(q: Array, window: int) -> Array:
+    """Zeros as wide as the window reaches: float[b h w c] -> float[b h+2r w+2r c]."""
     radius = window // 2
-    padded = jnp.pad(q, ((0, 0), (radius, radius), (radius, radius), (0, 0)))
+    return jnp.pad(q, ((0, 0), (radius, radius), (radius, radius), (0, 0)))
+
+
+def _self_similarity_inside(padded: Array, window: int, channelwise: bool) -> Array:
+    """`self_similarity` of the positions within the border: float[b h+2r w+2r c]."""
+    radius = window // 2
+    q = padded[:, radius:-radius, radius:-radius]
+    height, width = q.shape[1:3]
     rows = jnp.stack([padded[:, u : u + height] for u in range(window)], axis=3)
     neighbours = jnp.stack([rows[:, :, v : v + width] for v in range(window)], axis=4)
     products = q[:, :, :, None, None] * neighbours
@@ -56,6 +70,7 @@ class SelfSimilarityEncoder(nn.Module):
         width, batch_norm = self.config.width, self.options.batch_norm
         batch_height_width = similarity.shape[:3]
         offsets = similarity.reshape(-1, *similarity.shape[3:])
+        form = {"conv_general_dilated": winograd_conv} if self.options.fast_offsets else {}
         for block in range(self.config.window // 2):
             offsets = self.options.conv(
                 width,
@@ -65,6 +80,7 @@ class SelfSimilarityEncoder(nn.Module):
                 kernel_init=torch_init,
                 bias_init=torch_bias_init(OFFSET_KERNEL**2 * offsets.shape[-1]),
                 name=f"conv_{block}",
+                **form,
             )(offsets)
             # The statistics are over batch, positions and offsets alike.
             offsets = nn.relu(batch_norm(name=f"bn_{block}")(offsets))
@@ -79,7 +95,8 @@ class SelfSimilarityModule(nn.Module):
     """From a visual map F to the fused map: reduce, compare, encode, fuse.
 
     float[b h w c] -> float[b h w c] and the named maps `q`, `self_similarity` and `structure`
-    (the paper's D) on the way.
+    (the paper's D) on the way. Where the self-similarities of all positions are more than are held
+    at once, `self_similarity` is not among the maps.
     """
 
     config: SelfSimilarityConfig
@@ -92,11 +109,14 @@ class SelfSimilarityModule(nn.Module):
         if self.config.measure == "cosine":
             q = l2_normalise(q).astype(self.options.dtype)
         q = region.zero_outside(q)
-        similarity = self_similarity(
-            q, self.config.window, channelwise=self.config.similarity == "channelwise"
-        )
         encoder = SelfSimilarityEncoder(self.config, features, self.options, name="encoder")
-        structure = encoder(similarity)
+        if math.prod(q.shape[:3]) <= self.options.positions_at_once:
+            similarity = self_similarity(q, self.config.window, channelwise=self._channelwise)
+            structure = encoder(similarity)
+            named = {"q": q, "self_similarity": similarity, "structure": structure}
+        else:
+            structure = self._encode_by_rows(encoder, q)
+            named = {"q": q, "structure": structure}
         if self.config.fusion == "sum":
             fused = maps + structure
         else:
@@ -109,4 +129,25 @@ class SelfSimilarityModule(nn.Module):
                 bias_init=torch_bias_init(fused.shape[-1]),
                 name=f"fuse_{layer}",
             )(nn.relu(fused) if layer else fused)
-        return fused, {"q": q, "self_similarity": similarity, "structure": structure}
+        return fused, named
+
+    @property
+    def _channelwise(self) -> bool:
+        return self.config.similarity == "channelwise"
+
+    def _encode_by_rows(self, encoder: SelfSimilarityEncoder, q: Array) -> Array:
+        """What the encoder makes of the self-similarity, of some rows of the map at a time."""
+        batch, height, width, _ = q.shape
+        window = self.config.window
+        rows = max(1, self.options.positions_at_once // (batch * width))
+        starts = range(0, height, rows)
+        padded = _with_border(q, window)
+        padded = jnp.pad(padded, ((0, 0), (0, len(starts) * rows - height), (0, 0), (0, 0)))
+        blocks = jnp.stack([padded[:, start : start + rows + window - 1] for start in starts])
+
+        def encode(encoder: SelfSimilarityEncoder, carry: None, block: Array) -> tuple[None, Array]:
+            return carry, encoder(_self_similarity_inside(block, window, self._channelwise))
+
+        scan = nn.scan(encode, variable_broadcast=("params", "batch_stats"), out_axes=1)
+        structure = scan(encoder, None, blocks)[1]  # [b blocks rows w features]
+        return structure.reshape(batch, -1, *structure.shape[3:])[:, :height]

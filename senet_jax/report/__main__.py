@@ -5,11 +5,9 @@ steps. ranked_lists.png holds the first ten items that the trained and the untra
 for three queries: those at the 10th, 50th and 90th percentile of the trained network's AP.
 """
 
-import functools
 import pathlib
 from typing import Any
 
-import jax
 from matplotlib.figure import Figure
 
 from senet_jax.config import names
@@ -26,7 +24,7 @@ from senet_jax.report.examples import (
 )
 from senet_jax.report.figure import save_png
 from senet_jax.report.ranked import draw_ranked_lists
-from senet_jax.retrieval.extract import jit_network
+from senet_jax.retrieval.describer import Describer
 from senet_jax.runtime import use_compilation_cache
 from senet_jax.training.export import CONFIG, setup_of
 from senet_jax.training.loop import REPORT, WEIGHTS
@@ -73,12 +71,10 @@ def _draw_lists(workdir: pathlib.Path, dataset_name: str | None) -> Figure:
         )
     setup = setup_of(settings)
     trunk = load_weights(settings["trunk"]) if settings["trunk"] else None
-    network = jit_network(setup.architecture, PREPROCESSING, mode="auto")
 
     def scored(variables: dict[str, Any], name: str) -> ScoredNetwork:
         return ScoredNetwork(
-            describe=functools.partial(network, jax.device_put(variables)),
-            width=setup.architecture.outputs,
+            describer=Describer(setup.architecture, PREPROCESSING, variables),
             average_precisions=average_precisions(report, name, dataset),
         )
 

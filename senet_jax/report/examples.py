@@ -12,7 +12,8 @@ from senet_jax.data.revisitop import Dataset, read_image
 from senet_jax.errors import UserError
 from senet_jax.report.ranked import Example, FoundItems, Verdict
 from senet_jax.retrieval.blocks import BlockedDatabase
-from senet_jax.retrieval.extract import Describe, extract
+from senet_jax.retrieval.describer import Describer
+from senet_jax.retrieval.extract import extract
 from senet_jax.retrieval.protocols import PROTOCOLS
 from senet_jax.retrieval.search import top_k
 
@@ -26,13 +27,11 @@ class ScoredNetwork:
     """A network, and how well it searches a dataset.
 
     Attributes:
-        describe: see `extract.make_describe`.
-        width: of its descriptors.
+        describer: the network.
         average_precisions: float64[q] under Medium, NaN where a query is not scored.
     """
 
-    describe: Describe
-    width: int
+    describer: Describer
     average_precisions: np.ndarray
 
 
@@ -116,14 +115,7 @@ def _find(
     network: ScoredNetwork, dataset: Dataset, chosen: Sequence[int], scales: Sequence[float]
 ) -> list[FoundItems]:
     queries, database = (
-        extract(
-            network.describe,
-            photographs,
-            scales,
-            label=dataset.name,
-            width=network.width,
-            skip_unreadable=False,
-        )[0]
+        extract(network.describer, photographs, scales, label=dataset.name)[0]
         for photographs in ([dataset.queries[query] for query in chosen], dataset.images)
     )
     ranked = top_k(queries, BlockedDatabase((database,)), ITEMS)

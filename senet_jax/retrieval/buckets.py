@@ -1,20 +1,150 @@
-"""Few shapes for images of all sizes, so that few programs are compiled."""
+"""Few shapes for images of all sizes, so that few programs are compiled and little is padded.
+
+Images are put into groups; at every scale, a group has one shape, and its images are padded to it.
+A portrait is turned, so that it is padded to the shape of a landscape. Sides are first rounded up
+to multiples, which makes one group of what is nearly alike; then groups are joined for as long as
+that saves more time for compiling than it costs for padding.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
-SIDE_MULTIPLE = 64
+from senet_jax.data.transforms import resized_shape
+
+GROUP_MULTIPLE = 64
+SHAPE_MULTIPLE = 16
+# On two CPU cores R50 needs as long for so many pixels as for compiling one program.
+PROGRAM_PIXELS = 4_000_000
+
+Mode = Literal["auto", "exact"]
+Shape = tuple[int, int]
 
 
-def padded_to_bucket(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pads images below and to the right until both sides are multiples of 64.
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Images that are described together.
+
+    Attributes:
+        rows: of the list.
+        shapes: height and width to which they are padded, for each scale.
+        capacity: how many images the program takes; more than there are rows in a last batch.
+        turned: whether the images are transposed before they are padded.
+    """
+
+    rows: tuple[int, ...]
+    shapes: tuple[Shape, ...]
+    capacity: int = 1
+    turned: bool = False
+
+    @property
+    def pixels(self) -> int:
+        """What the largest of its programs computes, at the size of its input."""
+        return self.capacity * max(height * width for height, width in self.shapes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How a list of images is described.
+
+    Attributes:
+        batches: in their order; an image that could not be read is in none of them.
+        padding: what is computed besides the images, in parts of their own area.
+    """
+
+    batches: tuple[Batch, ...]
+    padding: float
+
+    @property
+    def programs(self) -> set[tuple[int, int, int]]:
+        """Capacity, height and width of every program that is compiled."""
+        return {(batch.capacity, *shape) for batch in self.batches for shape in batch.shapes}
+
+
+def make_plan(sizes: np.ndarray, scales: Sequence[float], mode: Mode, batch_pixels: int) -> Plan:
+    """Plans in which shapes, and which of them together, images are described.
 
     Args:
-        images: uint8[b h w 3].
-
-    Returns:
-        uint8[b h' w' 3] and the size of each image in it, int32[b 2].
+        sizes: int64[n 2], height and width; 0 for images that could not be read.
+        scales: at which they are described.
+        mode: `exact` describes every image by itself and at its own shape, `auto` in few shapes.
+        batch_pixels: how many pixels, at the largest scale, the images of a batch have together
+            at most; a single image may have more.
     """
-    count, height, width, _ = images.shape
-    below, right = -height % SIDE_MULTIPLE, -width % SIDE_MULTIPLE
-    padded = np.pad(images, ((0, 0), (0, below), (0, right), (0, 0)))
-    return padded, np.tile(np.array([height, width], np.int32), (count, 1))
+    return _exact(sizes, scales) if mode == "exact" else _bucketed(sizes, scales, batch_pixels)
+
+
+def _exact(sizes: np.ndarray, scales: Sequence[float]) -> Plan:
+    return Plan(
+        tuple(
+            Batch((row,), tuple(resized_shape(*size, scale) for scale in scales))
+            for row, size in enumerate(sizes.tolist())
+            if all(size)
+        ),
+        padding=0.0,
+    )
+
+
+def _bucketed(sizes: np.ndarray, scales: Sequence[float], batch_pixels: int) -> Plan:
+    readable = np.flatnonzero(sizes.all(axis=1))
+    landscape = np.sort(sizes[readable], axis=1)
+    turned = sizes[readable, 0] > sizes[readable, 1]
+    group_of, largest = _groups(landscape, scales)
+    batches = []
+    padded_area = 0
+    for group, shapes in enumerate(_shapes(largest, scales).tolist()):
+        capacity = max(1, batch_pixels // max(height * width for height, width in shapes))
+        halves = [
+            readable[(group_of == group) & (turned == sideways)] for sideways in (False, True)
+        ]
+        # As full as they can be, and alike in both halves, which then share the programs.
+        count = max(map(len, halves))
+        capacity = -(-count // -(-count // capacity))
+        for sideways, rows in enumerate(halves):
+            for start in range(0, len(rows), capacity):
+                part = tuple(rows[start : start + capacity].tolist())
+                batches.append(Batch(part, tuple(map(tuple, shapes)), capacity, bool(sideways)))
+                padded_area += capacity * sum(height * width for height, width in shapes)
+    area = sum(int(_resized(landscape, scale).prod(axis=1).sum()) for scale in scales)
+    return Plan(tuple(batches), padded_area / max(area, 1) - 1 if batches else 0.0)
+
+
+def _groups(sizes: np.ndarray, scales: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """The group of each image, int64[n], and the largest sides in each group, int64[g 2]."""
+    rounded = -(-sizes // GROUP_MULTIPLE)
+    _, group_of, counts = np.unique(rounded, axis=0, return_inverse=True, return_counts=True)
+    group_of = group_of.reshape(-1)
+    largest = np.zeros((len(counts), 2), np.int64)
+    np.maximum.at(largest, group_of, sizes)
+    while len(counts) > 1:
+        joined = np.maximum(largest[:, None], largest[None])
+        area, own = _area(joined, scales), counts * _area(largest, scales)
+        more = area * (counts[:, None] + counts[None]) - own[:, None] - own[None]
+        more[np.tril_indices(len(counts))] = np.iinfo(np.int64).max
+        kept, gone = np.unravel_index(more.argmin(), more.shape)
+        if more[kept, gone] > PROGRAM_PIXELS * len(scales):
+            break
+        largest[kept] = joined[kept, gone]
+        counts[kept] += counts[gone]
+        group_of[group_of == gone] = kept
+        group_of[group_of > gone] -= 1
+        largest, counts = np.delete(largest, gone, axis=0), np.delete(counts, gone)
+    return group_of, largest
+
+
+def _resized(sizes: np.ndarray, scale: float) -> np.ndarray:
+    """`resized_shape` of many: int64[... 2] -> int64[... 2]."""
+    return np.maximum(np.rint(sizes * scale).astype(np.int64), 1)
+
+
+def _shapes(largest: np.ndarray, scales: Sequence[float]) -> np.ndarray:
+    """The shapes of groups at each scale: int64[... 2] -> int64[... s 2]."""
+    resized = np.stack([_resized(largest, scale) for scale in scales], axis=-2)
+    return -(-resized // SHAPE_MULTIPLE) * SHAPE_MULTIPLE
+
+
+def _area(largest: np.ndarray, scales: Sequence[float]) -> np.ndarray:
+    """What an image of a group costs, in pixels of all scales: int64[... 2] -> int64[...]."""
+    return _shapes(largest, scales).prod(axis=-1).sum(axis=-1)

@@ -6,86 +6,21 @@ gets it again; the scales are resizings of the decoded pixels, not of the normal
 
 import collections
 import concurrent.futures
-import functools
+import dataclasses
+import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from senet_jax.data.revisitop import Photograph, read_image
-from senet_jax.data.transforms import (
-    Preprocessing,
-    UnreadableImage,
-    crop,
-    normalise,
-    resize,
-)
+from senet_jax.data.sizes import photograph_sizes
+from senet_jax.data.transforms import UnreadableImage, crop, resize
 from senet_jax.errors import UserError
-from senet_jax.models.architecture import Architecture
-from senet_jax.models.layers import l2_normalise
-from senet_jax.models.senet import build_model
-from senet_jax.models.valid_region import WHOLE, ValidRegion
 from senet_jax.progress import Progress
-from senet_jax.retrieval.buckets import padded_to_bucket
-from senet_jax.weights import Weights
-
-Describe = Callable[[np.ndarray], jax.Array]
-
-
-Mode = Literal["auto", "exact"]
-
-
-def jit_network(
-    architecture: Architecture, preprocessing: Preprocessing, mode: Mode
-) -> Callable[[Any, np.ndarray], jax.Array]:
-    """The compiled function from variables and pixels to descriptors of unit length.
-
-    Args:
-        architecture: of a network that describes.
-        preprocessing: what it expects.
-        mode: `exact` compiles a program for each shape of image; `auto` pads images to common
-            shapes and has the network look at the images alone, as precisely.
-
-    Returns:
-        variables, uint8[b h w 3] BGR -> float32[b d].
-    """
-    model = build_model(architecture)
-
-    @jax.jit
-    def network(variables: Any, images: jax.Array, region: ValidRegion) -> jax.Array:
-        pixels = region.zero_outside(normalise(images, preprocessing))
-        return l2_normalise(model.apply(variables, pixels, region)[0])
-
-    def describe(variables: Any, images: np.ndarray) -> jax.Array:
-        if mode == "exact":
-            return network(variables, images, WHOLE)
-        padded, sizes = padded_to_bucket(images)
-        return network(variables, padded, ValidRegion(sizes))
-
-    return describe
-
-
-def make_describe(weights: Weights, mode: Mode = "exact") -> Describe:
-    """The function from pixels to descriptors of unit length: uint8[b h w 3] -> float32[b d]."""
-    network = jit_network(weights.architecture, weights.preprocessing, mode)
-    return functools.partial(network, jax.device_put(weights.variables()))
-
-
-def describe_pyramid(describe: Describe, pyramid: Sequence[np.ndarray]) -> np.ndarray:
-    """The unit mean of the descriptors of an image's scales.
-
-    Args:
-        describe: see `make_describe`.
-        pyramid: uint8[h w 3] for each scale.
-
-    Returns:
-        float32[d].
-    """
-    scales = jnp.stack([describe(image[None])[0] for image in pyramid])
-    return np.asarray(l2_normalise(jnp.mean(scales, axis=0)))
+from senet_jax.retrieval.buckets import Batch, Plan, make_plan
+from senet_jax.retrieval.describer import Describer, mean_descriptors
+from senet_jax.retrieval.memory import batch_pixels, memory_bytes, needed_bytes
 
 
 def read_pyramid(photograph: Photograph, scales: Sequence[float]) -> list[np.ndarray]:
@@ -104,52 +39,197 @@ def read_pyramid(photograph: Photograph, scales: Sequence[float]) -> list[np.nda
     return [resize(image, scale) for scale in scales]
 
 
-def extract(
-    describe: Describe,
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A list of photographs to describe, and how.
+
+    Attributes:
+        photographs: the list.
+        scales: the sizes at which each is described, relative to its own.
+        plan: which of them are described together.
+        unreadable: row -> why its image could not even be measured; such rows are not planned.
+        label: of the lines of progress.
+        skip_unreadable: give an unreadable image a row of zeros instead of stopping.
+    """
+
+    photographs: Sequence[Photograph]
+    scales: Sequence[float]
+    plan: Plan
+    unreadable: Mapping[int, str]
+    label: str
+    skip_unreadable: bool
+
+    def summary(self, lanes: int) -> str:
+        """What the work takes, in one line."""
+        count = len(self.photographs) - len(self.unreadable)
+        return (
+            f"{self.label}: {count:,} images at {len(self.scales)} scales in "
+            f"{len(self.plan.programs)} programs, {100 * self.plan.padding:.1f} % of padding, "
+            f"up to {needed_bytes(self.plan, lanes) / 2**30:.1f} GiB"
+        )
+
+
+def plan_job(
+    describer: Describer,
     photographs: Sequence[Photograph],
     scales: Sequence[float],
     *,
     label: str,
-    width: int,
     skip_unreadable: bool,
-) -> tuple[np.ndarray, dict[int, str]]:
-    """Describes photographs in their order, reading some of them ahead.
+) -> Job:
+    """Looks at the sizes of photographs and plans how to describe them.
 
     Args:
-        describe: see `make_describe`.
+        describer: the network that will.
         photographs: what to describe.
         scales: the sizes at which each is described, relative to its own.
-        label: of the line of progress.
-        width: of a descriptor.
+        label: of the lines of progress.
         skip_unreadable: give an unreadable image a row of zeros instead of stopping.
-
-    Returns:
-        Descriptors, float32[n d], and why each row that was skipped could not be read.
 
     Raises:
         UnreadableImage: an image cannot be read, and such images are not to be skipped.
-        UserError: a box is empty or outside of its image.
+        UserError: a box is empty or outside of its image, or an image is too large for the memory.
     """
-    descriptors = np.zeros((len(photographs), width), np.float32)
-    skipped = {}
+    sizes, unreadable = photograph_sizes(photographs, label=label, skip_unreadable=skip_unreadable)
+    plan = make_plan(sizes, scales, describer.mode, batch_pixels())
+    largest = max(plan.batches, key=lambda batch: batch.pixels, default=None)
+    if largest is not None and needed_bytes(plan, describer.lanes) > memory_bytes():
+        photograph = photographs[largest.rows[0]]
+        raise UserError(
+            f"{photograph.path} comes to {max(largest.shapes)} pixels and takes about "
+            f"{needed_bytes(plan, describer.lanes) / 2**30:.1f} GiB, there are "
+            f"{memory_bytes() / 2**30:.1f}; make it smaller, leave it out, or give smaller scales"
+        )
+    return Job(photographs, scales, plan, unreadable, label, skip_unreadable)
+
+
+def extract(
+    describer: Describer,
+    photographs: Sequence[Photograph],
+    scales: Sequence[float],
+    *,
+    label: str,
+    skip_unreadable: bool = False,
+) -> tuple[np.ndarray, dict[int, str]]:
+    """Describes photographs in memory; for what and with which errors, see `plan_job`.
+
+    Returns:
+        Descriptors, float32[n d] in the order of the list, and why each row that is zero could
+        not be read.
+    """
+    job = plan_job(describer, photographs, scales, label=label, skip_unreadable=skip_unreadable)
+    descriptors = np.zeros((len(photographs), describer.width), np.float32)
+    skipped = dict(job.unreadable)
     progress = Progress(label, len(photographs), "images")
-    for row, pyramid in enumerate(_read_ahead(photographs, scales)):
-        if isinstance(pyramid, UnreadableImage):
-            if not skip_unreadable:
-                raise pyramid
-            skipped[row] = str(pyramid)
-        else:
-            descriptors[row] = describe_pyramid(describe, pyramid)
-        progress.advance()
+    progress.advance(len(skipped))
+    for described in describe_batches(describer, job, job.plan.batches):
+        descriptors[list(described.rows)] = described.descriptors
+        skipped |= described.skipped
+        progress.advance(len(described.rows))
     return descriptors, skipped
 
 
-def _read_ahead(
-    photographs: Sequence[Photograph], scales: Sequence[float]
-) -> Iterator[list[np.ndarray] | UnreadableImage]:
-    def read(photograph: Photograph) -> list[np.ndarray] | UnreadableImage:
+@dataclasses.dataclass(frozen=True, eq=False)
+class Described:
+    """What came of some batches.
+
+    Attributes:
+        rows: of the list.
+        descriptors: float32[k d], a row for each; zeros for an image that could not be read.
+        skipped: row of the list -> why its image could not be read.
+    """
+
+    rows: tuple[int, ...]
+    descriptors: np.ndarray
+    skipped: dict[int, str]
+
+
+def describe_batches(
+    describer: Describer, job: Job, batches: Sequence[Batch]
+) -> Iterator[Described]:
+    """Describes batches in their order, several at once, reading images ahead.
+
+    Raises:
+        UnreadableImage: an image cannot be read, and such images are not to be skipped.
+        UserError: a photograph has another size than when the job was planned.
+    """
+    with_pyramids = _read_ahead(job, batches)
+    alike = itertools.groupby(with_pyramids, key=lambda pair: _program(pair[0]))
+    for _, same_program in alike:
+        while together := list(itertools.islice(same_program, describer.lanes)):
+            yield _describe(describer, job, together)
+
+
+def _program(batch: Batch) -> tuple:
+    return batch.capacity, batch.shapes, batch.turned
+
+
+Pyramid = list[np.ndarray] | UnreadableImage
+
+
+def _describe(
+    describer: Describer, job: Job, together: Sequence[tuple[Batch, list[Pyramid]]]
+) -> Described:
+    """Batches of one program, one for each lane."""
+    skipped = {}
+    for batch, pyramids in together:
+        for row, pyramid in zip(batch.rows, pyramids, strict=True):
+            if isinstance(pyramid, UnreadableImage):
+                if not job.skip_unreadable:
+                    raise pyramid
+                skipped[row] = str(pyramid)
+    first = together[0][0]
+    described = np.asarray(
+        mean_descriptors(
+            [
+                describer(*_padded(describer, job, together, scale), turned=first.turned)
+                for scale in range(len(job.scales))
+            ]
+        )
+    ).reshape(describer.lanes, first.capacity, -1)
+    rows = tuple(row for batch, _ in together for row in batch.rows)
+    descriptors = np.concatenate(
+        [described[lane, : len(batch.rows)] for lane, (batch, _) in enumerate(together)]
+    )
+    descriptors[[row in skipped for row in rows]] = 0
+    return Described(rows, descriptors, skipped)
+
+
+def _padded(
+    describer: Describer, job: Job, together: Sequence[tuple[Batch, list[Pyramid]]], scale: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """The images of batches at one scale, as a `Describer` takes them.
+
+    Where a batch has fewer images than its program takes, and for lanes that are left over, there
+    is a black pixel to describe.
+    """
+    exact = describer.mode == "exact"
+    first = together[0][0]
+    shape = first.shapes[scale]
+    images = np.zeros((describer.lanes, first.capacity, *shape, 3), np.uint8)
+    sizes = np.ones((describer.lanes, first.capacity, 2), np.int32)
+    for lane, (batch, pyramids) in enumerate(together):
+        for place, (row, pyramid) in enumerate(zip(batch.rows, pyramids, strict=True)):
+            if isinstance(pyramid, UnreadableImage):
+                continue
+            image = pyramid[scale].swapaxes(0, 1) if batch.turned else pyramid[scale]
+            height, width = image.shape[:2]
+            room = shape[0] - height, shape[1] - width
+            if min(room) < 0 or (exact and max(room) > 0):
+                raise UserError(
+                    f"{job.photographs[row].path} had another size when its head was read; "
+                    "is it being changed? Run this again"
+                )
+            images[lane, place, :height, :width] = image
+            sizes[lane, place] = height, width
+    images, sizes = (array.reshape(-1, *array.shape[2:]) for array in (images, sizes))
+    return images, None if exact else sizes
+
+
+def _read_ahead(job: Job, batches: Sequence[Batch]) -> Iterator[tuple[Batch, list[Pyramid]]]:
+    def read(row: int) -> Pyramid:
         try:
-            return read_pyramid(photograph, scales)
+            return read_pyramid(job.photographs[row], job.scales)
         except UnreadableImage as error:
             return error
 
@@ -157,12 +237,14 @@ def _read_ahead(
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         waiting: collections.deque = collections.deque()
         try:
-            for photograph in photographs:
-                waiting.append(pool.submit(read, photograph))
-                if len(waiting) > 2 * threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+            for batch in batches:
+                waiting.append((batch, [pool.submit(read, row) for row in batch.rows]))
+                while len(waiting) > 1 and sum(len(f) for _, f in waiting) > 2 * threads:
+                    ready, futures = waiting.popleft()
+                    yield ready, [future.result() for future in futures]
+            for ready, futures in waiting:
+                yield ready, [future.result() for future in futures]
         finally:
-            for future in waiting:
-                future.cancel()
+            for _, futures in waiting:
+                for future in futures:
+                    future.cancel()

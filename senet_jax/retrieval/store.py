@@ -8,13 +8,16 @@ whole, and descriptors made in another way are never taken for these.
 import dataclasses
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from senet_jax.errors import UserError
-from senet_jax.files import read_json, write_json, written_whole
+from senet_jax.files import open_array, read_json, write_json, written_whole
+from senet_jax.retrieval.extract import Described
+
+BLOCK_ROWS = 8192
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -40,11 +43,9 @@ class DescriptorStore:
                 f"descriptors are {self.descriptors.dtype}{list(self.descriptors.shape)}, not a "
                 "float32 matrix; extract them again"
             )
-        broken = np.flatnonzero(~np.isfinite(self.descriptors).all(axis=1))
-        if broken.size:
-            raise UserError(
-                f"the descriptor of row {broken[0]} is not finite; are the weights broken?"
-            )
+        for start in range(0, len(self.descriptors), BLOCK_ROWS):
+            block = self.descriptors[start : start + BLOCK_ROWS]
+            check_finite(block, range(start, start + len(block)))
         outside = [row for row in self.skipped if not 0 <= row < len(self.descriptors)]
         if outside:
             raise UserError(f"no row {outside[0]} among {len(self.descriptors)} descriptors")
@@ -55,18 +56,71 @@ class DescriptorStore:
         return np.array(sorted(self.skipped), np.int64)
 
 
-def save_store(folder: str | os.PathLike, part: str, store: DescriptorStore) -> None:
+def check_finite(descriptors: np.ndarray, rows: Sequence[int]) -> None:
+    """Checks some rows of a list's descriptors.
+
+    Args:
+        descriptors: float32[k d].
+        rows: k rows of the list.
+
+    Raises:
+        UserError: a number is not finite.
+    """
+    broken = np.flatnonzero(~np.isfinite(descriptors).all(axis=1))
+    if broken.size:
+        raise UserError(
+            f"the descriptor of row {rows[broken[0]]} is not finite; are the weights broken?"
+        )
+
+
+def save_store(
+    folder: str | os.PathLike,
+    part: str,
+    *,
+    shape: tuple[int, int],
+    pieces: Iterable[Described],
+    skipped: Mapping[int, str],
+    origin: Mapping[str, Any],
+) -> None:
     """Writes `PART.npy` and `PART.json` into a folder, in place of what stands there.
+
+    Args:
+        folder: for both.
+        part: their name.
+        shape: how many descriptors there are, and how wide they are.
+        pieces: the descriptors, some rows at a time; a row that no piece has is zero.
+        skipped: see `DescriptorStore`.
+        origin: likewise.
 
     Raises:
         UserError: the folder cannot be written.
     """
     array, description = _paths(folder, part)
+    row_bytes = shape[1] * np.dtype(np.float32).itemsize
     with written_whole(array) as temporary, temporary.open("wb") as file:
-        np.save(file, store.descriptors)
+        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        start = file.tell()
+        # Written by calls, not through a map: a full disk is then an error and not a signal.
+        file.truncate(start + shape[0] * row_bytes)
+        for piece in pieces:
+            for row, descriptor in zip(piece.rows, piece.descriptors, strict=True):
+                file.seek(start + row * row_bytes)
+                file.write(descriptor.astype("<f4").tobytes())
         description.unlink(missing_ok=True)
-    skipped = {str(row): reason for row, reason in sorted(store.skipped.items())}
-    write_json(description, {"origin": dict(store.origin), "skipped": skipped})
+    names = {str(row): reason for row, reason in sorted(skipped.items())}
+    write_json(description, {"origin": dict(origin), "skipped": names})
+
+
+def check_origin(there: Mapping[str, Any], wanted: Mapping[str, Any], place: pathlib.Path) -> None:
+    """Raises a `UserError` unless what stands at a place was made in the wanted way."""
+    different = [key for key in {**there, **wanted} if there.get(key) != wanted.get(key)]
+    if different:
+        key = different[0]
+        raise UserError(
+            f"{place} was made with {key} {there.get(key)!r}, now it is {wanted.get(key)!r}; "
+            f"use another workdir or remove {place.parent}"
+        )
 
 
 def load_store(
@@ -82,24 +136,13 @@ def load_store(
         return None
     value = read_json(description)
     try:
-        there = value["origin"]
+        there = dict(value["origin"])
         skipped = {int(row): reason for row, reason in value["skipped"].items()}
-        different = [key for key in {**there, **origin} if there.get(key) != origin.get(key)]
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise UserError(f"{description} is broken; remove {folder}") from error
-    if different:
-        key = different[0]
-        raise UserError(
-            f"{array} was made with {key} {there.get(key)!r}, now it is {origin.get(key)!r}; "
-            f"use another workdir or remove {folder}"
-        )
+    check_origin(there, origin, array)
     try:
-        with array.open("rb") as file:
-            descriptors = np.lib.format.read_array(file, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{array} cannot be read ({error}); remove {folder}") from error
-    try:
-        return DescriptorStore(descriptors, skipped, there)
+        return DescriptorStore(open_array(array), skipped, there)
     except UserError as error:
         raise UserError(f"{array}: {error}") from error
 

@@ -1,14 +1,14 @@
 """How good the network is that is being trained, on datasets of the benchmark's layout."""
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
 from senet_jax.data.revisitop import Dataset
 from senet_jax.models.architecture import Architecture
 from senet_jax.models.senet import without_descriptor_norm
+from senet_jax.retrieval.describer import Describer
 from senet_jax.retrieval.evaluation import EvaluationReport, evaluate_descriptors
-from senet_jax.retrieval.extract import extract, jit_network
+from senet_jax.retrieval.extract import extract
 from senet_jax.training.setup import PREPROCESSING
 
 
@@ -26,8 +26,7 @@ class Evaluator:
     def __init__(
         self, architecture: Architecture, datasets: Sequence[Dataset], scales: Sequence[float]
     ):
-        self._network = jit_network(architecture, PREPROCESSING, mode="auto")
-        self._width, self._datasets, self._scales = architecture.outputs, datasets, scales
+        self._architecture, self._datasets, self._scales = architecture, datasets, scales
 
     def run(self, variables: dict[str, Any]) -> dict[str, EvaluationReport]:
         """A report for each dataset, by name.
@@ -35,7 +34,7 @@ class Evaluator:
         Raises:
             UserError: an image cannot be read.
         """
-        describe = functools.partial(self._network, without_descriptor_norm(variables))
+        describer = Describer(self._architecture, PREPROCESSING, without_descriptor_norm(variables))
         described: dict[tuple, Any] = {}
         reports = {}
         for dataset in self._datasets:
@@ -44,12 +43,7 @@ class Evaluator:
                 key = tuple((p.path.resolve(), p.box) for p in photographs)
                 if key not in described:
                     described[key], _ = extract(
-                        describe,
-                        photographs,
-                        self._scales,
-                        label=dataset.name,
-                        width=self._width,
-                        skip_unreadable=False,
+                        describer, photographs, self._scales, label=dataset.name
                     )
                 parts.append(described[key])
             reports[dataset.name] = evaluate_descriptors(dataset.ground_truth, parts[0], parts[1:])

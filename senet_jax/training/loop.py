@@ -25,6 +25,7 @@ from senet_jax.data.prepared import open_prepared
 from senet_jax.data.revisitop import load_dataset
 from senet_jax.errors import UserError
 from senet_jax.files import read_json, sha256_of_file, write_json
+from senet_jax.process import PREEMPTED_EXIT_CODE, Preemption, locked_workdir
 from senet_jax.retrieval.evaluation import EvaluationReport
 from senet_jax.runtime import use_compilation_cache
 from senet_jax.training.checkpoint import Checkpoints
@@ -33,7 +34,6 @@ from senet_jax.training.export import CHECKPOINTS, CONFIG, export, network_varia
 from senet_jax.training.metrics import MetricsWriter, console_line
 from senet_jax.training.optimizer import learning_rate_schedule
 from senet_jax.training.parallel import AXIS, ParallelStep, check_divisible
-from senet_jax.training.process import PREEMPTED_EXIT_CODE, Preemption, locked_workdir
 from senet_jax.training.setup import (
     PREPROCESSING,
     Setup,

@@ -12,12 +12,12 @@ import pytest
 from senet_jax import main as main_module
 from senet_jax.data.builder import LABELS_FILE
 from senet_jax.files import read_json
+from senet_jax.process import PREEMPTED_EXIT_CODE, locked_workdir
 from senet_jax.retrieval.evaluation import evaluate_descriptors
 from senet_jax.training import loop
 from senet_jax.training.checkpoint import Checkpoints
 from senet_jax.training.export import CHECKPOINTS, CONFIG, setup_of
 from senet_jax.training.metrics import read_metrics
-from senet_jax.training.process import PREEMPTED_EXIT_CODE, locked_workdir
 from senet_jax.training.setup import Setup
 from tests.training import landmarks
 from tests.training.landmarks import named_leaves

@@ -7,9 +7,9 @@ import time
 import pytest
 
 from senet_jax.files import read_json
+from senet_jax.process import PREEMPTED_EXIT_CODE
 from senet_jax.training.export import CONFIG, setup_of
 from senet_jax.training.metrics import read_metrics
-from senet_jax.training.process import PREEMPTED_EXIT_CODE
 from senet_jax.weights import TENSORS
 from tests.training.landmarks import named_leaves
 from tests.training.training_command import STEPS, Command

@@ -4,7 +4,7 @@ import signal
 import pytest
 
 from senet_jax.errors import USER_ERROR_EXIT_CODE, UserError
-from senet_jax.training.process import PREEMPTED_EXIT_CODE, Preemption, locked_workdir
+from senet_jax.process import PREEMPTED_EXIT_CODE, Preemption, locked_workdir
 from tests.training.training_process import ended, next_line, start, start_two
 
 

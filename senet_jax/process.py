@@ -1,4 +1,4 @@
-"""A training as a process: it can be told to stop, and it has its folder for itself."""
+"""A job as a process: it can be told to stop, and it has its folder for itself."""
 
 import contextlib
 import fcntl
@@ -51,6 +51,23 @@ class Preemption:
 
     def _receive(self, *_: object) -> None:
         self._received = True
+
+
+@contextlib.contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Ends the process at a SIGTERM as one whose work is saved, which it has to be at any moment.
+
+    What is open is closed; nothing more is done.
+    """
+
+    def end(*_: object) -> None:
+        raise SystemExit(PREEMPTED_EXIT_CODE)
+
+    former = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 @contextlib.contextmanager

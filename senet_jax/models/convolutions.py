@@ -1,0 +1,89 @@
+"""Convolutions of one shape in cheaper forms, for inference.
+
+Each can stand in place of `jax.lax.conv_general_dilated` in `flax.linen.Conv`: kernels keep their
+shape, and the result is the same but for rounding.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.polynomial import polynomial
+
+Array = jax.Array
+
+# Where the polynomials of a Winograd convolution are evaluated, besides at infinity: of those
+# tried, the ones with the smallest error.
+_POINTS = (0, 1, -1, 0.5, -2, 2)
+
+
+def space_to_depth_conv(maps: Array, kernel: Array, *_: Any, **__: Any) -> Array:
+    """A 7x7 convolution with stride 2 and padding 3, as a 4x4 one over blocks of 2x2 pixels.
+
+    Three channels would leave most of a vector unit idle.
+
+    Args:
+        maps: float[b h w c].
+        kernel: float[7 7 c d].
+
+    Returns:
+        float[b ceil(h/2) ceil(w/2) d].
+    """
+    batch, height, width, channels = maps.shape
+    maps = jnp.pad(maps, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)))
+    blocks = maps.reshape(batch, -(-height // 2), 2, -(-width // 2), 2, channels)
+    blocks = blocks.transpose(0, 1, 3, 2, 4, 5).reshape(*blocks.shape[:2], -1, 4 * channels)
+    kernel = jnp.pad(kernel, ((1, 0), (1, 0), (0, 0), (0, 0)))
+    kernel = kernel.reshape(4, 2, 4, 2, channels, -1).transpose(0, 2, 1, 3, 4, 5)
+    return jax.lax.conv_general_dilated(
+        blocks,
+        kernel.reshape(4, 4, 4 * channels, -1),
+        (1, 1),
+        ((2, 1), (2, 1)),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+
+
+def winograd_conv(maps: Array, kernel: Array, *_: Any, **__: Any) -> Array:
+    """A valid 3x3 convolution over small grids, each in one piece: F(n - 2, 3) of Winograd.
+
+    A grid of 7x7 takes 49 products a channel pair in place of 225.
+
+    Source: Lavin and Gray, "Fast algorithms for convolutional neural networks" (CVPR 2016).
+
+    Args:
+        maps: float[b n n c] with n from 3 to 7.
+        kernel: float[3 3 c d].
+
+    Returns:
+        float[b n-2 n-2 d].
+    """
+    count, side, _, channels = maps.shape
+    to_inputs, to_kernel, to_outputs = _winograd_matrices(side)
+    inputs = jnp.einsum("ts,psc->tpc", to_inputs, maps.reshape(count, side**2, channels))
+    weights = jnp.einsum("ts,scd->tcd", to_kernel, kernel.reshape(9, channels, -1))
+    products = jnp.einsum("tpc,tcd->tpd", inputs, weights)
+    outputs = jnp.einsum("ot,tpd->pod", to_outputs, products)
+    return outputs.reshape(count, side - 2, side - 2, -1)
+
+
+@functools.cache
+def _winograd_matrices(side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For a grid of `n x n`: float32[n^2 n^2], float32[n^2 9], float32[(n-2)^2 n^2].
+
+    A convolution is a product of polynomials transposed, and a product of polynomials is one of
+    their values (Toom and Cook): at n - 1 points, and at infinity that of the leading terms.
+    """
+    points = _POINTS[: side - 1]
+    inputs, kernel = np.zeros((side, side)), np.zeros((side, 3))
+    outputs = np.zeros((side - 2, side))
+    for row, point in enumerate(points):
+        others = [other for other in points if other != point]
+        inputs[row, :-1] = polynomial.polyfromroots(others)
+        kernel[row] = point ** np.arange(3.0) / np.prod(np.subtract(point, others))
+        outputs[:, row] = point ** np.arange(side - 2.0)
+    inputs[-1] = polynomial.polyfromroots(points)
+    kernel[-1, -1] = outputs[-1, -1] = 1
+    return tuple(np.kron(matrix, matrix).astype(np.float32) for matrix in (inputs, kernel, outputs))

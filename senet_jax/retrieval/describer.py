@@ -1,0 +1,103 @@
+"""A network on all devices of a process, for batches of images."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from senet_jax.data.transforms import Preprocessing, normalise
+from senet_jax.models.architecture import Architecture
+from senet_jax.models.inference import fold_batch_norms, turn
+from senet_jax.models.layers import l2_normalise
+from senet_jax.models.senet import build_model
+from senet_jax.models.valid_region import WHOLE, ValidRegion
+from senet_jax.retrieval.buckets import Mode
+from senet_jax.weights import Weights
+
+# Positions of R50 have 50 KB of self-similarities each.
+FAST = {"folded": True, "fast_stem": True, "fast_offsets": True, "positions_at_once": 4096}
+
+
+@functools.cache
+def _network(architecture: Architecture, preprocessing: Preprocessing, mode: Mode) -> Callable:
+    """The compiled function from variables and pixels to descriptors of unit length.
+
+    Variables, uint8[b h w 3] BGR and what of it is image -> float32[b d].
+    """
+    model = build_model(architecture, **(FAST if mode == "auto" else {}))
+
+    @jax.jit
+    def network(variables: Any, images: jax.Array, region: ValidRegion) -> jax.Array:
+        pixels = region.zero_outside(normalise(images, preprocessing))
+        # Accelerators multiply in fewer bits unless they are told not to.
+        with jax.default_matmul_precision("highest"):
+            return l2_normalise(model.apply(variables, pixels, region)[0])
+
+    return network
+
+
+class Describer:
+    """A network on all devices of this process, which describes batches of images.
+
+    Args:
+        architecture: of a network that describes.
+        preprocessing: what it expects.
+        variables: its `params` and `batch_stats`.
+        mode: `exact` runs the network as it was trained, on images that fill their shape; `auto`
+            pads images to common shapes, turns portraits to landscapes, and runs the network in
+            its fastest form. Descriptors differ by rounding.
+
+    Attributes:
+        mode: likewise.
+        width: of a descriptor.
+        lanes: how many batches are described at once, one by each device.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        preprocessing: Preprocessing,
+        variables: Mapping[str, Any],
+        mode: Mode = "auto",
+    ):
+        mesh = Mesh(np.array(jax.local_devices()), "images")
+        self._spread = NamedSharding(mesh, PartitionSpec("images"))
+        everywhere = NamedSharding(mesh, PartitionSpec())
+        if mode == "auto":
+            variables = fold_batch_norms(variables)
+            self._turned = jax.device_put(turn(variables), everywhere)
+        self._variables = jax.device_put(variables, everywhere)
+        self._network = _network(architecture, preprocessing, mode)
+        self.mode, self.width, self.lanes = mode, architecture.outputs, mesh.size
+
+    @classmethod
+    def of(cls, weights: Weights, mode: Mode = "auto") -> "Describer":
+        """The network of a weights folder."""
+        return cls(weights.architecture, weights.preprocessing, weights.variables(), mode)
+
+    def __call__(
+        self, images: np.ndarray, sizes: np.ndarray | None = None, *, turned: bool = False
+    ) -> jax.Array:
+        """Descriptors of unit length.
+
+        Args:
+            images: uint8[b h w 3] BGR with zeros around what is image; `lanes` divides b.
+            sizes: int32[b 2], the upper left part of each that is image; None for all of it.
+            turned: whether the images are transposed; not for `exact`.
+
+        Returns:
+            float32[b d].
+        """
+        put = functools.partial(jax.device_put, device=self._spread)
+        region = WHOLE if sizes is None else ValidRegion(put(sizes))
+        return self._network(self._turned if turned else self._variables, put(images), region)
+
+
+@jax.jit
+def mean_descriptors(scales: Sequence[jax.Array]) -> jax.Array:
+    """The unit means of the descriptors of images at several scales: float32[b d] each."""
+    return l2_normalise(jnp.mean(jnp.stack(scales), axis=0))

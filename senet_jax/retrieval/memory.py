@@ -1,0 +1,41 @@
+"""What describing images takes of the memory, and what there is."""
+
+import os
+import pathlib
+
+import jax
+
+from senet_jax.retrieval.buckets import Plan
+
+# XLA's own figure for the temporaries of R50's program on a CPU is 320 bytes a pixel, of R101's
+# 388, at every shape: the first maps are the largest. Those of smaller networks need less.
+BYTES_PER_PIXEL = 400
+# An image of a landmark fills two CPU cores by itself; an accelerator wants many of them.
+CPU_BATCH_PIXELS, ACCELERATOR_BATCH_PIXELS = 2**18, 2**25
+
+
+def batch_pixels() -> int:
+    """How many pixels of images to describe together on a device of this process."""
+    if jax.default_backend() == "cpu":
+        return CPU_BATCH_PIXELS
+    return min(ACCELERATOR_BATCH_PIXELS, memory_bytes() // (2 * BYTES_PER_PIXEL))
+
+
+def needed_bytes(plan: Plan, lanes: int) -> int:
+    """What the largest program of a plan takes; of the host's memory, where devices share it."""
+    pixels = max((batch.pixels for batch in plan.batches), default=0)
+    return BYTES_PER_PIXEL * pixels * (lanes if jax.default_backend() == "cpu" else 1)
+
+
+def memory_bytes() -> int:
+    """The memory of a device of this process: the host's if it is the CPU.
+
+    Of the host it is what the machine, or the container, has; not what is free at the moment.
+    """
+    statistics = jax.local_devices()[0].memory_stats()
+    if statistics and "bytes_limit" in statistics:
+        return statistics["bytes_limit"]
+    size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = pathlib.Path("/sys/fs/cgroup/memory.max")
+    text = limit.read_text().strip() if limit.exists() else "max"
+    return size if text == "max" else min(size, int(text))
