@@ -15,8 +15,9 @@ from benchmarks import authors
 from senet_jax.data.ground_truth import GroundTruth
 from senet_jax.data.revisitop import Dataset, load_dataset
 from senet_jax.errors import CommandParser, run_command
-from senet_jax.retrieval.extract import extract, make_describe
-from senet_jax.runtime import use_compilation_cache
+from senet_jax.retrieval.describer import Describer
+from senet_jax.retrieval.extract import extract
+from senet_jax.runtime import tune_for_inference, use_compilation_cache
 from senet_jax.weights import load_weights
 
 SCALES = [0.7071, 1.0, 1.4142]
@@ -54,19 +55,13 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="take every K-th image only")
     arguments = parser.parse_args()
     use_compilation_cache()
+    tune_for_inference()
     weights = load_weights(arguments.weights)
     dataset = every_kth(load_dataset(arguments.data_root, arguments.dataset), arguments.every)
-    describe = make_describe(weights, arguments.mode)
+    describer = Describer.of(weights, arguments.mode)
     ours = np.concatenate(
         [
-            extract(
-                describe,
-                photographs,
-                SCALES,
-                label=part,
-                width=weights.architecture.outputs,
-                skip_unreadable=False,
-            )[0]
+            extract(describer, photographs, SCALES, label=part)[0]
             for part, photographs in (("query", dataset.queries), ("database", dataset.images))
         ]
     )

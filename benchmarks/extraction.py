@@ -2,21 +2,21 @@
 
   python -m benchmarks.extraction --authors=CHECKOUT --weights=W --data_root=D --dataset=NAME
 
-Three scales, queries and database. The two take turns, and the medians over the rounds are
-compared. The first round of ours, in which programs are compiled or read from the cache, is printed
-by itself and counts for nothing else.
+Three scales, queries and database. Each run is a process of its own, and they take turns; starting
+it and loading the weights is not counted, on either side. The first run of ours finds no compiled
+program (cold); in the others, whose medians are compared, it reads them from the cache (warm).
 """
 
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
 import time
 
 import numpy as np
 
-from benchmarks import authors
-from senet_jax.data.revisitop import load_dataset
 from senet_jax.errors import CommandParser, run_command
-from senet_jax.retrieval.extract import extract, make_describe
-from senet_jax.runtime import use_compilation_cache
-from senet_jax.weights import load_weights
 
 SCALES = [0.7071, 1.0, 1.4142]
 
@@ -25,47 +25,69 @@ def main() -> None:
     parser = CommandParser(prog="python -m benchmarks.extraction", description=__doc__)
     for flag in ("authors", "weights", "data_root", "dataset"):
         parser.add_argument(f"--{flag}", required=True)
-    parser.add_argument("--mode", default="auto", choices=("auto", "exact"))
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--side", choices=_SIDES, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    use_compilation_cache()
-    weights = load_weights(arguments.weights)
-    dataset = load_dataset(arguments.data_root, arguments.dataset)
-    describe = make_describe(weights, arguments.mode)
-    model = authors.load_model(arguments.authors, weights)
-    count = len(dataset.queries) + len(dataset.images)
+    if arguments.side:
+        print(_SIDES[arguments.side](arguments))
+        return
+    with tempfile.TemporaryDirectory() as cache:
+        environment = os.environ | {"XDG_CACHE_HOME": cache}
+        environment.pop("JAX_COMPILATION_CACHE_DIR", None)
 
-    def ours() -> float:
-        start = time.perf_counter()
-        for photographs in (dataset.queries, dataset.images):
-            extract(
-                describe,
-                photographs,
-                SCALES,
-                label="ours",
-                width=weights.architecture.outputs,
-                skip_unreadable=False,
+        def seconds(side: str) -> float:
+            command = [sys.executable, "-m", "benchmarks.extraction", *sys.argv[1:]]
+            done = subprocess.run(
+                [*command, f"--side={side}"],
+                env=environment,
+                check=True,
+                stdout=subprocess.PIPE,
+                text=True,
             )
-        return (time.perf_counter() - start) / count
+            return float(done.stdout.split()[-1])
 
-    def theirs(root: str) -> float:
+        print(f"ours, cold: {seconds('ours'):.1f} s", flush=True)
+        rounds = []
+        for _ in range(arguments.rounds):
+            rounds.append((seconds("ours"), seconds("theirs")))
+            print("ours {:.1f} s, theirs {:.1f} s".format(*rounds[-1]), flush=True)
+    ours, theirs = np.median(rounds, axis=0)
+    print(f"medians: ours {ours:.1f} s, theirs {theirs:.1f} s, ratio {ours / theirs:.2f}")
+
+
+def _ours(arguments: argparse.Namespace) -> float:
+    from senet_jax.runtime import tune_for_inference, use_compilation_cache
+
+    use_compilation_cache()
+    tune_for_inference()
+    from senet_jax.data.revisitop import load_dataset
+    from senet_jax.retrieval.describer import Describer
+    from senet_jax.retrieval.extract import extract
+    from senet_jax.weights import load_weights
+
+    describer = Describer.of(load_weights(arguments.weights))
+    start = time.perf_counter()
+    dataset = load_dataset(arguments.data_root, arguments.dataset)
+    for photographs in (dataset.queries, dataset.images):
+        extract(describer, photographs, SCALES, label="ours")
+    return time.perf_counter() - start
+
+
+def _theirs(arguments: argparse.Namespace) -> float:
+    from benchmarks import authors
+    from senet_jax.data.revisitop import load_dataset
+    from senet_jax.weights import load_weights
+
+    model = authors.load_model(arguments.authors, load_weights(arguments.weights))
+    dataset = load_dataset(arguments.data_root, arguments.dataset)
+    with authors.under_their_name(dataset) as root:
         start = time.perf_counter()
         for part in ("query", "db"):
             authors.extract(model, root, part, SCALES)
-        return (time.perf_counter() - start) / count
+        return time.perf_counter() - start
 
-    print(f"{weights.architecture.name}, {count} images of {arguments.dataset}, {arguments.mode}")
-    print(f"ours, first round: {ours():.3f} s an image", flush=True)
-    times = []
-    with authors.under_their_name(dataset) as root:
-        for _ in range(arguments.rounds):
-            times.append((ours(), theirs(root)))
-            print("ours {:.3f}, theirs {:.3f} s an image".format(*times[-1]), flush=True)
-    ours_median, theirs_median = np.median(times, axis=0)
-    print(
-        f"medians: ours {ours_median:.3f}, theirs {theirs_median:.3f} s an image, "
-        f"ratio {ours_median / theirs_median:.2f}"
-    )
+
+_SIDES = {"ours": _ours, "theirs": _theirs}
 
 
 if __name__ == "__main__":
