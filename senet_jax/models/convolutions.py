@@ -61,12 +61,17 @@ def winograd_conv(maps: Array, kernel: Array, *_: Any, **__: Any) -> Array:
         float[b n-2 n-2 d].
     """
     count, side, _, channels = maps.shape
+    if side == 3:
+        products = jnp.dot(maps.reshape(count, -1), kernel.reshape(9 * channels, -1))
+        return products[:, None, None]
     to_inputs, to_kernel, to_outputs = _winograd_matrices(side)
-    inputs = jnp.einsum("ts,psc->tpc", to_inputs, maps.reshape(count, side**2, channels))
-    weights = jnp.einsum("ts,scd->tcd", to_kernel, kernel.reshape(9, channels, -1))
-    products = jnp.einsum("tpc,tcd->tpd", inputs, weights)
-    outputs = jnp.einsum("ot,tpd->pod", to_outputs, products)
-    return outputs.reshape(count, side - 2, side - 2, -1)
+    # Positions first: each transform is one product of matrices, and so is each position.
+    inputs = maps.reshape(count, side**2, channels).transpose(1, 0, 2).reshape(side**2, -1)
+    inputs = jnp.dot(to_inputs, inputs).reshape(side**2, count, channels)
+    weights = jnp.dot(to_kernel, kernel.reshape(9, -1)).reshape(side**2, channels, -1)
+    products = jax.lax.batch_matmul(inputs, weights)
+    outputs = jnp.dot(to_outputs, products.reshape(side**2, -1)).reshape(-1, count, kernel.shape[3])
+    return outputs.transpose(1, 0, 2).reshape(count, side - 2, side - 2, -1)
 
 
 @functools.cache
