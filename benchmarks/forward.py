@@ -29,13 +29,13 @@ _OURS: dict[str, tuple[dict[str, str], dict, bool]] = {
     "without masks": ({}, {}, False),
     "without folding": ({}, {"folded": False}, True),
     "without blocks in the stem": ({}, {"fast_stem": False}, True),
-    "without Winograd": ({}, {"fast_offsets": False}, True),
+    "without Winograd in the blocks": ({}, {"fast_blocks": False}, True),
+    "without Winograd in the SSM": ({}, {"fast_offsets": False}, True),
     "without malloc settings": (NO_MALLOC, {}, True),
-    "without malloc, Winograd": (NO_MALLOC, {"fast_offsets": False}, True),
     "without the XLA flag": (NO_FLAGS, {}, True),
     "readable form, default flags": (
         NO_FLAGS | NO_MALLOC,
-        {"folded": False, "fast_stem": False, "fast_offsets": False},
+        dict.fromkeys(("folded", "fast_stem", "fast_blocks", "fast_offsets"), False),
         False,
     ),
 }

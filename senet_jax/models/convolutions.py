@@ -5,6 +5,7 @@ shape, and the result is the same but for rounding.
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -44,6 +45,51 @@ def space_to_depth_conv(maps: Array, kernel: Array, *_: Any, **__: Any) -> Array
         ((2, 1), (2, 1)),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
+
+
+def winograd_same_conv(maps: Array, kernel: Array, *_: Any, **__: Any) -> Array:
+    """A 3x3 convolution with stride 1 and padding 1, in tiles of 2x2: F(2, 3) of Winograd.
+
+    A tile takes 16 products a channel pair in place of 36. Larger tiles would take fewer, and lose
+    more digits.
+
+    Args:
+        maps: float[b h w c].
+        kernel: float[3 3 c d].
+
+    Returns:
+        float[b h w d].
+    """
+    batch, height, width, channels = maps.shape
+    rows, columns = -(-height // 2), -(-width // 2)
+    padded = jnp.pad(maps, ((0, 0), (1, 1 + height % 2), (1, 1 + width % 2), (0, 0)))
+
+    def of_every_tile(row: int, column: int) -> Array:
+        return padded[:, row : row + 2 * rows - 1 : 2, column : column + 2 * columns - 1 : 2]
+
+    by_row = [_tile_inputs([of_every_tile(i, j) for i in range(4)]) for j in range(4)]
+    inputs = jnp.stack(
+        [part for of_row in zip(*by_row, strict=True) for part in _tile_inputs(of_row)]
+    )
+    weights = jnp.dot(np.kron(_TILE_KERNEL, _TILE_KERNEL), kernel.reshape(9, -1))
+    products = jax.lax.batch_matmul(
+        jnp.stack(inputs).reshape(16, -1, channels), weights.reshape(16, channels, -1)
+    ).reshape(4, 4, batch, rows, columns, -1)
+    by_row = [_tile_outputs(products[:, j]) for j in range(4)]
+    tiles = [jnp.stack(_tile_outputs(of_row), axis=3) for of_row in zip(*by_row, strict=True)]
+    outputs = jnp.stack(tiles, axis=2).reshape(batch, 2 * rows, 2 * columns, -1)
+    return outputs[:, :height, :width]
+
+
+_TILE_KERNEL = np.float32([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
+
+
+def _tile_inputs(four: Sequence[Array]) -> tuple[Array, ...]:
+    return four[0] - four[2], four[1] + four[2], four[2] - four[1], four[1] - four[3]
+
+
+def _tile_outputs(four: Sequence[Array]) -> tuple[Array, ...]:
+    return four[0] + four[1] + four[2], four[1] - four[2] - four[3]
 
 
 def winograd_conv(maps: Array, kernel: Array, *_: Any, **__: Any) -> Array:

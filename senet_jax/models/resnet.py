@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from senet_jax.models.architecture import Architecture
-from senet_jax.models.convolutions import space_to_depth_conv
+from senet_jax.models.convolutions import space_to_depth_conv, winograd_same_conv
 from senet_jax.models.layers import Array, LayerOptions, linear_init
 from senet_jax.models.valid_region import WHOLE, ValidRegion
 
@@ -42,7 +42,10 @@ class BottleneckTransform(nn.Module):
     def __call__(self, maps: Array, region: ValidRegion) -> Array:
         conv, batch_norm = self.options.conv, self.options.batch_norm
         maps = nn.relu(batch_norm(name="a_bn")(conv(self.width // 4, 1, name="a")(maps)))
-        maps = conv(self.width // 4, 3, self.stride, name="b")(region.zero_outside(maps))
+        is_fast = self.options.fast_blocks and self.stride == 1
+        form = {"conv_general_dilated": winograd_same_conv} if is_fast else {}
+        maps = region.zero_outside(maps)
+        maps = conv(self.width // 4, 3, self.stride, name="b", **form)(maps)
         maps = nn.relu(batch_norm(name="b_bn")(maps))
         return batch_norm(last_of_block=True, name="c_bn")(conv(self.width, 1, name="c")(maps))
 
