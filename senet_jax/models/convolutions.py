@@ -5,7 +5,6 @@ shape, and the result is the same but for rounding.
 """
 
 import functools
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -63,33 +62,31 @@ def winograd_same_conv(maps: Array, kernel: Array, *_: Any, **__: Any) -> Array:
     batch, height, width, channels = maps.shape
     rows, columns = -(-height // 2), -(-width // 2)
     padded = jnp.pad(maps, ((0, 0), (1, 1 + height % 2), (1, 1 + width % 2), (0, 0)))
-
-    def of_every_tile(row: int, column: int) -> Array:
-        return padded[:, row : row + 2 * rows - 1 : 2, column : column + 2 * columns - 1 : 2]
-
-    by_row = [_tile_inputs([of_every_tile(i, j) for i in range(4)]) for j in range(4)]
-    inputs = jnp.stack(
-        [part for of_row in zip(*by_row, strict=True) for part in _tile_inputs(of_row)]
-    )
-    weights = jnp.dot(np.kron(_TILE_KERNEL, _TILE_KERNEL), kernel.reshape(9, -1))
-    products = jax.lax.batch_matmul(
-        jnp.stack(inputs).reshape(16, -1, channels), weights.reshape(16, channels, -1)
-    ).reshape(4, 4, batch, rows, columns, -1)
-    by_row = [_tile_outputs(products[:, j]) for j in range(4)]
-    tiles = [jnp.stack(_tile_outputs(of_row), axis=3) for of_row in zip(*by_row, strict=True)]
-    outputs = jnp.stack(tiles, axis=2).reshape(batch, 2 * rows, 2 * columns, -1)
+    inputs = _tile_inputs(_tile_inputs(padded, rows, axis=1), columns, axis=3)
+    both = np.kron(_TILE_KERNEL, _TILE_KERNEL).reshape(4, 4, 9).swapaxes(0, 1)
+    weights = jnp.dot(both.reshape(16, 9), kernel.reshape(9, -1)).reshape(16, channels, -1)
+    products = jax.lax.batch_matmul(inputs.reshape(16, -1, channels), weights)
+    products = products.reshape(4, 4, batch, rows, columns, -1)
+    outputs = _tile_outputs(_tile_outputs(products).swapaxes(0, 1))  # [2 2 b rows columns d]
+    outputs = outputs.transpose(2, 3, 0, 4, 1, 5).reshape(batch, 2 * rows, 2 * columns, -1)
     return outputs[:, :height, :width]
 
 
 _TILE_KERNEL = np.float32([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 
 
-def _tile_inputs(four: Sequence[Array]) -> tuple[Array, ...]:
-    return four[0] - four[2], four[1] + four[2], four[2] - four[1], four[1] - four[3]
+def _tile_inputs(maps: Array, tiles: int, axis: int) -> Array:
+    """Tiles of 4, every 2, along one axis, transformed: float[...] -> float[4 ...]."""
+    first, second, third, fourth = (
+        jax.lax.slice_in_dim(maps, place, place + 2 * tiles - 1, 2, axis) for place in range(4)
+    )
+    return jnp.stack([first - third, second + third, third - second, second - fourth])
 
 
-def _tile_outputs(four: Sequence[Array]) -> tuple[Array, ...]:
-    return four[0] + four[1] + four[2], four[1] - four[2] - four[3]
+def _tile_outputs(products: Array) -> Array:
+    """The transform back, along the first axis: float[4 ...] -> float[2 ...]."""
+    first, second, third, fourth = products
+    return jnp.stack([first + second + third, second - third - fourth])
 
 
 def winograd_conv(maps: Array, kernel: Array, *_: Any, **__: Any) -> Array:
