@@ -1,6 +1,6 @@
 """Extraction that can be ended at any moment and goes on where it was.
 
-Beside the descriptors to be, in `PART.shards/`, stands one file for every 64 batches of the plan,
+Beside the descriptors to be, in `PART.shards/`, stands one file for every 16 batches of the plan,
 written whole, and `manifest.json`, which says how they are made. Several processes share the folder
 and the work: each makes every n-th shard, and the first puts them together.
 """
@@ -27,7 +27,7 @@ from senet_jax.retrieval.describer import Describer
 from senet_jax.retrieval.extract import Described, Job, describe_batches
 from senet_jax.retrieval.store import check_finite, check_origin, save_store
 
-SHARD_BATCHES = 64
+SHARD_BATCHES = 16
 MANIFEST = "manifest.json"
 LIBRARIES = ("jax", "jaxlib", "flax", "numpy", "opencv-python-headless")
 
