@@ -32,7 +32,7 @@ def expanded_queries(retrieval: Retrieval, neighbours: int, alpha: float) -> np.
     """The unit sums of each query and its nearest items, weighted by similarity^alpha.
 
     The query has the weight 1, a negative similarity counts as 0. With alpha 0 every neighbour has
-    the weight 1, whatever its similarity.
+    the weight 1, whatever its similarity. Without neighbours the queries stay as they are.
 
     Args:
         retrieval: the queries and their lists.
@@ -42,6 +42,8 @@ def expanded_queries(retrieval: Retrieval, neighbours: int, alpha: float) -> np.
     Returns:
         float32[q d].
     """
+    if neighbours == 0:
+        return retrieval.queries
     expanded = np.empty_like(retrieval.queries)
     for shortlist in shortlists(retrieval, neighbours):
         expanded[shortlist.rows] = _unit_sums(
