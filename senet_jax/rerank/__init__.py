@@ -1,0 +1,1 @@
+"""After the search: from a ranking to a better one."""

@@ -1,0 +1,104 @@
+"""The mutual nearest-neighbour graph of a database, and the file that keeps it.
+
+To build it takes as many dot products as the square of the database's size, so it is worth a file.
+"""
+
+import hashlib
+import os
+import pathlib
+
+import numpy as np
+import scipy.sparse
+
+from senet_jax.errors import UserError
+from senet_jax.files import written_whole
+from senet_jax.progress import Progress
+from senet_jax.rerank.neighbours import nearest_others
+from senet_jax.rerank.retrieval import shortlists, similarities
+from senet_jax.retrieval.blocks import BlockedDatabase
+
+
+def mutual_graph(database: BlockedDatabase, neighbours: int) -> scipy.sparse.csr_array:
+    """Joins the items that are among each other's nearest and have a positive similarity.
+
+    Args:
+        database: whose items they are.
+        neighbours: how many nearest items count, the item itself among them, as in the public code
+            of diffusion.
+
+    Returns:
+        float32[n n], symmetric: the similarity of two items that are joined.
+    """
+    items, values = [np.zeros(0, np.int32)], [np.zeros(0, np.float32)]
+    for found in nearest_others(database, neighbours - 1, "building the graph"):
+        items.append(found.ranked.ranks.ravel())
+        for shortlist in shortlists(found, found.length):
+            products = similarities(shortlist.queries, shortlist.descriptors)
+            values.append(np.maximum(products, 0).ravel())
+    items, values = np.concatenate(items), np.concatenate(values)
+    ends = np.linspace(0, len(items), database.size + 1, dtype=np.int64)  # Rows of one length.
+    shape = (database.size, database.size)
+    directed = scipy.sparse.csr_array((values, items, ends), shape=shape)
+    # Of two similarities the smaller one is 0 unless each is in the other's list.
+    return directed.minimum(directed.T).tocsr()
+
+
+def kept_graph(
+    path: str | os.PathLike, database: BlockedDatabase, neighbours: int
+) -> scipy.sparse.csr_array:
+    """The `mutual_graph` from a file, which is made where there is none.
+
+    Args:
+        path: of a `.npz` file.
+        database: see `mutual_graph`.
+        neighbours: likewise.
+
+    Raises:
+        UserError: the file is broken, is of another database or of other neighbours, or cannot be
+            written.
+    """
+    path = pathlib.Path(path)
+    database_sha256 = _sha256(database)
+    if path.exists():
+        return _read(path, database_sha256, database.size, neighbours)
+    with written_whole(path) as temporary, temporary.open("wb") as file:
+        graph = mutual_graph(database, neighbours)
+        np.savez(
+            file,
+            similarities=graph.data,
+            items=graph.indices,
+            ends=graph.indptr,
+            neighbours=neighbours,
+            database_sha256=database_sha256,
+        )
+    return graph
+
+
+def _sha256(database: BlockedDatabase) -> str:
+    digest = hashlib.sha256(f"{database.width} {sorted(database.unranked)}".encode())
+    progress = Progress("reading the database for its checksum", database.size, "rows")
+    for start in database.starts:
+        rows = database.read(start)[: database.size - start]
+        digest.update(np.ascontiguousarray(rows))
+        progress.advance(len(rows))
+    return digest.hexdigest()
+
+
+def _read(path, database_sha256, size, neighbours):
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = dict(archive)
+        made_with, made_of = int(arrays["neighbours"]), str(arrays["database_sha256"])
+        parts = arrays["similarities"], arrays["items"], arrays["ends"]
+        graph = scipy.sparse.csr_array(parts, shape=(len(parts[-1]) - 1,) * 2)
+        graph.check_format(full_check=True)
+    except Exception as error:  # A broken archive can raise anything.
+        raise UserError(f"{path} is not a whole graph: {error}; remove it") from error
+    if made_of != database_sha256 or graph.shape != (size, size):
+        raise UserError(f"{path} is the graph of other descriptors; name another file or remove it")
+    if made_with != neighbours:
+        raise UserError(
+            f"{path} is the graph of {made_with} neighbours, not of {neighbours}; name another "
+            "file or remove it"
+        )
+    return graph

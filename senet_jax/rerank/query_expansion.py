@@ -1,0 +1,205 @@
+"""Query expansion: a query learns from what it found, and asks again.
+
+Sources: Chum et al., "Total Recall" (ICCV 2007), average query expansion; Radenović et al.,
+"Fine-tuning CNN Image Retrieval with No Human Annotation" (TPAMI 2019), section 3.4, its weights
+similarity^alpha; Arandjelović and Zisserman, "Three things everyone should know to improve object
+retrieval" (CVPR 2012), section 3, discriminative query expansion; Turcot and Lowe, "Better matching
+with fewer features" (ICCV Workshops 2009), database-side augmentation.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from senet_jax.errors import UserError
+from senet_jax.models.layers import l2_normalise
+from senet_jax.progress import Progress
+from senet_jax.rerank.neighbours import nearest_others
+from senet_jax.rerank.retrieval import (
+    Retrieval,
+    read_items,
+    search,
+    shortlists,
+    similarities,
+)
+from senet_jax.retrieval.blocks import BlockedDatabase
+
+
+def expanded_queries(retrieval: Retrieval, neighbours: int, alpha: float) -> np.ndarray:
+    """The unit sums of each query and its nearest items, weighted by similarity^alpha.
+
+    The query has the weight 1, a negative similarity counts as 0. With alpha 0 every neighbour has
+    the weight 1, whatever its similarity. Without neighbours the queries stay as they are.
+
+    Args:
+        retrieval: the queries and their lists.
+        neighbours: how many items of a list enter; of a shorter one, all.
+        alpha: at least 0.
+
+    Returns:
+        float32[q d].
+    """
+    if neighbours == 0:
+        return retrieval.queries
+    expanded = np.empty_like(retrieval.queries)
+    for shortlist in shortlists(retrieval, neighbours):
+        expanded[shortlist.rows] = _unit_sums(
+            shortlist.queries, shortlist.descriptors, np.float32(alpha)
+        )
+    return expanded
+
+
+@jax.jit
+def _unit_sums(queries, neighbours, alpha):
+    """float32[b d], float32[b n d] (zeros: no neighbour) -> float32[b d]."""
+    weights = jnp.maximum(similarities(queries, neighbours), 0) ** alpha  # 0 ** 0 is 1.
+    sums = jnp.einsum("bn,bnd->bd", weights, neighbours, precision=jax.lax.Precision.HIGHEST)
+    return l2_normalise(queries + sums)
+
+
+@dataclasses.dataclass(frozen=True)
+class QueryExpansion:
+    """Searches again with the `expanded_queries`; without neighbours nothing changes.
+
+    With alpha 0 it is average query expansion.
+
+    Attributes:
+        neighbours: see `expanded_queries`.
+        alpha: likewise.
+
+    Raises:
+        UserError: a number is negative.
+    """
+
+    neighbours: int
+    alpha: float
+
+    def __post_init__(self):
+        _check(self.neighbours, self.alpha)
+
+    def __call__(self, retrieval: Retrieval) -> Retrieval:
+        """New queries and what they find."""
+        if self.neighbours == 0:
+            return retrieval
+        queries = expanded_queries(retrieval, self.neighbours, self.alpha)
+        return search(queries, retrieval.database, retrieval.length)
+
+
+def _check(neighbours: int, alpha: float) -> None:
+    if neighbours < 0 or not alpha >= 0:
+        raise UserError(
+            f"an expansion by {neighbours} neighbours with alpha {alpha}; give numbers that are "
+            "not negative"
+        )
+
+
+def augmented_rows(
+    database: BlockedDatabase, neighbours: int, alpha: float
+) -> Iterator[np.ndarray]:
+    """Every descriptor of a database expanded by its nearest others, a batch of rows at a time.
+
+    See `expanded_queries`; the item itself has the weight 1 and is not among its neighbours. In
+    memory there is only one batch.
+
+    Yields:
+        float32[b d], in the order of the items.
+    """
+    for found in nearest_others(database, neighbours, "augmenting the database"):
+        yield expanded_queries(found, neighbours, alpha)
+
+
+def in_memory(rows: Iterable[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
+    """Gathers batches of rows in one array: float32[n d]."""
+    gathered = np.empty(shape, np.float32)
+    start = 0
+    for batch in rows:
+        gathered[start : start + len(batch)] = batch
+        start += len(batch)
+    return gathered
+
+
+@dataclasses.dataclass(frozen=True)
+class DatabaseAugmentation:
+    """Searches the `augmented_rows` with the same queries; without neighbours nothing changes.
+
+    Attributes:
+        neighbours: see `expanded_queries`.
+        alpha: likewise.
+        keep: takes the rows, in batches, and their shape, and gives the array that is searched: in
+            memory, or on disk where that is too small.
+
+    Raises:
+        UserError: a number is negative.
+    """
+
+    neighbours: int
+    alpha: float
+    keep: Callable[[Iterable[np.ndarray], tuple[int, int]], np.ndarray] = in_memory
+
+    def __post_init__(self):
+        _check(self.neighbours, self.alpha)
+
+    def __call__(self, retrieval: Retrieval) -> Retrieval:
+        """A new database and what is found in it."""
+        if self.neighbours == 0:
+            return retrieval
+        database = retrieval.database
+        rows = augmented_rows(database, self.neighbours, self.alpha)
+        kept = self.keep(rows, (database.size, database.width))
+        augmented = dataclasses.replace(database, parts=(kept,))
+        return search(retrieval.queries, augmented, retrieval.length)
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscriminativeQueryExpansion:
+    """Searches again with the normal of a linear SVM between the first and last items of a list.
+
+    The query counts among the first. A query whose list has nothing beyond its positives stays as
+    it is. The numbers are ours: the paper takes verified items and 200 negatives of long lists.
+
+    Attributes:
+        positives: how many of the first items a query is like.
+        negatives: how many of the last items it is unlike.
+
+    Raises:
+        UserError: scikit-learn is not installed.
+    """
+
+    positives: int
+    negatives: int = 50
+
+    def __post_init__(self):
+        _import_linear_svm()  # Now, and not after the methods that come before this one.
+
+    def __call__(self, retrieval: Retrieval) -> Retrieval:
+        """New queries and what they find."""
+        # In the primal form the solver draws no random numbers.
+        svm = _import_linear_svm()(dual=False)
+        queries = retrieval.queries.copy()
+        progress = Progress("separating", len(queries), "queries")
+        for query in range(len(queries)):
+            items = retrieval.ranked.items(query)
+            items = items[~np.isin(items, list(retrieval.database.unranked))]
+            positives, others = np.split(items, [self.positives])
+            negatives = others[len(others) - min(self.negatives, len(others)) :]
+            if negatives.size:
+                descriptors = read_items(retrieval.database, np.append(positives, negatives))
+                samples = np.concatenate([queries[query : query + 1], descriptors])
+                svm.fit(samples, np.arange(len(samples)) <= len(positives))
+                queries[query] = l2_normalise(jnp.asarray(svm.coef_[0], jnp.float32))
+            progress.advance()
+        return search(queries, retrieval.database, retrieval.length)
+
+
+def _import_linear_svm():
+    try:
+        from sklearn.svm import LinearSVC
+    except ImportError as error:
+        raise UserError(
+            f"discriminative query expansion needs scikit-learn, which cannot be imported ({error})"
+            "; pip install scikit-learn"
+        ) from error
+    return LinearSVC

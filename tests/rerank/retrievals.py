@@ -1,0 +1,33 @@
+"""Small random retrievals that the tests of re-ranking share."""
+
+import numpy as np
+
+from senet_jax.rerank.retrieval import Retrieval, search
+from senet_jax.retrieval.blocks import BlockedDatabase
+
+
+def clustered(rows, width=16, clusters=6, seed=0):
+    """Unit descriptors float32[rows width] around a few centres, all similarities positive."""
+    rng = np.random.default_rng(seed)
+    centres = np.abs(rng.standard_normal((clusters, width)))
+    near = centres[rng.integers(clusters, size=rows)] + 0.4 * rng.random((rows, width))
+    return (near / np.linalg.norm(near, axis=1, keepdims=True)).astype(np.float32)
+
+
+def retrieval(rows=60, queries=5, length=25, block_rows=16, **options) -> Retrieval:
+    """What unit queries find among unit descriptors."""
+    descriptors = clustered(rows + queries, **options)
+    database = BlockedDatabase((descriptors[queries:],), block_rows=block_rows)
+    return search(descriptors[:queries], database, length)
+
+
+def shuffled(found: Retrieval, seed=1) -> tuple[Retrieval, np.ndarray]:
+    """The same retrieval from a database in another order, and each new item's old index."""
+    order = np.random.default_rng(seed).permutation(found.database.size)
+    (rows,) = found.database.parts
+    database = BlockedDatabase((rows[order],), block_rows=found.database.block_rows)
+    return Retrieval(
+        found.queries,
+        database,
+        type(found.ranked)(np.argsort(order)[found.ranked.ranks], database.size),
+    ), order

@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+
+from senet_jax.errors import UserError
+from senet_jax.rerank import retrieval as retrieval_module
+from senet_jax.rerank.refinement import Refinement
+from senet_jax.rerank.retrieval import Retrieval, search
+from senet_jax.retrieval.blocks import BlockedDatabase
+from senet_jax.retrieval.ranked_list import RankedList
+from tests.oracles import rerank as oracle
+from tests.rerank.retrievals import clustered, retrieval, shuffled
+
+
+def _expected(found, top, **settings):
+    """The lists by loops; a shortlist is sorted, what follows keeps its place."""
+    (rows,) = found.database.parts
+    lists = []
+    for index, query in enumerate(found.queries):
+        items = found.ranked.items(index)
+        scores = oracle.refinement_scores(query, rows[items[:top]], **settings)
+        lists.append([*items[:top][oracle.ordered(scores)], *items[top:]])
+    return lists
+
+
+@pytest.mark.parametrize("top", [1, 2, 9, 24, 25, 400])
+def test_against_loops(top):
+    found = retrieval()
+    refined = Refinement(top)(found)
+    assert refined.ranked.ranks.tolist() == _expected(found, top)
+    assert refined.queries is found.queries
+    if top > 2:
+        assert (refined.ranked.ranks != found.ranked.ranks).any()
+
+
+@pytest.mark.parametrize(
+    "settings", [{"neighbours": 2}, {"weight": 0.9}, {"merged": 1}, {"neighbours": 0}]
+)
+def test_other_settings_against_loops(settings):
+    found = retrieval(seed=3)
+    expected = _expected(found, 20, **settings)
+    assert Refinement(20, **settings)(found).ranked.ranks.tolist() == expected
+
+
+def test_negative_similarities_against_loops():
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((30, 5)).astype(np.float32)
+    found = search(rng.standard_normal((4, 5)).astype(np.float32), BlockedDatabase((rows,)), 30)
+    assert Refinement(30)(found).ranked.ranks.tolist() == _expected(found, 30)
+
+
+def test_opposite_items_do_not_cancel_the_weights():
+    """Ten items against one: with negative weights its mean would flip to the other side."""
+    rows = np.float32([[1, 0], *[[-1, 0]] * 10])
+    found = search(np.float32([[0.8, 0.6]]), BlockedDatabase((rows,)), 11)
+    assert Refinement()(found).ranked.ranks.tolist() == [list(range(11))]
+
+
+def test_few_queries_at_a_time_give_the_same(monkeypatch):
+    found = retrieval()
+    together = Refinement(20)(found).ranked.ranks
+    monkeypatch.setattr(retrieval_module, "ROWS_AT_ONCE", 45)
+    assert Refinement(20)(found).ranked.ranks.tolist() == together.tolist()
+
+
+def test_short_lists_and_unranked_items_stay_behind():
+    rows = clustered(12)
+    rows[5] = np.nan
+    ranks = np.array([[3, 1, 0, 5, -1], [2, 5, -1, -1, -1]])
+    queries = clustered(2, seed=4)
+    database = BlockedDatabase((rows,), unranked=[5])
+    refined = Refinement()(Retrieval(queries, database, RankedList(ranks, 12)))
+    lists = refined.ranked.ranks
+    scores = oracle.refinement_scores(queries[0], rows[[3, 1, 0]])
+    assert lists[0].tolist() == [*np.array([3, 1, 0])[oracle.ordered(scores)], 5, -1]
+    assert lists[1].tolist() == [2, 5, -1, -1, -1]
+
+
+def test_duplicates_and_zeros_keep_their_order():
+    rows = np.float32([[0, 0], [0.6, 0.8], [0.6, 0.8], [0, 0], [0.6, 0.8]])
+    found = search(np.float32([[0.6, 0.8]]), BlockedDatabase((rows,)), 5)
+    assert found.ranked.ranks.tolist() == [[1, 2, 4, 0, 3]]
+    refined = Refinement(neighbours=2)(found)
+    assert refined.ranked.ranks.tolist() == [[1, 2, 4, 0, 3]]
+
+
+def test_the_order_of_the_database_changes_nothing():
+    found = retrieval()
+    other, order = shuffled(found)
+    method = Refinement(20)
+    assert order[method(other).ranked.ranks].tolist() == method(found).ranked.ranks.tolist()
+
+
+def test_a_descriptor_that_is_not_finite_is_named():
+    rows = clustered(6)
+    rows[4, 2] = np.inf
+    found = Retrieval(clustered(1), BlockedDatabase((rows,)), RankedList(np.array([[1, 4]]), 6))
+    with pytest.raises(UserError, match="row 4 of part 0 of the database is not finite"):
+        Refinement()(found)
+
+
+def test_an_empty_shortlist_is_refused():
+    with pytest.raises(UserError, match="a shortlist of 0 items"):
+        Refinement(top=0)
+
+
+def test_no_query_and_no_item():
+    found = retrieval()
+    none = Retrieval(found.queries[:0], found.database, RankedList(found.ranked.ranks[:0], 60))
+    assert Refinement()(none).ranked.ranks.shape == (0, 25)
+    empty = Retrieval(found.queries, found.database, RankedList(np.zeros((5, 0), int), 60))
+    assert Refinement()(empty).ranked.ranks.shape == (5, 0)
