@@ -21,6 +21,7 @@ from senet_jax.retrieval.blocks import (
     as_float32,
     check_descriptors,
 )
+from senet_jax.retrieval.bootstrap import mean_interval
 from senet_jax.retrieval.protocols import PROTOCOLS, Protocol
 from senet_jax.retrieval.ranked_list import RankedList
 
@@ -33,6 +34,7 @@ class EvaluationReport:
     """Every query's scores under every protocol.
 
     Attributes:
+        query_names: the queries' images, without extension.
         scores: for each protocol's name float64[q 4], in [0, 1], columns as in `MEASURES`. The row
             of a query without positives, which is not scored, is NaN.
 
@@ -40,13 +42,14 @@ class EvaluationReport:
         ValueError: the protocols are others, the shapes differ, or a score is out of range.
     """
 
+    query_names: tuple[str, ...]
     scores: Mapping[str, np.ndarray]
 
     def __post_init__(self):
         if list(self.scores) != [protocol.name for protocol in PROTOCOLS]:
             raise ValueError(f"protocols {list(self.scores)}")
-        shapes = {scores.shape for scores in self.scores.values()}
-        if len(shapes) > 1 or shapes.pop()[1:] != (len(MEASURES),):
+        shape = len(self.query_names), len(MEASURES)
+        if any(scores.shape != shape for scores in self.scores.values()):
             raise ValueError(f"shapes {[scores.shape for scores in self.scores.values()]}")
         for name, scores in self.scores.items():
             is_score = (scores >= 0) & (scores <= 1)
@@ -62,6 +65,11 @@ class EvaluationReport:
         scored = self._scored(protocol)
         return scored.mean(axis=0) if len(scored) else np.full(len(MEASURES), np.nan)
 
+    def interval(self, protocol: str) -> np.ndarray:
+        """The 95 % interval of a protocol's mAP: float64[2], NaN if no query is scored."""
+        scored = self._scored(protocol)
+        return mean_interval(scored[:, 0]) if len(scored) else np.full(2, np.nan)
+
     def _scored(self, protocol):
         scores = self.scores[protocol]
         return scores[~np.isnan(scores).any(axis=1)]
@@ -71,25 +79,39 @@ class EvaluationReport:
         return {name: self._protocol_to_json(name) for name in self.scores}
 
     def _protocol_to_json(self, name):
+        mean_average_precision, *mean_precisions = _or_null(self.means(name))
+        low, high = _or_null(self.interval(name))
         return {
-            **dict(zip(("map", *MEASURES[1:]), _or_null(self.means(name)), strict=True)),
+            "map": mean_average_precision,
+            "map_ci95": None if low is None else [low, high],
+            **dict(zip(MEASURES[1:], mean_precisions, strict=True)),
             "queries": self.query_count(name),
             "per_query": [
-                {"query": query, **dict(zip(MEASURES, _or_null(row), strict=True))}
-                for query, row in enumerate(self.scores[name])
+                {
+                    "query": query,
+                    "name": query_name,
+                    **dict(zip(MEASURES, _or_null(row), strict=True)),
+                }
+                for query, (query_name, row) in enumerate(
+                    zip(self.query_names, self.scores[name], strict=True)
+                )
             ],
         }
 
     def table(self) -> str:
-        """The means in per cent, for people."""
+        """The means in per cent, for people, and the 95 % interval of mAP."""
         headings = ("mAP", *(f"mP@{cutoff}" for cutoff in CUTOFFS), "queries")
-        lines = ["        " + "".join(f"{heading:>9}" for heading in headings)]
+        lines = ["        " + "".join(f"{heading:>9}" for heading in headings) + "    mAP, 95 %"]
         for name in self.scores:
-            means = _or_null(self.means(name))
-            cells = ["-" if mean is None else f"{100 * mean:.1f}" for mean in means]
-            cells.append(str(self.query_count(name)))
-            lines.append(f"{name:8}" + "".join(f"{cell:>9}" for cell in cells))
+            cells = [*map(_in_per_cent, self.means(name)), str(self.query_count(name))]
+            low, high = map(_in_per_cent, self.interval(name))
+            interval = "-" if low == "-" else f"{low}-{high}"
+            lines.append(f"{name:8}" + "".join(f"{cell:>9}" for cell in cells) + f"{interval:>13}")
         return "\n".join(lines)
+
+
+def _in_per_cent(score: float) -> str:
+    return "-" if np.isnan(score) else f"{100 * score:.1f}"
 
 
 def _or_null(scores: np.ndarray) -> list[float | None]:
@@ -139,7 +161,9 @@ def evaluate_descriptors(
     items = _labelled_items(ground_truth)
     positions = positions_by_score(queries, database, items, progress.advance)
     by_kind = _split_by_kind(ground_truth, positions)
-    return EvaluationReport({protocol.name: _score(protocol, by_kind) for protocol in PROTOCOLS})
+    return EvaluationReport(
+        ground_truth.query_names, {p.name: _score(p, by_kind) for p in PROTOCOLS}
+    )
 
 
 def evaluate_ranks(
@@ -156,10 +180,10 @@ def evaluate_ranks(
     """
     if isinstance(ranked, RankedList):
         by_kind = _positions_in(ranked, ground_truth)
-        return EvaluationReport({p.name: _score(p, by_kind) for p in PROTOCOLS})
-    return EvaluationReport(
-        {p.name: _score(p, _positions_in(ranked[p.name], ground_truth)) for p in PROTOCOLS}
-    )
+        scores = {p.name: _score(p, by_kind) for p in PROTOCOLS}
+    else:
+        scores = {p.name: _score(p, _positions_in(ranked[p.name], ground_truth)) for p in PROTOCOLS}
+    return EvaluationReport(ground_truth.query_names, scores)
 
 
 def _check_query_count(ground_truth: GroundTruth, rows: int, name: str) -> None:
