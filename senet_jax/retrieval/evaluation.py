@@ -22,6 +22,7 @@ from senet_jax.retrieval.blocks import (
     check_descriptors,
 )
 from senet_jax.retrieval.bootstrap import mean_interval
+from senet_jax.retrieval.forecast import RankingForecast
 from senet_jax.retrieval.protocols import PROTOCOLS, Protocol
 from senet_jax.retrieval.ranked_list import RankedList
 
@@ -158,8 +159,13 @@ def evaluate_descriptors(
             f"row {wrong_rows[0]} of {name} is not finite in float32; mend the descriptor"
         )
     progress = Progress("ranking", database.size, "rows")
-    items = _labelled_items(ground_truth)
-    positions = positions_by_score(queries, database, items, progress.advance)
+    forecast = RankingForecast(database, len(queries))
+
+    def advance(rows: int) -> None:
+        forecast.advance()
+        progress.advance(rows)
+
+    positions = positions_by_score(queries, database, _labelled_items(ground_truth), advance)
     by_kind = _split_by_kind(ground_truth, positions)
     return EvaluationReport(
         ground_truth.query_names, {p.name: _score(p, by_kind) for p in PROTOCOLS}
