@@ -130,8 +130,8 @@ def evaluate_descriptors(
     Args:
         ground_truth: what should be found.
         queries: number[q d], in the order of `query_names`.
-        database_parts: number[n_i d] each, maybe memory-mapped: the items in the order of
-            `image_names`, then any distractors.
+        database_parts: number[n_i d] each, or quantised, maybe memory-mapped: the items in the
+            order of `image_names`, then any distractors.
         unranked: items that rank after everything else whatever their descriptor is, by index
             among themselves: images that could not be read.
 
@@ -141,11 +141,6 @@ def evaluate_descriptors(
     name = array_name(queries, "the array of queries")
     check_descriptors(queries, name)
     database = BlockedDatabase(tuple(database_parts), unranked)
-    if queries.shape[1] != database.width:
-        raise UserError(
-            f"{name} has {queries.shape[1]} columns, the database {database.width}; queries and "
-            "database are described by one model"
-        )
     _check_query_count(ground_truth, len(queries), name)
     if database.size < len(ground_truth.image_names):
         raise UserError(
@@ -153,6 +148,11 @@ def evaluate_descriptors(
             "every image of imlist has one"
         )
     queries = as_float32(queries)
+    if queries.shape[1] != database.width:
+        raise UserError(
+            f"{name} has {queries.shape[1]} columns, the database {database.width}; queries and "
+            "database are described by one model"
+        )
     wrong_rows = np.flatnonzero(~np.isfinite(queries).all(axis=1))
     if wrong_rows.size:
         raise UserError(

@@ -55,14 +55,8 @@ def _finished(start, scores, are_finite, database):
 
 
 def _refuse(start, scores, database):
-    block, is_ranked = database.read(start), database.is_ranked(start)
-    wrong_rows = np.flatnonzero(is_ranked & ~np.isfinite(block).all(axis=1))
-    if wrong_rows.size:
-        raise UserError(
-            f"{database.name(start + wrong_rows[0])} is not finite in float32; "
-            "mend the descriptor or leave it out"
-        )
-    query, row = np.argwhere(is_ranked & ~np.isfinite(scores))[0]
+    database.check_finite(start, database.read(start))
+    query, row = np.argwhere(database.is_ranked(start) & ~np.isfinite(scores))[0]
     raise UserError(
         f"the dot product of query {query} with {database.name(start + row)} is "
         f"{scores[query, row]} in float32; scale the descriptors down"
