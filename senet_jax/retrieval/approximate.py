@@ -15,7 +15,7 @@ from senet_jax.errors import UserError
 from senet_jax.retrieval.blocks import BlockedDatabase
 from senet_jax.retrieval.ranked_list import NO_MORE, RankedList
 
-TRAINING_ROWS = 32_768
+TRAINING_ROWS = 65_536
 """From how many rows, evenly spread over the database, an index learns at most."""
 
 
