@@ -11,8 +11,10 @@ from senet_jax.retrieval.blocks import BlockedDatabase
 
 LONG_SECONDS = 10
 """Of shorter rankings nothing is told."""
+BLOCKS_ASIDE = 3
+"""Blocks at a time beside the one on each device: read, converted, and waiting there already."""
 SCORES_AT_A_TIME = 6
-"""Scores, their copies, and what they are counted by: arrays as large as a block's scores."""
+"""Arrays as large as a block's scores: these, their copies, and what they are counted by."""
 
 
 class RankingForecast:
@@ -59,6 +61,7 @@ class RankingForecast:
 
     @property
     def memory_bytes(self) -> int:
-        """What the blocks that are at work together take at most; one more is read meanwhile."""
-        numbers = self._database.width + SCORES_AT_A_TIME * self._query_count
-        return 4 * (self._devices + 1) * self._database.block_rows * numbers
+        """What blocks and scores take at most; mapped float32 files take far less."""
+        blocks, scored = self._devices + BLOCKS_ASIDE, self._devices + 1
+        numbers = blocks * self._database.width + scored * SCORES_AT_A_TIME * self._query_count
+        return 4 * self._database.block_rows * numbers

@@ -37,14 +37,18 @@ def scores_of_blocks(
     devices = jax.local_devices()
     begun: collections.deque = collections.deque()
     for start in starts:
-        block, is_ranked = database.read(start), database.is_ranked(start)
         device = devices[start // database.block_rows % len(devices)]
-        on_device = jax.device_put((queries, block, is_ranked), device)
-        begun.append((start, *_dot_products(*on_device)))
+        begun.append((start, *_begin(queries, database, start, device)))
         if len(begun) > len(devices):
             yield _finished(*begun.popleft(), database)
     while begun:
         yield _finished(*begun.popleft(), database)
+
+
+def _begin(queries, database, start, device):
+    """Reads a block and has its scores computed; of the block only the device's copy is kept."""
+    arrays = queries, database.read(start), database.is_ranked(start)
+    return _dot_products(*jax.device_put(arrays, device))
 
 
 def _finished(start, scores, are_finite, database):

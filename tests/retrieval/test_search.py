@@ -36,7 +36,7 @@ def test_the_items_are_those_that_stand_first_by_their_positions():
     rows = rng.standard_normal((301, 67)).astype(np.float32)
     rows[[40, 41, 130, 300]] = rows[3]
     queries = rng.standard_normal((QUERIES, 67)).astype(np.float32)
-    for block_rows in (64, 512):
+    for block_rows in (128, 512):
         database = BlockedDatabase((rows,), block_rows=block_rows)
         ranked = top_k(queries, database, 150)
         for positions in positions_by_score(queries, database, list(ranked.ranks)):
@@ -49,7 +49,7 @@ def test_unranked_rows_rank_last_whatever_they_hold():
     assert top_k(np.ones((1, 1), np.float32), database, 9).ranks.tolist() == [[1, 3, 0, 2, 4]]
 
 
-@pytest.mark.parametrize("block_rows", [1, 2, 8])
+@pytest.mark.parametrize("block_rows", [1, 8])
 def test_zero_of_either_sign_is_one_score(block_rows):
     rows = np.array([[-0.0], [0.0], [-0.0], [0.0], [1.0], [0.0]], np.float32)
     database = BlockedDatabase((rows,), block_rows=block_rows)
@@ -77,8 +77,8 @@ def test_rows_are_reported():
     assert counts == [4, 4, 2]
 
 
-def test_memory_does_not_grow_with_the_database():
+def test_memory_does_not_grow_with_the_database(monkeypatch):
     """The scores of all queries with the second half would be 52 MB."""
     queries = np.ones((32, 1), np.float32)
     database = BlockedDatabase((np.zeros((100 * 8192, 1), np.float32),))
-    assert growth(functools.partial(top_k, queries, database, 10), steps=100) < 26e6
+    assert growth(monkeypatch, functools.partial(top_k, queries, database, 10), steps=100) < 26e6
