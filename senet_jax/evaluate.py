@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from ml_collections import config_dict
 
 from senet_jax import __version__
@@ -19,6 +20,10 @@ from senet_jax.data.revisitop import Dataset, Photograph, load_dataset, load_dis
 from senet_jax.errors import UserError
 from senet_jax.files import write_json, written_whole
 from senet_jax.process import ended_by_sigterm, locked_workdir
+from senet_jax.rerank.evaluation import evaluate_reranked
+from senet_jax.rerank.methods import Circumstances, make_reranker
+from senet_jax.rerank.retrieval import search
+from senet_jax.retrieval.blocks import BlockedDatabase
 from senet_jax.retrieval.describer import Describer
 from senet_jax.retrieval.evaluation import EvaluationReport, evaluate_descriptors
 from senet_jax.retrieval.extract import plan_job
@@ -62,6 +67,8 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
     distractors: tuple[Photograph, ...] = ()
     if config.distractors:
         distractors = load_distractors(config.data_root, config.distractors).images
+    if config.rerank:
+        make_reranker(config.rerank, Circumstances())  # A wrong name shows before the work.
     weights = load_weights(config.weights)
     if weights.architecture.name != config.model:
         raise UserError(
@@ -99,6 +106,17 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
             "skipped": len(skipped_rows),
         }
         _print_result(dataset.name, config, weights, result)
+        if config.rerank:
+            found = search(
+                np.asarray(queries.descriptors),
+                BlockedDatabase(tuple(parts), skipped_rows),
+                sum(map(len, parts)),
+            )
+            rerank = make_reranker(config.rerank, Circumstances(dataset.name))
+            for kind, reranked in evaluate_reranked(dataset.ground_truth, found, rerank).items():
+                name = f"{dataset.name}+{config.rerank}:{kind}"
+                report[name] = reranked.to_json()
+                _print_result(name, config, weights, reranked.scores)
 
     with written_whole(workdir / SKIPPED) as temporary:
         lines = [f"{reason}\n" for reason in described.skipped.values()]
