@@ -38,7 +38,7 @@ def test_where_q_is_zero_the_gradient_is_finite():
         SelfSimilarityConfig("direct", "dot", "concat", width=4, window=3),
     ],
 )
-@pytest.mark.parametrize("positions", [1, 28, 42, 69])  # Of 2 x 5 x 7: rows 1, 2, 3, 4 at a time.
+@pytest.mark.parametrize("positions", [1, 29])  # Of 2 x 5 x 7: one row, or two, at a time.
 def test_some_rows_at_a_time_give_the_same(config, positions):
     maps = np.random.default_rng(2).normal(size=(2, 5, 7, 6)).astype(np.float32)
     whole = SelfSimilarityModule(config, LayerOptions())
