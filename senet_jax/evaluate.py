@@ -16,7 +16,7 @@ from ml_collections import config_dict
 
 from senet_jax import __version__
 from senet_jax.config import names
-from senet_jax.data.revisitop import Dataset, Photograph, load_dataset, load_distractors
+from senet_jax.data.revisitop import Photograph, load_dataset, load_distractors
 from senet_jax.errors import UserError
 from senet_jax.files import write_json, written_whole
 from senet_jax.process import ended_by_sigterm, locked_workdir
@@ -77,7 +77,8 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
         )
     described = _Describer(config, weights, workdir)
     for dataset in datasets:
-        described.describe(dataset.name, "query", _queries(dataset, config.crop_queries))
+        queries = dataset.queries if config.crop_queries else dataset.whole_queries
+        described.describe(dataset.name, "query", queries)
         described.describe(dataset.name, "database", dataset.images)
     if distractors:
         described.describe(config.distractors, "database", distractors)
@@ -186,13 +187,6 @@ class _Describer:
         self.skipped |= {f"{name} {row}": reason for row, reason in store.skipped.items()}
         self.seconds.setdefault(label, time.monotonic() - start)
         self.lists_sha256[label] = list_sha256
-
-
-def _queries(dataset: Dataset, crop: bool) -> Sequence[Photograph]:
-    """What is described of the queries' photographs: their boxes, or all of them."""
-    if crop:
-        return dataset.queries
-    return [Photograph(photograph.folder, photograph.file_name) for photograph in dataset.queries]
 
 
 def _list_sha256(photographs: Sequence[Photograph]) -> str:
