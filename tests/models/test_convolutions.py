@@ -6,6 +6,7 @@ from senet_jax.models.convolutions import (
     _winograd_matrices,
     space_to_depth_conv,
     winograd_conv,
+    winograd_same_conv,
 )
 from tests.tolerances import FEW_ROUNDINGS, FLOAT32_EPSILON
 
@@ -75,4 +76,21 @@ def test_the_matrices_of_winograd_give_each_product_its_place(side):
     # Each entry of the matrices is rounded once.
     bar = 3 * FLOAT32_EPSILON * np.einsum("ot,ts,tk->osk", *map(np.abs, (outputs, inputs, kernel)))
     assert (np.abs(ours - expected.reshape(ours.shape)) <= bar).all()
+    assert bar.max() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(1, 1), (1, 6), (2, 3), (7, 7), (8, 8), (13, 20), (20, 13)]
+)
+def test_a_convolution_in_tiles_is_that_of_the_whole(height, width):
+    maps, kernel = _random(2, height, width, 8, seed=4), _random(3, 3, 8, 5, seed=5)
+    padded = np.pad(maps, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    expected = _convolution(padded, kernel, stride=1)
+    # An input is the sum of up to four, of the tile and not of the window alone; so is an output.
+    around = np.pad(np.abs(padded), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    bar = 16 * FEW_ROUNDINGS * _convolution(around, np.ones((5, 5, 8, 5)) * np.abs(kernel).max(), 1)
+    ours = winograd_same_conv(maps, kernel)
+    assert ours.shape == expected.shape
+    assert ours.dtype == np.float32
+    assert (np.abs(ours - expected) <= bar).all()
     assert bar.max() < 0.01
