@@ -130,6 +130,7 @@ def test_few_or_degenerate_points(count):
     assert verify(features, features).inliers == 0
 
 
+@pytest.mark.slow
 def test_the_networks_own_maps_find_the_shift_of_a_photograph():
     architecture = find_architecture("tiny_baseline")
     stride = 4 * int(np.prod(architecture.stage_strides[:3]))

@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+
+from senet_jax.errors import UserError
+from senet_jax.rerank import retrieval as module
+from senet_jax.rerank.retrieval import (
+    Retrieval,
+    read_items,
+    reordered,
+    search,
+    shortlists,
+    similarities,
+)
+from senet_jax.retrieval.blocks import BlockedDatabase
+from senet_jax.retrieval.ranked_list import RankedList
+from senet_jax.retrieval.search import top_k
+from tests import tolerances
+from tests.rerank.retrievals import clustered, retrieval
+
+
+def test_items_are_read_from_their_parts(tmp_path):
+    rows = clustered(20)
+    np.save(tmp_path / "part.npy", rows[9:].astype(np.float64))
+    parts = rows[:7], rows[7:7], rows[7:9], np.load(tmp_path / "part.npy", mmap_mode="r")
+    items = np.array([[19, 0, -1], [8, 9, 0]])
+    expected = rows[items]
+    expected[0, 2] = 0
+    seen = read_items(BlockedDatabase(parts), items)
+    assert (seen.dtype, seen.tolist()) == (np.float32, expected.tolist())
+    assert read_items(BlockedDatabase(parts), np.zeros((2, 0), int)).shape == (2, 0, 16)
+
+
+def test_a_descriptor_that_is_not_finite_is_named():
+    rows = clustered(6).astype(np.float64)
+    rows[4, 2] = 1e200
+    database = BlockedDatabase((rows[:3], rows[3:]))
+    with pytest.raises(UserError, match="row 1 of part 1 of the database is not finite in float32"):
+        read_items(database, np.array([[0, 4]]))
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 11, 8192])
+def test_shortlists_are_all_first_items_in_batches(monkeypatch, rows_at_once):
+    monkeypatch.setattr(module, "ROWS_AT_ONCE", rows_at_once)
+    found = retrieval()
+    (rows,) = found.database.parts
+    ranks = found.ranked.ranks.copy()
+    ranks[1, 2:] = -1
+    batches = list(shortlists(found.with_ranks(ranks), 4))
+    assert len(batches) == {1: 5, 11: 3, 8192: 1}[rows_at_once]
+    items = np.concatenate([batch.items for batch in batches])
+    assert items.tolist() == ranks[:, :4].tolist()
+    assert np.concatenate([range(5)[batch.rows] for batch in batches]).tolist() == list(range(5))
+    assert (np.concatenate([b.queries for b in batches]) == found.queries).all()
+    are_ranked = np.concatenate([batch.are_ranked for batch in batches])
+    assert are_ranked.tolist() == (items >= 0).tolist()
+    descriptors = np.concatenate([batch.descriptors for batch in batches])
+    assert (descriptors[are_ranked] == rows[items[are_ranked]]).all()
+    assert not descriptors[~are_ranked].any()
+
+
+def test_shortlists_leave_out_what_is_unranked():
+    rows = clustered(5)
+    rows[2] = np.nan
+    database = BlockedDatabase((rows,), unranked=[2])
+    found = Retrieval(clustered(1), database, RankedList(np.array([[1, 2, 0]]), 5))
+    (batch,) = shortlists(found, 400)
+    assert batch.are_ranked.tolist() == [[True, False, True]]
+    assert batch.items.tolist() == [[1, 2, 0]]
+    assert not batch.descriptors[0, 1].any()
+
+
+def test_similarities_are_dot_products():
+    queries, items = clustered(3), clustered(12).reshape(3, 4, 16)
+    expected = [[float(queries[i] @ item) for item in items[i]] for i in range(3)]
+    np.testing.assert_allclose(
+        similarities(queries, items), expected, atol=tolerances.FEW_ROUNDINGS
+    )
+
+
+def test_a_search_is_padded_to_its_length():
+    rows, queries = clustered(4), clustered(2, seed=1)
+    database = BlockedDatabase((rows,))
+    found = search(queries, database, 6).ranked.ranks
+    assert found[:, :4].tolist() == top_k(queries, database, 4).ranks.tolist()
+    assert found[:, 4:].tolist() == [[-1, -1]] * 2
+
+
+def test_the_first_items_are_reordered_and_equals_stay():
+    found = retrieval(length=6)
+    scores = np.array([[0, 2, 2, 1]] * 4 + [[1, 1, -np.inf, -np.inf]], np.float32)
+    seen = reordered(found, scores).ranked.ranks
+    old = found.ranked.ranks
+    assert seen[:4].tolist() == old[:4, [1, 2, 3, 0, 4, 5]].tolist()
+    assert seen[4].tolist() == old[4].tolist()
+    assert old.tolist() == retrieval(length=6).ranked.ranks.tolist()
+
+
+@pytest.mark.parametrize(
+    ("queries", "ranks", "size", "message"),
+    [
+        (np.ones((2, 3), np.float32), np.zeros((2, 1), int), 5, "have 3 columns, the database 16"),
+        (clustered(2), np.zeros((3, 1), int), 5, "3 rows for 2 queries"),
+        (clustered(2), np.zeros((2, 1), int), 4, "of 4 items, the database has 5"),
+        (clustered(2) * np.float32([[1], [np.nan]]), np.zeros((2, 1), int), 5, "row 1 of the quer"),
+    ],
+)
+def test_what_does_not_belong_together_is_refused(queries, ranks, size, message):
+    with pytest.raises(UserError, match=message):
+        Retrieval(queries, BlockedDatabase((clustered(5),)), RankedList(ranks, size))
