@@ -81,7 +81,7 @@ def main() -> None:
             print("no faiss to search with (pip install faiss-cpu)")
             return
         lists = 2 ** round(np.log2(rows) / 2)
-        for index in ("Flat", f"IVF{lists},Flat", "PQ64", f"IVF{lists},PQ64", "LSH"):
+        for index in ("Flat", f"IVF{lists},Flat", "PQ64np", f"IVF{lists},PQ64np", "LSH"):
             searched = in_own_process(search_by_faiss, index, queries, paths)
             _print_row(f"faiss {index}", searched, exact, searched.value.build_seconds)
 

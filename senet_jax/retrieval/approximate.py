@@ -1,8 +1,9 @@
 """Approximate search by faiss, where exact search is too slow or the database too large.
 
 What kind of index it is, faiss's own descriptions say: "Flat" (exact), "IVF1024,Flat" (only the
-lists of some of 1024 centroids are searched), "PQ64" (64 bytes a descriptor), "IVF1024,PQ64",
-"LSH" (the signs of a descriptor's numbers, one bit each, compared by Hamming distance).
+lists of some of 1024 centroids are searched), "PQ64np" (64 bytes a descriptor; np leaves out an
+ordering of the codes that takes minutes and is of no use here), "IVF1024,PQ64np", "LSH" (the signs
+of a descriptor's numbers, one bit each, compared by Hamming distance).
 """
 
 import dataclasses
