@@ -15,6 +15,7 @@ from senet_jax.retrieval.extract import describe_batches, extract, plan_job
 from tests.data.pictures import encoded, picture
 from tests.oracles import pyramid
 from tests.oracles.lively_twin import lively_twin, lively_weights
+from tests.retrieval.mean_colour import MeanColour
 
 SCALES = (0.7071, 1.0, 1.4142)
 SHAPES = [
@@ -27,27 +28,6 @@ def _photographs(folder, shapes, suffix=".png"):
     for number, shape in enumerate(shapes):
         (folder / f"{number}{suffix}").write_bytes(encoded(picture(*shape, seed=number), suffix))
     return [Photograph(folder, f"{number}{suffix}") for number in range(len(shapes))]
-
-
-class MeanColour:
-    """In place of a network: the mean colour of what is image, of unit length."""
-
-    width, lanes = 3, 1
-
-    def __init__(self, mode="auto", lanes=1):
-        self.mode, self.lanes = mode, lanes
-        self.shapes, self.filled = [], []
-
-    def __call__(self, images, sizes=None, *, turned=False):
-        self.shapes.append(images.shape)
-        assert len(images) % self.lanes == 0 and (self.mode == "auto") == (sizes is not None)
-        if sizes is None:
-            sizes = np.full((len(images), 2), images.shape[1:3])
-        cut = [image[:height, :width] for image, (height, width) in zip(images, sizes, strict=True)]
-        assert sum(image.sum() for image in cut) == images.sum()  # There are zeros around it.
-        self.filled.append(sum(part.shape > (1, 1, 3) for part in cut))
-        means = np.stack([part.mean(axis=(0, 1)) for part in cut]).astype(np.float32)
-        return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
 
 
 def _colours(photographs):
