@@ -80,6 +80,7 @@ _SCHEMAS: dict[str, dict[str, Check]] = {
         "crop_queries": _yes_or_no,
         "strict": _yes_or_no,
         "mode": _one_of("auto", "exact"),
+        "rerank": _text,
     },
     "train": {
         "job": _text,
