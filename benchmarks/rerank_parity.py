@@ -93,7 +93,8 @@ def main() -> None:
     }
     for name, difference in distances.items():
         print(
-            f"{name:20} root mean square {np.sqrt(np.mean(difference**2)):.3g}, "
+            f"{name:20} median {np.median(np.abs(difference)):.3g}, "
+            f"root mean square {np.sqrt(np.mean(difference**2)):.3g}, "
             f"largest {np.abs(difference).max():.3g}"
         )
     own = np.linalg.norm(distances.pop("theirs to float64"))
