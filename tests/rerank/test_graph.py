@@ -99,6 +99,10 @@ def test_a_file_of_something_else_is_refused(tmp_path, database):
         arrays | {"ends": arrays["ends"][:-1]},
         arrays | {"similarities": arrays["similarities"][:-1]},
     ]
+    smaller = {"similarities": np.zeros(0), "items": np.zeros(0, int), "ends": np.zeros(4, int)}
+    np.savez(path, **arrays | smaller)
+    with pytest.raises(UserError, match="is the graph of other descriptors"):
+        kept_graph(path, database, NEIGHBOURS)
     for content in wrong:
         np.savez(path, **content)
         with pytest.raises(UserError, match="not a whole graph"):

@@ -185,6 +185,12 @@ class TestDiscriminative:
             assert scores[:3].min() > scores[-20:].max()
         assert (expanded.queries != found.queries).any(axis=1).all()
 
+    def test_only_the_ends_of_a_list_count(self):
+        found = retrieval()
+        ends = found.with_ranks(np.delete(found.ranked.ranks, np.s_[3:40], axis=1))
+        method = DiscriminativeQueryExpansion(positives=3, negatives=20)
+        assert method(ends).queries.tolist() == method(found).queries.tolist()
+
     def test_without_negatives_the_query_stays(self):
         found = retrieval(rows=4, length=9)
         expanded = DiscriminativeQueryExpansion(positives=5)(found)
