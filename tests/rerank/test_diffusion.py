@@ -17,7 +17,7 @@ GRAPH = {"graph_neighbours": 9, "query_neighbours": 4}
 
 def _found(seed=0):
     """Few clusters: what a query starts from is joined to many items."""
-    return retrieval(length=60, clusters=3, seed=seed)
+    return retrieval(clusters=3, seed=seed)
 
 
 def _dense(found):

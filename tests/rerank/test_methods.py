@@ -57,7 +57,7 @@ def test_every_method_by_its_name(name):
     """Whatever the lists' length, and in whatever order the database is."""
     if name == "dqe":
         pytest.importorskip("sklearn", reason="scikit-learn is not installed")
-    found = retrieval(length=60, seed=7)
+    found = retrieval(seed=7)
     other, order = shuffled(found)
     assert order[_ranks(name, other, top=30)].tolist() == _ranks(name, found, top=30)
     short = found.with_ranks(found.ranked.ranks[:, :12])
