@@ -52,6 +52,7 @@ def test_an_evaluation_tells_it(monkeypatch, capsys):
     truth = GroundTruth(("image",), ("query",), nothing, nothing, nothing)
     rows = np.ones((2 * DEVICES * 8192, 1), np.float32)
     evaluate_descriptors(truth, np.ones((1, 1)), [rows])
-    assert re.fullmatch(
-        r"ranking [\d,]+ rows of 1 numbers for 1 queries .*\n", capsys.readouterr().err
+    told = re.findall(
+        r"^ranking [\d,]+ rows of 1 numbers for 1 queries ", capsys.readouterr().err, re.M
     )
+    assert len(told) == 1
