@@ -42,7 +42,7 @@ def test_short_rankings_are_not_worth_a_line(monkeypatch):
 def test_memory_is_that_of_the_blocks_at_work():
     large = BlockedDatabase((np.zeros((1, 2048), np.int8),))
     block, scores = 8192 * 2048 * 4, 8192 * 70 * 4
-    expected = (DEVICES + 3) * block + (DEVICES + 1) * 6 * scores
+    expected = (DEVICES + 2) * block + (DEVICES + 1) * 6 * scores
     assert RankingForecast(large, 70).memory_bytes == expected
 
 
