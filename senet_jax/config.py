@@ -80,6 +80,9 @@ _SCHEMAS: dict[str, dict[str, Check]] = {
         "crop_queries": _yes_or_no,
         "strict": _yes_or_no,
         "mode": _one_of("auto", "exact"),
+        "rerank": _text,
+        "cvnet_weights": _text,
+        "rerank_top": _integer(1),
     },
     "train": {
         "job": _text,

@@ -11,14 +11,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from ml_collections import config_dict
 
 from senet_jax import __version__
 from senet_jax.config import names
-from senet_jax.data.revisitop import Dataset, Photograph, load_dataset, load_distractors
+from senet_jax.data.revisitop import Photograph, load_dataset, load_distractors
 from senet_jax.errors import UserError
 from senet_jax.files import write_json, written_whole
 from senet_jax.process import ended_by_sigterm, locked_workdir
+from senet_jax.rerank.job import Reranking
+from senet_jax.rerank.retrieval import search
+from senet_jax.retrieval.blocks import BlockedDatabase
 from senet_jax.retrieval.describer import Describer
 from senet_jax.retrieval.evaluation import EvaluationReport, evaluate_descriptors
 from senet_jax.retrieval.extract import plan_job
@@ -62,6 +66,8 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
     distractors: tuple[Photograph, ...] = ()
     if config.distractors:
         distractors = load_distractors(config.data_root, config.distractors).images
+    # What is wrong with the re-ranking shows before the work.
+    rerank = Reranking(config, distractors, workdir) if config.rerank else None
     weights = load_weights(config.weights)
     if weights.architecture.name != config.model:
         raise UserError(
@@ -70,7 +76,8 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
         )
     described = _Describer(config, weights, workdir)
     for dataset in datasets:
-        described.describe(dataset.name, "query", _queries(dataset, config.crop_queries))
+        queries = dataset.queries if config.crop_queries else dataset.whole_queries
+        described.describe(dataset.name, "query", queries)
         described.describe(dataset.name, "database", dataset.images)
     if distractors:
         described.describe(config.distractors, "database", distractors)
@@ -99,6 +106,16 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
             "skipped": len(skipped_rows),
         }
         _print_result(dataset.name, config, weights, result)
+        if config.rerank:
+            found = search(
+                np.asarray(queries.descriptors),
+                BlockedDatabase(tuple(parts), skipped_rows),
+                sum(map(len, parts)),
+            )
+            for kind, reranked in rerank(dataset, found).items():
+                name = f"{dataset.name}+{config.rerank}:{kind}"
+                report[name] = reranked.to_json()
+                _print_result(name, config, weights, reranked.scores)
 
     with written_whole(workdir / SKIPPED) as temporary:
         lines = [f"{reason}\n" for reason in described.skipped.values()]
@@ -168,13 +185,6 @@ class _Describer:
         self.skipped |= {f"{name} {row}": reason for row, reason in store.skipped.items()}
         self.seconds.setdefault(label, time.monotonic() - start)
         self.lists_sha256[label] = list_sha256
-
-
-def _queries(dataset: Dataset, crop: bool) -> Sequence[Photograph]:
-    """What is described of the queries' photographs: their boxes, or all of them."""
-    if crop:
-        return dataset.queries
-    return [Photograph(photograph.folder, photograph.file_name) for photograph in dataset.queries]
 
 
 def _list_sha256(photographs: Sequence[Photograph]) -> str:

@@ -88,14 +88,7 @@ class Weights:
 
     def variables(self) -> dict[str, Any]:
         """The tree that `model.apply` takes, float32."""
-        tree: dict[str, Any] = {}
-        for path, tensor in self.tensors.items():
-            *parents, leaf = path.split("/")
-            node = tree
-            for parent in parents:
-                node = node.setdefault(parent, {})
-            node[leaf] = tensor.astype(np.float32)
-        return tree
+        return unflatten({p: tensor.astype(np.float32) for p, tensor in self.tensors.items()})
 
 
 def check_values(name: str, tensor: np.ndarray) -> None:
@@ -117,6 +110,18 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield from flatten(value, f"{prefix}{key}/")
         else:
             yield f"{prefix}{key}", value
+
+
+def unflatten(leaves: Mapping[str, Any]) -> dict[str, Any]:
+    """The tree of dicts that `flatten` takes apart."""
+    tree: dict[str, Any] = {}
+    for path, leaf in leaves.items():
+        *parents, name = path.split("/")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[name] = leaf
+    return tree
 
 
 def tensor_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:

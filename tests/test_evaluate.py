@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from senet_jax import evaluate as evaluate_module
+from senet_jax import main as main_module
 from senet_jax.data.revisitop import load_dataset
 from senet_jax.main import main
 from senet_jax.score.__main__ import main as score_main
@@ -70,8 +71,11 @@ def _arguments(places, workdir, *flags, model=MODEL):
 
 
 @pytest.fixture
-def evaluate(places, tmp_path, run_command_here):
+def evaluate(places, tmp_path, run_command_here, monkeypatch):
     """Runs the job in this process."""
+
+    # The memory of this process stays as it is.
+    monkeypatch.setattr(main_module, "tune_for_inference", lambda: None)
 
     def run(*flags, workdir=tmp_path / "run", model=MODEL):
         return run_command_here(lambda: main(_arguments(places, workdir, *flags, model=model)))
@@ -116,6 +120,7 @@ def test_leaves_what_the_contract_says(done):
         *("town/database", "town/query"),
     ]
     assert files == [
+        ".lock",
         *(f"descriptors/{part}.{suffix}" for part in parts for suffix in ("json", "npy")),
         "report.json",
         "skipped.txt",
@@ -133,8 +138,9 @@ def test_report_is_that_of_the_contract(done, places):
     for name in ("town", "broken"):
         assert list(report[name]) == ["easy", "medium", "hard"]
         for scores in report[name].values():
-            assert list(scores) == ["map", "mp@1", "mp@5", "mp@10", "queries", "per_query"]
-            assert [list(query) for query in scores["per_query"]] == [["query", *MEASURES]] * 2
+            assert list(scores) == ["map", "map_ci95", *MEASURES[1:], "queries", "per_query"]
+            keys = ["query", "name", *MEASURES]
+            assert [list(query) for query in scores["per_query"]] == [keys] * 2
             assert [query["query"] for query in scores["per_query"]] == [0, 1]
             scored = [query for query in scores["per_query"] if query["ap"] is not None]
             assert scores["queries"] == len(scored)
@@ -145,7 +151,7 @@ def test_report_is_that_of_the_contract(done, places):
                 assert mean == pytest.approx(np.mean(values), abs=1e-12)
         # The second query has no hard item to find.
         assert report[name]["hard"]["queries"] == 1
-        assert set(report[name]["hard"]["per_query"][1].values()) == {1, None}
+        assert {report[name]["hard"]["per_query"][1][measure] for measure in MEASURES} == {None}
 
     run = report["run"]
     assert {"config", "weights_sha256", "counts", "skipped", "seconds", "versions"} <= set(run)
@@ -220,7 +226,8 @@ def test_a_second_run_takes_up_what_is_there(evaluate, finished, monkeypatch):
     def described_again(*_, **__):
         raise AssertionError("described again")
 
-    monkeypatch.setattr(evaluate_module, "extract", described_again)
+    monkeypatch.setattr(evaluate_module, "plan_job", described_again)
+    monkeypatch.setattr(evaluate_module, "extract_to_store", described_again)
     assert evaluate(*BOTH).returncode == 0
     assert {path: path.stat().st_mtime_ns for path in times} == times
     after = _report(finished)
@@ -371,7 +378,7 @@ def test_a_workdir_that_cannot_be_written(evaluate, tmp_path, place):
     else:
         blocked.parent.mkdir(parents=True, exist_ok=True)
         blocked.write_text("mine")
-    assert "cannot write" in _refused(evaluate())
+    assert f"cannot {'write' if place else 'lock'} {blocked}" in _refused(evaluate())
     assert place == "report.json" or blocked.read_text() == "mine"
 
 

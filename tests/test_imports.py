@@ -69,7 +69,9 @@ def test_the_walk_sees_the_modules():
         *("models", "losses"),
         *(
             f"retrieval.{m}"
-            for m in ("average_precision", "protocols", "ranked_list", "scores", "search")
+            for m in (
+                *("average_precision", "bootstrap", "protocols", "ranked_list", "scores", "search"),
+            )
         ),
     ),
 )

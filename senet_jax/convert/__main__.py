@@ -14,12 +14,13 @@ import re
 import sys
 
 from senet_jax.convert.checkpoint import is_checkpoint_name, read_checkpoint, write_checkpoint
-from senet_jax.convert.mapping import naming_of
+from senet_jax.convert.mapping import canonical_naming, naming_of
 from senet_jax.convert.translate import (
     MisfitError,
     state_from_weights,
     weights_from_state,
     with_classes_of,
+    with_reranker,
 )
 from senet_jax.data.transforms import Preprocessing
 from senet_jax.errors import CommandParser, UserError, run_command
@@ -92,7 +93,7 @@ def _from_checkpoint(path: str, model: str | None) -> Weights:
 
 
 def _random_weights(source: str) -> Weights:
-    from senet_jax.models.random_weights import random_variables
+    from senet_jax.models.random_weights import random_reranker, random_variables
 
     match = re.fullmatch(rf"{RANDOM}([^:]+):([0-9]{{1,9}})", source)
     if match is None:
@@ -101,13 +102,17 @@ def _random_weights(source: str) -> Weights:
             "random:r50:0 is one"
         )
     architecture, seed = find_architecture(match[1]), int(match[2])
-    return Weights(
+    variables = random_variables(architecture, seed)
+    weights = Weights(
         architecture=architecture,
         preprocessing=Preprocessing(),
-        tensors=dict(flatten(random_variables(architecture, seed))),
+        tensors=dict(flatten(variables)),
         carried={},
         source={"random": True, "seed": seed},
     )
+    if canonical_naming(architecture) != "cvnet":
+        return weights
+    return with_reranker(weights, random_reranker(architecture, variables, seed))
 
 
 def _summary(weights: Weights) -> str:

@@ -8,7 +8,6 @@ their stem's kernel is flipped on the way, so that the weights here always take 
 
 import dataclasses
 import functools
-import itertools
 import re
 from collections.abc import Callable, Collection
 from typing import Literal
@@ -16,7 +15,8 @@ from typing import Literal
 import numpy as np
 
 from senet_jax.models.architecture import Architecture
-from senet_jax.weights import tensor_shapes
+from senet_jax.models.cvnet import reranker_shapes
+from senet_jax.weights import flatten, tensor_shapes
 
 Naming = Literal["authors", "cvnet", "torchvision"]
 
@@ -97,14 +97,17 @@ def _block(match: re.Match) -> str:
 @functools.cache
 def table(architecture: Architecture, naming: Naming) -> list[Row]:
     """Every variable of a network with its key under a naming."""
-    rows = []
-    for path, shape in tensor_shapes(architecture).items():
-        _, *modules, leaf = path.split("/")
-        key = _module_key("/".join(modules), naming)
-        layout = _layout(path, shape, naming)
-        torch_shape = layout.to_torch(np.broadcast_to(np.zeros(()), shape)).shape
-        rows.append(Row(path, f"{key}.{_LEAVES[leaf]}", torch_shape, layout))
-    return rows
+    return [
+        _row(path, shape, _module_key("/".join(path.split("/")[1:-1]), naming), naming)
+        for path, shape in tensor_shapes(architecture).items()
+    ]
+
+
+def _row(path: str, shape: tuple[int, ...], module_key: str, naming: Naming) -> Row:
+    layout = _layout(path, shape, naming)
+    torch_shape = layout.to_torch(np.broadcast_to(np.zeros(()), shape)).shape
+    leaf = path.rpartition("/")[2]
+    return Row(path, f"{module_key}.{_LEAVES[leaf]}", torch_shape, layout)
 
 
 def _module_key(module: str, naming: Naming) -> str:
@@ -113,12 +116,14 @@ def _module_key(module: str, naming: Naming) -> str:
     if naming == "cvnet":
         return f"encoder_q.{key}"
     if naming == "torchvision":
-        return next(
-            rename(match)
-            for pattern, rename in _TORCHVISION_MODULES
-            if (match := re.fullmatch(pattern, key))
-        )
+        return _renamed(key, _TORCHVISION_MODULES)
     return key
+
+
+def _renamed(module: str, names: tuple[tuple[str, Callable[[re.Match], str]], ...]) -> str:
+    return next(
+        rename(match) for pattern, rename in names if (match := re.fullmatch(pattern, module))
+    )
 
 
 def _layout(path: str, shape: tuple[int, ...], naming: Naming) -> Layout:
@@ -147,7 +152,7 @@ def carried_rows(architecture: Architecture, naming: Naming) -> list[Row]:
         if row.key.endswith(_MEAN)
     ]
     if naming == "cvnet":
-        rows += [Row(key, key, shape, SAME) for key, shape in reranker_shapes().items()]
+        rows += [Row(row.key, row.key, row.shape, SAME) for row in reranker_table(architecture)]
     return rows
 
 
@@ -158,33 +163,28 @@ def _counter(key: str) -> str:
     return f"{key.removesuffix(_MEAN)}.num_batches_tracked"
 
 
-# The centre-pivot convolutions of CVNet's re-ranker: block -> (kernel, widths).
-_RERANKER_BLOCKS = {1: (5, (9, 16)), 2: (3, (16, 16, 32)), 3: (3, (32, 32, 32, 64))} | {
-    4: (3, (64, 64, 64, 128))
-}
+# Module paths of the re-ranker here -> CVNet's module names.
+_RERANKER_MODULES = (
+    (r"compress_(\d)", lambda m: f"conv2ds.{m[1]}"),
+    (r"blocks_(\d)_(\d)/conv/over_query", lambda m: f"{_layer(m)}.conv1"),
+    (r"blocks_(\d)_(\d)/conv/over_key", lambda m: f"{_layer(m)}.conv2"),
+    (r"blocks_(\d)_(\d)", lambda m: _layer(m, of_block=1)),
+    (r"mlp_(\d)", lambda m: f"cv_learner.mlp.{2 * int(m[1])}"),
+)
 
 
-def reranker_shapes() -> dict[str, tuple[int, ...]]:
-    """Key -> shape of the re-ranker in a CVNet checkpoint; the same for every trunk.
+def _layer(match: re.Match, of_block: int = 0) -> str:
+    """A layer of the re-ranker is three modules: a convolution, a group norm, a ReLU."""
+    return f"cv_learner.block{int(match[1]) + 1}.{3 * int(match[2]) + of_block}"
 
-    Source: the authors' public code of CVNet.
-    """
-    shapes: dict[str, tuple[int, ...]] = {
-        f"conv2ds.{scale}.weight": (256, 1024, 3, 3) for scale in range(3)
-    }
-    for block, (kernel, widths) in _RERANKER_BLOCKS.items():
-        for layer, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
-            prefix = f"cv_learner.block{block}"
-            for conv in ("conv1", "conv2"):
-                key = f"{prefix}.{3 * layer}.{conv}"
-                shapes[f"{key}.weight"] = (outputs, inputs, kernel, kernel)
-                shapes[f"{key}.bias"] = (outputs,)
-            shapes[f"{prefix}.{3 * layer + 1}.weight"] = (outputs,)
-            shapes[f"{prefix}.{3 * layer + 1}.bias"] = (outputs,)
-    for layer, outputs in ((0, 128), (2, 2)):
-        shapes[f"cv_learner.mlp.{layer}.weight"] = (outputs, 128)
-        shapes[f"cv_learner.mlp.{layer}.bias"] = (outputs,)
-    return shapes
+
+@functools.cache
+def reranker_table(architecture: Architecture) -> list[Row]:
+    """Every parameter of a re-ranker with its key in a CVNet checkpoint."""
+    return [
+        _row(path, leaf.shape, _renamed(path.rpartition("/")[0], _RERANKER_MODULES), "cvnet")
+        for path, leaf in flatten(reranker_shapes(architecture))
+    ]
 
 
 def naming_of(keys: Collection[str]) -> Naming:

@@ -13,13 +13,13 @@ from senet_jax.convert.mapping import (
     carried_rows,
     depths_of,
     naming_of,
-    reranker_shapes,
+    reranker_table,
     table,
 )
 from senet_jax.data.transforms import Preprocessing
 from senet_jax.errors import UserError
 from senet_jax.models.architecture import ARCHITECTURES, Architecture
-from senet_jax.weights import Weights, check_values
+from senet_jax.weights import Weights, check_values, flatten, unflatten
 
 State = Mapping[str, np.ndarray]
 
@@ -95,6 +95,36 @@ def state_from_weights(weights: Weights) -> dict[str, np.ndarray]:
     return state | dict(weights.carried)
 
 
+def reranker_params(weights: Weights) -> dict[str, Any]:
+    """The parameters of the re-ranker that CVNet's weights carry, for `models.cvnet.Reranker`.
+
+    Raises:
+        UserError: there is none, or it holds values that are no finite numbers.
+    """
+    architecture = weights.architecture
+    rows = reranker_table(architecture) if canonical_naming(architecture) == "cvnet" else []
+    if not rows or any(row.key not in weights.carried for row in rows):
+        raise UserError(
+            f"these weights of {architecture.name} have no re-ranker; "
+            "convert a checkpoint of CVNet-Rerank, or random:cvnet_r50:0"
+        )
+    leaves = {}
+    for row in rows:
+        check_values(row.key, weights.carried[row.key])
+        leaves[row.path] = row.layout.from_torch(weights.carried[row.key]).astype(np.float32)
+    return unflatten(leaves)
+
+
+def with_reranker(weights: Weights, params: Mapping[str, Any]) -> Weights:
+    """CVNet's weights with a re-ranker, carried as that of a checkpoint is."""
+    leaves = dict(flatten(params))
+    reranker = {
+        row.key: row.layout.to_torch(leaves[row.path])
+        for row in reranker_table(weights.architecture)
+    }
+    return dataclasses.replace(weights, carried={**weights.carried, **reranker})
+
+
 def _guess(state: State, naming: Naming) -> Architecture:
     """The known network whose names and shapes differ least from a checkpoint's."""
     depths = depths_of(state)
@@ -121,8 +151,9 @@ def _differences(state: State, architecture: Architecture, naming: Naming) -> li
         return [f"{naming} names, which {architecture.name} does not have"]
     needed: dict[str, Row] = {row.key: row for row in table(architecture, naming)}
     allowed = {row.key: row for row in carried_rows(architecture, naming)}
-    if reranker_shapes().keys() & state.keys():
-        needed |= {key: allowed[key] for key in reranker_shapes() if key in allowed}
+    reranker = {row.key for row in reranker_table(architecture)} if naming == "cvnet" else set()
+    if reranker & state.keys():
+        needed |= {key: allowed[key] for key in reranker}
     differences = [f"{key} is missing" for key in needed if key not in state]
     for key, array in state.items():
         row = needed.get(key) or allowed.get(key)

@@ -69,6 +69,11 @@ class Dataset:
     images: tuple[Photograph, ...]
     queries: tuple[Photograph, ...]
 
+    @property
+    def whole_queries(self) -> tuple[Photograph, ...]:
+        """The photographs of the queries, without their boxes."""
+        return tuple(dataclasses.replace(query, box=None) for query in self.queries)
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Distractors:

@@ -13,10 +13,12 @@ from senet_jax.data.transforms import UnreadableImage, box_slices
 from senet_jax.errors import UserError
 from senet_jax.progress import Progress
 
-# Those whose orientation OpenCV heeds and Pillow, for the size, does not.
-_FORMATS = ("BMP", "JPEG", "PNG", "WEBP")
-_ORIENTATION = 0x0112
-_SIDEWAYS = (5, 6, 7, 8)
+# Those that are large in number and tell all in their heads. A PNG's orientation may stand at its
+# end.
+_FORMATS = ("BMP", "JPEG", "WEBP")
+_ORIENTATION, _UPRIGHT = 0x0112, 1
+# Each that waits to be looked at takes a kilobyte.
+_AT_ONCE = 4096
 # Pillow refuses to open very large images; here nothing of them is decoded.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -41,16 +43,17 @@ def photograph_size(photograph: Photograph) -> tuple[int, int]:
 
 
 def _size_in_head(path: pathlib.Path) -> tuple[int, int] | None:
-    """Height and width of an upright image, None if its head does not tell."""
+    """Height and width of an upright image, None if its head does not tell.
+
+    Pillow and OpenCV do not heed an orientation in the same cases, so one that is not upright is
+    for OpenCV to apply.
+    """
     try:
-        with Image.open(path) as image:
-            width, height = image.size
-            if image.format not in _FORMATS:
-                return None
-            sideways = image.getexif().get(_ORIENTATION) in _SIDEWAYS
+        with Image.open(path, formats=_FORMATS) as image:
+            upright = image.getexif().get(_ORIENTATION, _UPRIGHT) == _UPRIGHT
+            return image.size[::-1] if upright else None
     except Exception:  # Pillow raises anything at broken files; OpenCV says what is wrong.
         return None
-    return (width, height) if sideways else (height, width)
 
 
 def photograph_sizes(
@@ -81,12 +84,14 @@ def photograph_sizes(
     unreadable = {}
     progress = Progress(f"{label}, sizes", len(photographs), "images")
     with concurrent.futures.ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool:
-        for row, result in enumerate(pool.map(size, photographs)):
-            if not isinstance(result, UnreadableImage):
-                sizes[row] = result
-            elif skip_unreadable:
-                unreadable[row] = str(result)
-            else:
-                raise result
-            progress.advance()
+        for start in range(0, len(photographs), _AT_ONCE):
+            results = pool.map(size, photographs[start : start + _AT_ONCE])
+            for row, result in enumerate(results, start):
+                if not isinstance(result, UnreadableImage):
+                    sizes[row] = result
+                elif skip_unreadable:
+                    unreadable[row] = str(result)
+                else:
+                    raise result
+                progress.advance()
     return sizes, unreadable

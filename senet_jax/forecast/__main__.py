@@ -43,7 +43,8 @@ def main(arguments: Sequence[str] = sys.argv) -> None:
         lines = forecast_evaluation(config)
     else:
         raise UserError(
-            f"--devices is {devices.value}, but the job {config.job} uses one; leave it out"
+            f"--devices is {devices.value}, but the job {config.job} uses what this machine has; "
+            "leave it out"
         )
     for what, figures in lines:
         print(f"{what:28}{figures}", flush=True)

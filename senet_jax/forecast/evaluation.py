@@ -26,7 +26,8 @@ def forecast_evaluation(config: ConfigDict) -> Iterator[Line]:
     lists: dict[str, Sequence[Photograph]] = {}
     for name in names(config.datasets):
         dataset = load_dataset(config.data_root, name)
-        lists |= {f"{name}, queries": dataset.queries, f"{name}, database": dataset.images}
+        queries = dataset.queries if config.crop_queries else dataset.whole_queries
+        lists |= {f"{name}, queries": queries, f"{name}, database": dataset.images}
     if config.distractors:
         lists[config.distractors] = load_distractors(config.data_root, config.distractors).images
 

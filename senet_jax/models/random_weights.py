@@ -1,5 +1,7 @@
 """Random weights that behave like trained ones, for trying things without a checkpoint."""
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -7,12 +9,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from senet_jax.models.architecture import Architecture
+from senet_jax.models.cvnet import (
+    SCALES,
+    PairRegion,
+    Reranker,
+    reranker_shapes,
+    resizings,
+    stage3_before_relu,
+)
 from senet_jax.models.layers import Array
 from senet_jax.models.senet import build_model, initial_variables
+from senet_jax.models.valid_region import WHOLE
 
 IMAGE_SHAPE = (192, 256)
 IMAGE_COUNT = 8
 LEAVES = 1000
+LOGIT_SPREAD = 2.0
 
 
 def random_variables(architecture: Architecture, seed: int) -> dict[str, Any]:
@@ -42,6 +54,62 @@ def random_variables(architecture: Architecture, seed: int) -> dict[str, Any]:
     )
     params["fc"]["bias"] -= np.asarray(mean_output)
     return {"params": params, "batch_stats": statistics}
+
+
+def random_reranker(
+    architecture: Architecture, variables: Mapping[str, Any], seed: int
+) -> dict[str, Any]:
+    """Random `params` of CVNet's re-ranker for which the scores of image pairs are spread.
+
+    Its first convolutions are made blind to what the maps of all images have in common, which
+    would make all their positions alike, and its last layer is scaled to logits that differ by
+    `LOGIT_SPREAD` between pairs, around zero.
+
+    Args:
+        architecture: of the trunk.
+        variables: of the trunk.
+        seed: the same parameters for the same.
+
+    Returns:
+        A tree of NumPy arrays, float32.
+    """
+    rng = np.random.default_rng(seed)
+    images = jnp.asarray(_dead_leaves(rng))
+    drawn = {
+        "kernel": lambda shape: rng.normal(0, math.prod(shape[:-1]) ** -0.5, shape),
+        "scale": lambda shape: rng.uniform(0.5, 1.5, shape),
+        "bias": lambda shape: rng.normal(0, 0.1, shape),
+    }
+    params = jax.tree_util.tree_map_with_path(
+        lambda path, leaf: drawn[path[-1].key](leaf.shape).astype(np.float32),
+        reranker_shapes(architecture),
+    )
+    stage3 = jax.jit(stage3_before_relu, static_argnums=0)(
+        build_model(architecture), variables, images, WHOLE
+    )
+    common = np.asarray(jnp.mean(stage3, axis=(0, 1, 2)))
+    common = common / np.linalg.norm(common)
+    for scale in range(len(SCALES)):
+        kernel = params[f"compress_{scale}"]["kernel"]  # [3 3 c d]
+        kernel -= common[:, None] * np.einsum("c,uvcd->uvd", common, kernel)[:, :, None]
+    logits = np.asarray(jax.jit(_logits_of_pairs)(params, stage3))
+    differences = logits[:, 1] - logits[:, 0]
+    last = params["mlp_1"]
+    factor = LOGIT_SPREAD / differences.std()
+    last["kernel"] *= factor
+    last["bias"] = factor * (last["bias"] - logits.mean(axis=0))
+    return params
+
+
+def _logits_of_pairs(params: Any, stage3: Array) -> Array:
+    """Of each image with each other one: float32[n h w c] -> float32[n*(n-1) 2]."""
+    count, height, width, _ = stage3.shape
+    reranker, variables = Reranker(), {"params": params}
+    to_scales = resizings((height, width), (height, width))
+    maps = reranker.apply(variables, stage3, to_scales, method="maps")
+    first, second = np.nonzero(~np.eye(count, dtype=bool))
+    region = PairRegion(jnp.tile(jnp.array([height, width, height, width]), (len(first), 1)))
+    return reranker.apply(variables, maps[first], maps[second], region, method="logits")
 
 
 def _mean_output(model: Any, variables: Any, images: Array) -> Array:

@@ -12,6 +12,8 @@ from senet_jax.models.convolutions import space_to_depth_conv, winograd_same_con
 from senet_jax.models.layers import Array, LayerOptions, linear_init
 from senet_jax.models.valid_region import WHOLE, ValidRegion
 
+BEFORE_RELU = "before_relu"
+
 
 class Stem(nn.Module):
     """7x7 convolution with stride 2, batch norm, ReLU, 3x3 max-pool with stride 2.
@@ -51,7 +53,10 @@ class BottleneckTransform(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """`relu(shortcut(x) + f(x))`; the shortcut is a 1x1 convolution where the shape changes."""
+    """`relu(shortcut(x) + f(x))`; the shortcut is a 1x1 convolution where the shape changes.
+
+    The sum is kept as the intermediate `before_relu` where intermediates are asked for.
+    """
 
     width: int
     stride: int
@@ -64,7 +69,9 @@ class ResidualBlock(nn.Module):
         if maps.shape[-1] != self.width or self.stride != 1:
             maps = self.options.conv(self.width, 1, self.stride, name="proj")(maps)
             maps = self.options.batch_norm(name="bn")(maps)
-        return nn.relu(maps + transformed)
+        maps = maps + transformed
+        self.sow("intermediates", BEFORE_RELU, maps)
+        return nn.relu(maps)
 
 
 class Stage(nn.Module):

@@ -28,7 +28,9 @@ class ValidRegion(flax.struct.PyTreeNode):
 
     def zero_outside(self, maps: Array) -> Array:
         """Maps with zeros outside: float[b h w c] -> the same."""
-        return maps if self.sizes is None else jnp.where(self._inside(maps), maps, 0)
+        if self.sizes is None:
+            return maps
+        return jnp.where(positions_inside(self.sizes, *maps.shape[1:3])[..., None], maps, 0)
 
     def mean(self, maps: Array) -> Array:
         """The mean over the valid positions: float[b h w c] -> float[b c]."""
@@ -37,11 +39,12 @@ class ValidRegion(flax.struct.PyTreeNode):
         count = jnp.prod(self.sizes, axis=1)[:, None].astype(maps.dtype)
         return jnp.sum(self.zero_outside(maps), axis=(1, 2)) / count
 
-    def _inside(self, maps: Array) -> Array:
-        height, width = maps.shape[1:3]
-        rows = jnp.arange(height) < self.sizes[:, :1]  # [b h]
-        columns = jnp.arange(width) < self.sizes[:, 1:]  # [b w]
-        return (rows[:, :, None] & columns[:, None, :])[..., None]
+
+def positions_inside(sizes: Array, height: int, width: int) -> Array:
+    """Which positions of maps are within the sizes: int32[b 2] -> bool[b h w]."""
+    rows = jnp.arange(height) < sizes[:, :1]  # [b h]
+    columns = jnp.arange(width) < sizes[:, 1:]  # [b w]
+    return rows[:, :, None] & columns[:, None, :]
 
 
 WHOLE = ValidRegion()

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from senet_jax.retrieval.blocks import BlockedDatabase
-from senet_jax.retrieval.scores import block_scores
+from senet_jax.retrieval.scores import scores_of_blocks
 
 _AFTER_ALL_ITEMS = np.iinfo(np.int32).max
 
@@ -44,7 +44,6 @@ def positions_by_score(
     Raises:
         UserError: a descriptor that should be ranked is not finite, or its score is not.
     """
-    queries = jnp.asarray(queries)
     scores = _scores_of_items(queries, database, items)
     orders = [np.lexsort((i, -s)) for i, s in zip(items, scores, strict=True)]
     slots = 1 << max(map(len, items), default=0).bit_length()  # More than any query has items.
@@ -54,12 +53,17 @@ def positions_by_score(
         slot_scores[query, : len(order)] = scores[query][order]
         slot_items[query, : len(order)] = items[query][order]
 
-    slot_scores, slot_items = jnp.asarray(slot_scores), jnp.asarray(slot_items)
-    ahead = np.zeros((len(items), slots), np.int64)
-    for start in database.starts:
-        of_block = block_scores(queries, database, start)
-        ahead += np.asarray(_count_ahead(of_block, np.int32(start), slot_scores, slot_items))
+    no_items = np.zeros(slot_items.shape, np.int32)
+    counted = {
+        device: jax.device_put((no_items, slot_scores, slot_items), device)
+        for device in jax.local_devices()
+    }
+    for start, of_block in scores_of_blocks(queries, database, database.starts):
+        ahead, *slots_of_device = counted[of_block.device]
+        ahead += _count_ahead(of_block, np.int32(start), *slots_of_device)
+        counted[of_block.device] = ahead, *slots_of_device
         on_rows(min(database.block_rows, database.size - start))
+    ahead = sum(np.asarray(of_device, np.int64) for of_device, *_ in counted.values())
 
     positions = [np.empty(len(order), np.int64) for order in orders]
     for query, order in enumerate(orders):
@@ -68,15 +72,16 @@ def positions_by_score(
 
 
 def _scores_of_items(queries, database, items):
-    """Scores of single items: float32[m] for each query, bit for bit those of `block_scores`.
+    """Scores of single items: float32[m] for each query, bit for bit those that are counted.
 
     They come out of the whole block's product: a product of other shape may round differently, and
     an item would be counted ahead of itself.
     """
     scores = [np.empty(len(i), np.float32) for i in items]
     starts = [i // database.block_rows * database.block_rows for i in items]
-    for start in np.unique(np.concatenate([*starts, np.zeros(0, np.int64)])):
-        of_block = np.asarray(block_scores(queries, database, start))
+    needed = np.unique(np.concatenate([*starts, np.zeros(0, np.int64)]))
+    for start, of_block in scores_of_blocks(queries, database, needed.tolist()):
+        of_block = np.asarray(of_block)
         for query in range(len(items)):
             here = starts[query] == start
             scores[query][here] = of_block[query, items[query][here] - start]

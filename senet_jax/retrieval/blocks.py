@@ -6,26 +6,32 @@ from collections.abc import Collection
 import numpy as np
 
 from senet_jax.errors import UserError
+from senet_jax.retrieval.quantise import dequantise, descriptor_width
+
+_ALIGNMENT = 16
+"""In numbers: 64 bytes."""
 
 
 def check_descriptors(descriptors: np.ndarray, name: str) -> None:
     """Checks that an array can hold descriptors `[n d]`, without reading its values.
 
     Raises:
-        UserError: it is not a matrix of float16, float32, float64 or integers.
+        UserError: it is neither a matrix of float16, float32, float64 or integers nor quantised.
     """
-    is_number = descriptors.dtype.kind in "iuf" and descriptors.dtype.itemsize <= 8
-    if descriptors.ndim != 2 or not is_number:
+    if descriptor_width(descriptors) is None:
         raise UserError(
             f"{name} is {descriptors.dtype} of shape {descriptors.shape}; descriptors are float16, "
-            "float32, float64 or integers, one row for each image"
+            "float32, float64 or integers, one row for each image, or quantised"
         )
 
 
 def as_float32(descriptors: np.ndarray) -> np.ndarray:
-    """The descriptors in float32; what is too large for it becomes infinite without a warning."""
-    with np.errstate(over="ignore"):
-        return np.asarray(descriptors, np.float32)
+    """The descriptors float32[n d], of whatever type they are; float32 is not copied."""
+    if descriptors.dtype == np.float32:
+        return descriptors
+    numbers = np.empty((len(descriptors), descriptor_width(descriptors)), np.float32)
+    dequantise(descriptors, numbers)
+    return numbers
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -36,7 +42,7 @@ class BlockedDatabase:
     nothing. Arrays may be memory-mapped; only the block that is asked for is read.
 
     Attributes:
-        parts: number[n_i d] each.
+        parts: number[n_i d] each, or quantised.
         unranked: items that rank after everything else (images that could not be read).
         block_rows: how many rows a block has, the last one as well.
 
@@ -51,16 +57,17 @@ class BlockedDatabase:
     def __post_init__(self):
         for index, part in enumerate(self.parts):
             check_descriptors(part, self._part_name(index))
-            if part.shape[1] != self.width:
+            width = descriptor_width(part)
+            if width != self.width:
                 raise UserError(
-                    f"{self._part_name(index)} has {part.shape[1]} columns, {self._part_name(0)} "
+                    f"{self._part_name(index)} has {width} columns, {self._part_name(0)} "
                     f"has {self.width}; descriptors of one model have one width"
                 )
 
     @property
     def width(self) -> int:
         """The length of a descriptor."""
-        return self.parts[0].shape[1]
+        return descriptor_width(self.parts[0])
 
     @property
     def size(self) -> int:
@@ -74,23 +81,36 @@ class BlockedDatabase:
 
     def read(self, start: int) -> np.ndarray:
         """The block that begins with the item `start`: float32[b d], zeros beyond the last item."""
-        pieces = []
+        block = None
         first = 0
         for part in self.parts:
             rows = part[max(start - first, 0) : max(start + self.block_rows - first, 0)]
+            if len(rows) == self.block_rows and rows.dtype == np.float32:
+                return np.asarray(rows)
             if len(rows):
-                pieces.append(as_float32(rows))
+                block = _aligned_zeros(self.block_rows, self.width) if block is None else block
+                at = max(first - start, 0)
+                dequantise(rows, block[at : at + len(rows)])
             first += len(part)
-        if len(pieces[0]) == self.block_rows:
-            return pieces[0]
-        block = np.zeros((self.block_rows, self.width), np.float32)
-        np.concatenate(pieces, out=block[: sum(map(len, pieces))])
         return block
 
     def is_ranked(self, start: int) -> np.ndarray:
         """Which rows of a block are items with a rank of their own, by their score: bool[b]."""
         items = np.arange(start, start + self.block_rows)
         return (items < self.size) & ~np.isin(items, list(self.unranked))
+
+    def check_finite(self, start: int, block: np.ndarray) -> None:
+        """Checks a block that was read: the rows that are ranked hold finite numbers.
+
+        Raises:
+            UserError: one does not.
+        """
+        wrong_rows = np.flatnonzero(self.is_ranked(start) & ~np.isfinite(block).all(axis=1))
+        if wrong_rows.size:
+            raise UserError(
+                f"{self.name(start + wrong_rows[0])} is not finite in float32; "
+                "mend the descriptor or leave it out"
+            )
 
     def name(self, item: int) -> str:
         """What the user knows an item by: its row in a part."""
@@ -100,6 +120,13 @@ class BlockedDatabase:
 
     def _part_name(self, index: int) -> str:
         return array_name(self.parts[index], f"part {index} of the database")
+
+
+def _aligned_zeros(rows: int, width: int) -> np.ndarray:
+    """Zeros float32[rows width] that JAX can use on a CPU without a copy of its own."""
+    numbers = np.zeros(rows * width + _ALIGNMENT, np.float32)
+    first = -numbers.ctypes.data // numbers.itemsize % _ALIGNMENT
+    return numbers[first : first + rows * width].reshape(rows, width)
 
 
 def array_name(array: np.ndarray, otherwise: str) -> str:

@@ -115,23 +115,28 @@ def _groups(sizes: np.ndarray, scales: Sequence[float]) -> tuple[np.ndarray, np.
     """The group of each image, int64[n], and the largest sides in each group, int64[g 2]."""
     rounded = -(-sizes // GROUP_MULTIPLE)
     _, group_of, counts = np.unique(rounded, axis=0, return_inverse=True, return_counts=True)
-    group_of = group_of.reshape(-1)
     largest = np.zeros((len(counts), 2), np.int64)
     np.maximum.at(largest, group_of, sizes)
-    while len(counts) > 1:
-        joined = np.maximum(largest[:, None], largest[None])
-        area, own = _area(joined, scales), counts * _area(largest, scales)
-        more = area * (counts[:, None] + counts[None]) - own[:, None] - own[None]
-        more[np.tril_indices(len(counts))] = np.iinfo(np.int64).max
-        kept, gone = np.unravel_index(more.argmin(), more.shape)
-        if more[kept, gone] > PROGRAM_PIXELS * len(scales):
-            break
-        largest[kept] = joined[kept, gone]
-        counts[kept] += counts[gone]
+    never = np.iinfo(np.int64).max
+
+    def more(one: int) -> np.ndarray:
+        """How many pixels more it takes to join a group with each of the others: int64[g]."""
+        joined = np.maximum(largest, largest[one]), counts + counts[one]
+        apart = counts * _area(largest, scales)
+        pixels = joined[1] * _area(joined[0], scales) - apart - apart[one]
+        pixels[counts == 0] = pixels[one] = never
+        return pixels
+
+    costs = np.array([more(one) for one in range(len(counts))])
+    while costs.size and costs.min() <= PROGRAM_PIXELS * len(scales):
+        kept, gone = np.unravel_index(costs.argmin(), costs.shape)
+        largest[kept] = np.maximum(largest[kept], largest[gone])
+        counts[kept], counts[gone] = counts[kept] + counts[gone], 0
         group_of[group_of == gone] = kept
-        group_of[group_of > gone] -= 1
-        largest, counts = np.delete(largest, gone, axis=0), np.delete(counts, gone)
-    return group_of, largest
+        costs[gone] = costs[:, gone] = never
+        costs[kept] = costs[:, kept] = more(kept)
+    _, group_of = np.unique(group_of, return_inverse=True)
+    return group_of, largest[counts > 0]
 
 
 def _resized(sizes: np.ndarray, scale: float) -> np.ndarray:

@@ -26,17 +26,24 @@ FAST = {
     "fast_offsets": True,
     "positions_at_once": 4096,
 }
+SPREAD, EVERYWHERE = PartitionSpec("images"), PartitionSpec()
 
 
 @functools.cache
-def _network(architecture: Architecture, preprocessing: Preprocessing, mode: Mode) -> Callable:
+def _network(
+    architecture: Architecture, preprocessing: Preprocessing, mode: Mode, mesh: Mesh
+) -> Callable:
     """The compiled function from variables and pixels to descriptors of unit length.
 
-    Variables, uint8[b h w 3] BGR and what of it is image -> float32[b d].
+    Variables, uint8[b h w 3] BGR and what of it is image -> float32[b d]. Every device runs the
+    program that a single one would run on its share, and so gives the same to the bit.
     """
     model = build_model(architecture, **(FAST if mode == "auto" else {}))
 
     @jax.jit
+    @functools.partial(
+        jax.shard_map, mesh=mesh, in_specs=(EVERYWHERE, SPREAD, SPREAD), out_specs=SPREAD
+    )
     def network(variables: Any, images: jax.Array, region: ValidRegion) -> jax.Array:
         pixels = region.zero_outside(normalise(images, preprocessing))
         # Accelerators multiply in fewer bits unless they are told not to.
@@ -71,13 +78,13 @@ class Describer:
         mode: Mode = "auto",
     ):
         mesh = Mesh(np.array(jax.local_devices()), "images")
-        self._spread = NamedSharding(mesh, PartitionSpec("images"))
-        everywhere = NamedSharding(mesh, PartitionSpec())
+        self._spread = NamedSharding(mesh, SPREAD)
+        everywhere = NamedSharding(mesh, EVERYWHERE)
         if mode == "auto":
             variables = fold_batch_norms(variables)
             self._turned = jax.device_put(turn(variables), everywhere)
         self._variables = jax.device_put(variables, everywhere)
-        self._network = _network(architecture, preprocessing, mode)
+        self._network = _network(architecture, preprocessing, mode, mesh)
         self.mode, self.width, self.lanes = mode, architecture.outputs, mesh.size
 
     @classmethod

@@ -21,6 +21,8 @@ from senet_jax.retrieval.blocks import (
     as_float32,
     check_descriptors,
 )
+from senet_jax.retrieval.bootstrap import mean_interval
+from senet_jax.retrieval.forecast import RankingForecast
 from senet_jax.retrieval.protocols import PROTOCOLS, Protocol
 from senet_jax.retrieval.ranked_list import RankedList
 
@@ -33,6 +35,7 @@ class EvaluationReport:
     """Every query's scores under every protocol.
 
     Attributes:
+        query_names: the queries' images, without extension.
         scores: for each protocol's name float64[q 4], in [0, 1], columns as in `MEASURES`. The row
             of a query without positives, which is not scored, is NaN.
 
@@ -40,13 +43,14 @@ class EvaluationReport:
         ValueError: the protocols are others, the shapes differ, or a score is out of range.
     """
 
+    query_names: tuple[str, ...]
     scores: Mapping[str, np.ndarray]
 
     def __post_init__(self):
         if list(self.scores) != [protocol.name for protocol in PROTOCOLS]:
             raise ValueError(f"protocols {list(self.scores)}")
-        shapes = {scores.shape for scores in self.scores.values()}
-        if len(shapes) > 1 or shapes.pop()[1:] != (len(MEASURES),):
+        shape = len(self.query_names), len(MEASURES)
+        if any(scores.shape != shape for scores in self.scores.values()):
             raise ValueError(f"shapes {[scores.shape for scores in self.scores.values()]}")
         for name, scores in self.scores.items():
             is_score = (scores >= 0) & (scores <= 1)
@@ -62,6 +66,11 @@ class EvaluationReport:
         scored = self._scored(protocol)
         return scored.mean(axis=0) if len(scored) else np.full(len(MEASURES), np.nan)
 
+    def interval(self, protocol: str) -> np.ndarray:
+        """The 95 % interval of a protocol's mAP: float64[2], NaN if no query is scored."""
+        scored = self._scored(protocol)
+        return mean_interval(scored[:, 0]) if len(scored) else np.full(2, np.nan)
+
     def _scored(self, protocol):
         scores = self.scores[protocol]
         return scores[~np.isnan(scores).any(axis=1)]
@@ -71,25 +80,39 @@ class EvaluationReport:
         return {name: self._protocol_to_json(name) for name in self.scores}
 
     def _protocol_to_json(self, name):
+        mean_average_precision, *mean_precisions = _or_null(self.means(name))
+        low, high = _or_null(self.interval(name))
         return {
-            **dict(zip(("map", *MEASURES[1:]), _or_null(self.means(name)), strict=True)),
+            "map": mean_average_precision,
+            "map_ci95": None if low is None else [low, high],
+            **dict(zip(MEASURES[1:], mean_precisions, strict=True)),
             "queries": self.query_count(name),
             "per_query": [
-                {"query": query, **dict(zip(MEASURES, _or_null(row), strict=True))}
-                for query, row in enumerate(self.scores[name])
+                {
+                    "query": query,
+                    "name": query_name,
+                    **dict(zip(MEASURES, _or_null(row), strict=True)),
+                }
+                for query, (query_name, row) in enumerate(
+                    zip(self.query_names, self.scores[name], strict=True)
+                )
             ],
         }
 
     def table(self) -> str:
-        """The means in per cent, for people."""
+        """The means in per cent, for people, and the 95 % interval of mAP."""
         headings = ("mAP", *(f"mP@{cutoff}" for cutoff in CUTOFFS), "queries")
-        lines = ["        " + "".join(f"{heading:>9}" for heading in headings)]
+        lines = ["        " + "".join(f"{heading:>9}" for heading in headings) + "    mAP, 95 %"]
         for name in self.scores:
-            means = _or_null(self.means(name))
-            cells = ["-" if mean is None else f"{100 * mean:.1f}" for mean in means]
-            cells.append(str(self.query_count(name)))
-            lines.append(f"{name:8}" + "".join(f"{cell:>9}" for cell in cells))
+            cells = [*map(_in_per_cent, self.means(name)), str(self.query_count(name))]
+            low, high = map(_in_per_cent, self.interval(name))
+            interval = "-" if low == "-" else f"{low}-{high}"
+            lines.append(f"{name:8}" + "".join(f"{cell:>9}" for cell in cells) + f"{interval:>13}")
         return "\n".join(lines)
+
+
+def _in_per_cent(score: float) -> str:
+    return "-" if np.isnan(score) else f"{100 * score:.1f}"
 
 
 def _or_null(scores: np.ndarray) -> list[float | None]:
@@ -107,8 +130,8 @@ def evaluate_descriptors(
     Args:
         ground_truth: what should be found.
         queries: number[q d], in the order of `query_names`.
-        database_parts: number[n_i d] each, maybe memory-mapped: the items in the order of
-            `image_names`, then any distractors.
+        database_parts: number[n_i d] each, or quantised, maybe memory-mapped: the items in the
+            order of `image_names`, then any distractors.
         unranked: items that rank after everything else whatever their descriptor is, by index
             among themselves: images that could not be read.
 
@@ -118,11 +141,6 @@ def evaluate_descriptors(
     name = array_name(queries, "the array of queries")
     check_descriptors(queries, name)
     database = BlockedDatabase(tuple(database_parts), unranked)
-    if queries.shape[1] != database.width:
-        raise UserError(
-            f"{name} has {queries.shape[1]} columns, the database {database.width}; queries and "
-            "database are described by one model"
-        )
     _check_query_count(ground_truth, len(queries), name)
     if database.size < len(ground_truth.image_names):
         raise UserError(
@@ -130,16 +148,28 @@ def evaluate_descriptors(
             "every image of imlist has one"
         )
     queries = as_float32(queries)
+    if queries.shape[1] != database.width:
+        raise UserError(
+            f"{name} has {queries.shape[1]} columns, the database {database.width}; queries and "
+            "database are described by one model"
+        )
     wrong_rows = np.flatnonzero(~np.isfinite(queries).all(axis=1))
     if wrong_rows.size:
         raise UserError(
             f"row {wrong_rows[0]} of {name} is not finite in float32; mend the descriptor"
         )
     progress = Progress("ranking", database.size, "rows")
-    items = _labelled_items(ground_truth)
-    positions = positions_by_score(queries, database, items, progress.advance)
+    forecast = RankingForecast(database, len(queries))
+
+    def advance(rows: int) -> None:
+        forecast.advance()
+        progress.advance(rows)
+
+    positions = positions_by_score(queries, database, _labelled_items(ground_truth), advance)
     by_kind = _split_by_kind(ground_truth, positions)
-    return EvaluationReport({protocol.name: _score(protocol, by_kind) for protocol in PROTOCOLS})
+    return EvaluationReport(
+        ground_truth.query_names, {p.name: _score(p, by_kind) for p in PROTOCOLS}
+    )
 
 
 def evaluate_ranks(
@@ -156,10 +186,10 @@ def evaluate_ranks(
     """
     if isinstance(ranked, RankedList):
         by_kind = _positions_in(ranked, ground_truth)
-        return EvaluationReport({p.name: _score(p, by_kind) for p in PROTOCOLS})
-    return EvaluationReport(
-        {p.name: _score(p, _positions_in(ranked[p.name], ground_truth)) for p in PROTOCOLS}
-    )
+        scores = {p.name: _score(p, by_kind) for p in PROTOCOLS}
+    else:
+        scores = {p.name: _score(p, _positions_in(ranked[p.name], ground_truth)) for p in PROTOCOLS}
+    return EvaluationReport(ground_truth.query_names, scores)
 
 
 def _check_query_count(ground_truth: GroundTruth, rows: int, name: str) -> None:

@@ -92,13 +92,14 @@ def plan_job(
     """
     sizes, unreadable = photograph_sizes(photographs, label=label, skip_unreadable=skip_unreadable)
     plan = make_plan(sizes, scales, describer.mode, batch_pixels())
-    largest = max(plan.batches, key=lambda batch: batch.pixels, default=None)
-    if largest is not None and needed_bytes(plan, describer.lanes) > memory_bytes():
-        photograph = photographs[largest.rows[0]]
+    needed, there = needed_bytes(plan, describer.lanes), memory_bytes()
+    if needed > there:
+        largest = sizes.prod(axis=1).argmax()
+        height, width = sizes[largest]
         raise UserError(
-            f"{photograph.path} comes to {max(largest.shapes)} pixels and takes about "
-            f"{needed_bytes(plan, describer.lanes) / 2**30:.1f} GiB, there are "
-            f"{memory_bytes() / 2**30:.1f}; make it smaller, leave it out, or give smaller scales"
+            f"{photographs[largest].path} of {width}x{height} pixels takes about "
+            f"{needed / 2**30:.1f} GiB at scale {max(scales)}, there are {there / 2**30:.1f}; "
+            "make it smaller, leave it out, or give smaller scales"
         )
     return Job(photographs, scales, plan, unreadable, label, skip_unreadable)
 

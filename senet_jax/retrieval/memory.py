@@ -8,10 +8,13 @@ import jax
 from senet_jax.retrieval.buckets import Plan
 
 # XLA's own figure for the temporaries of R50's program on a CPU is 320 bytes a pixel, of R101's
-# 388, at every shape: the first maps are the largest. Those of smaller networks need less.
+# 388, at every shape of a photograph: the first maps are the largest, and the 20 MB of Winograd's
+# kernels are little. Those of smaller networks need less.
 BYTES_PER_PIXEL = 400
 # An image of a landmark fills two CPU cores by itself; an accelerator wants many of them.
 CPU_BATCH_PIXELS, ACCELERATOR_BATCH_PIXELS = 2**18, 2**25
+# What a container may take, as Linux tells it.
+_LIMIT = pathlib.Path("/sys/fs/cgroup/memory.max")
 
 
 def batch_pixels() -> int:
@@ -36,6 +39,5 @@ def memory_bytes() -> int:
     if statistics and "bytes_limit" in statistics:
         return statistics["bytes_limit"]
     size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = pathlib.Path("/sys/fs/cgroup/memory.max")
-    text = limit.read_text().strip() if limit.exists() else "max"
+    text = _LIMIT.read_text().strip() if _LIMIT.exists() else "max"
     return size if text == "max" else min(size, int(text))

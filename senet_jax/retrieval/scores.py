@@ -1,8 +1,11 @@
-"""The scores of queries with one block of a database: dot products in float32.
+"""The scores of queries with a database, block by block: dot products in float32.
 
 All that ranks a database asks here. The same queries and the same block give the same bits, so that
 an item's place is the same whoever asks for it.
 """
+
+import collections
+from collections.abc import Iterable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -12,35 +15,52 @@ from senet_jax.errors import UserError
 from senet_jax.retrieval.blocks import BlockedDatabase
 
 
-def block_scores(queries: jax.Array, database: BlockedDatabase, start: int) -> jax.Array:
-    """The scores of the block that begins with the item `start`.
+def scores_of_blocks(
+    queries: np.ndarray, database: BlockedDatabase, starts: Iterable[int]
+) -> Iterator[tuple[int, jax.Array]]:
+    """The scores of some blocks, each on the device that it belongs to.
+
+    The database's blocks go to the local devices in turn, so every block is always computed by the
+    same device. While they work, one block more is read.
 
     Args:
         queries: float32[q d], finite.
-        database: whose block it is.
-        start: one of the database's `starts`.
+        database: whose blocks they are.
+        starts: some of the database's `starts`.
 
-    Returns:
-        float32[q b]; -inf for rows that are not ranked by score.
+    Yields:
+        Each block's start and its scores float32[q b]; -inf for rows that are not ranked by score.
 
     Raises:
         UserError: a descriptor that should be ranked is not finite, or its score is not.
     """
-    block, is_ranked = database.read(start), database.is_ranked(start)
-    scores, are_finite = _dot_products(queries, block, is_ranked)
+    devices = jax.local_devices()
+    begun: collections.deque = collections.deque()
+    for start in starts:
+        device = devices[start // database.block_rows % len(devices)]
+        begun.append((start, *_begin(queries, database, start, device)))
+        if len(begun) > len(devices):
+            yield _finished(*begun.popleft(), database)
+    while begun:
+        yield _finished(*begun.popleft(), database)
+
+
+def _begin(queries, database, start, device):
+    """Reads a block and has its scores computed; of the block only the device's copy is kept."""
+    arrays = queries, database.read(start), database.is_ranked(start)
+    return _dot_products(*jax.device_put(arrays, device))
+
+
+def _finished(start, scores, are_finite, database):
+    """Waits for a block's scores; a score that is not finite is refused."""
     if not are_finite:
-        _refuse(np.asarray(scores), block, is_ranked, start, database)
-    return scores
+        _refuse(start, np.asarray(scores), database)
+    return start, scores
 
 
-def _refuse(scores, block, is_ranked, start, database):
-    wrong_rows = np.flatnonzero(is_ranked & ~np.isfinite(block).all(axis=1))
-    if wrong_rows.size:
-        raise UserError(
-            f"{database.name(start + wrong_rows[0])} is not finite in float32; "
-            "mend the descriptor or leave it out"
-        )
-    query, row = np.argwhere(is_ranked & ~np.isfinite(scores))[0]
+def _refuse(start, scores, database):
+    database.check_finite(start, database.read(start))
+    query, row = np.argwhere(database.is_ranked(start) & ~np.isfinite(scores))[0]
     raise UserError(
         f"the dot product of query {query} with {database.name(start + row)} is "
         f"{scores[query, row]} in float32; scale the descriptors down"

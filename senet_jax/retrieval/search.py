@@ -8,7 +8,7 @@ import numpy as np
 
 from senet_jax.retrieval.blocks import BlockedDatabase
 from senet_jax.retrieval.ranked_list import RankedList
-from senet_jax.retrieval.scores import block_scores
+from senet_jax.retrieval.scores import scores_of_blocks
 
 _AFTER_ALL_ITEMS = np.iinfo(np.int32).max
 
@@ -22,7 +22,7 @@ def top_k(
     """Each query's k best items by dot product in float32, exactly; among equals the lower index.
 
     The ranking is the one that `positions_by_score` counts in. The database is read block by block,
-    and only the best items so far are kept: memory does not grow with it.
+    and only the best items so far are kept: memory does not grow with it, unless k does.
 
     Args:
         queries: float32[q d], finite.
@@ -36,13 +36,27 @@ def top_k(
     Raises:
         UserError: a descriptor that should be ranked is not finite, or its score is not.
     """
-    queries = jnp.asarray(queries)
-    shape = (len(queries), min(k, database.size))
-    best = jnp.full(shape, -jnp.inf), jnp.full(shape, _AFTER_ALL_ITEMS, jnp.int32)
-    for start in database.starts:
-        best = _merge(*best, block_scores(queries, database, start), np.int32(start))
+    if k >= database.size:
+        return RankedList(_whole_ranking(queries, database, on_rows), database.size)
+    shape = (len(queries), k)
+    nothing = np.full(shape, -np.inf, np.float32), np.full(shape, _AFTER_ALL_ITEMS, np.int32)
+    best = {device: jax.device_put(nothing, device) for device in jax.local_devices()}
+    for start, scores in scores_of_blocks(queries, database, database.starts):
+        best[scores.device] = _merge(*best[scores.device], scores, np.int32(start))
         on_rows(min(database.block_rows, database.size - start))
-    return RankedList(np.asarray(best[1]), database.size)
+    scores, items = (np.concatenate(lists, axis=1) for lists in zip(*best.values(), strict=True))
+    order = np.lexsort((items, -scores))[:, : shape[1]]
+    return RankedList(np.take_along_axis(items, order, axis=1), database.size)
+
+
+def _whole_ranking(queries, database, on_rows):
+    """All items, best first: the list itself is as large as the scores. int32[q n]."""
+    scores = np.empty((len(queries), database.size), np.float32)
+    for start, of_block in scores_of_blocks(queries, database, database.starts):
+        rows = min(database.block_rows, database.size - start)
+        scores[:, start : start + rows] = of_block[:, :rows]
+        on_rows(rows)
+    return np.argsort(-scores, axis=1, kind="stable").astype(np.int32)
 
 
 @jax.jit

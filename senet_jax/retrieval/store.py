@@ -136,13 +136,17 @@ def load_store(
         return None
     value = read_json(description)
     try:
-        there = dict(value["origin"])
+        there = {**value["origin"]}
         skipped = {int(row): reason for row, reason in value["skipped"].items()}
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise UserError(f"{description} is broken; remove {folder}") from error
     check_origin(there, origin, array)
     try:
-        return DescriptorStore(open_array(array), skipped, there)
+        descriptors = open_array(array)
+    except UserError as error:
+        raise UserError(f"{array} cannot be read ({error.__cause__}); remove {folder}") from error
+    try:
+        return DescriptorStore(descriptors, skipped, there)
     except UserError as error:
         raise UserError(f"{array}: {error}") from error
 

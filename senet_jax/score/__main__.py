@@ -1,8 +1,8 @@
 """Scores anyone's descriptors or ranks: mAP and mP@1, 5, 10 under Easy, Medium and Hard.
 
-Descriptors are .npy files of float16, float32, float64 or integers, a row for each query of
-qimlist and each image of imlist. They are used as they are, by dot product, in float32: scores
-that differ only beyond it are ties, and among ties the lower index is first.
+Descriptors are .npy files of float16, float32, float64 or integers, or quantised ones, a row for
+each query of qimlist and each image of imlist. They are used as they are, by dot product, in
+float32: scores that differ only beyond it are ties, and among ties the lower index is first.
 
 Ranks are .npy files of integers [queries, k], items best first; -1 means no more. Items that are
 not listed count as not found.

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from senet_jax.convert.__main__ import main
-from senet_jax.convert.mapping import reranker_shapes
 from senet_jax.convert.twin import Twin
 from senet_jax.models.architecture import ARCHITECTURES
 from senet_jax.weights import load_weights, save_weights
@@ -22,6 +21,7 @@ from tests.convert.checkpoints import (
     under_cvnet_names,
     under_torchvision_names,
 )
+from tests.oracles.cvnet_twin import RerankerTwin
 from tests.oracles.lively_twin import architecture_named, lively_weights
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
@@ -133,17 +133,17 @@ def test_cvnet_global_alone(there_and_back, tmp_path):
     assert_equal_states(back, state)
 
 
-def _with_reranker(state):
+def _with_reranker(state, features):
     """The trunk's state with a re-ranker's tensors, random, as CVNet's checkpoints have them."""
-    generator = torch.Generator().manual_seed(0)
-    shapes = reranker_shapes().items()
-    return state | {key: torch.randn(shape, generator=generator) for key, shape in shapes}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return state | RerankerTwin(features).state_dict()
 
 
 def test_cvnet_with_its_reranker(there_and_back, tmp_path):
-    state = _with_reranker(under_cvnet_names(state_dict("tiny_learnable")))
+    state = _with_reranker(under_cvnet_names(state_dict("tiny_learnable")), 96)
     weights, back = there_and_back(save(tmp_path / "a.pth", state))
-    assert set(reranker_shapes()) < set(weights.carried)
+    assert set(RerankerTwin(96).state_dict()) < set(weights.carried)
     assert_equal_states(back, state)
 
 
@@ -152,7 +152,7 @@ def test_cvnet_in_full_size(there_and_back, tmp_path):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         trunk = Twin(ARCHITECTURES["cvnet_r50"]).state_dict()
-    state = _with_reranker(under_cvnet_names(trunk))
+    state = _with_reranker(under_cvnet_names(trunk), 1024)
     weights, back = there_and_back(save(tmp_path / "a.pth", state))
     assert weights.architecture.name == "cvnet_r50"
     assert len(back) == 382
@@ -160,7 +160,7 @@ def test_cvnet_in_full_size(there_and_back, tmp_path):
 
 
 def test_half_a_reranker_is_refused(convert, tmp_path):
-    state = _with_reranker(under_cvnet_names(state_dict("tiny_learnable")))
+    state = _with_reranker(under_cvnet_names(state_dict("tiny_learnable")), 96)
     del state["cv_learner.mlp.2.bias"]
     line = _refused(convert(save(tmp_path / "a.pth", state), tmp_path / "weights"))
     assert "cv_learner.mlp.2.bias is missing" in line

@@ -28,12 +28,20 @@ def encoded(image, extension=".jpg"):
     return content.tobytes()
 
 
-def with_exif_orientation(jpeg, orientation):
-    """The same JPEG with an EXIF segment of one entry, the orientation, behind its first marker."""
+def exif(orientation):
+    """EXIF of one entry, the orientation, as a file of TIFF."""
     entry = struct.pack(">HHIHH", 0x0112, 3, 1, orientation, 0)
-    tiff = b"MM" + struct.pack(">HI", 42, 8) + struct.pack(">H", 1) + entry + struct.pack(">I", 0)
-    payload = b"Exif\0\0" + tiff
+    return b"MM" + struct.pack(">HI", 42, 8) + struct.pack(">H", 1) + entry + struct.pack(">I", 0)
+
+
+def with_segment(jpeg, payload):
+    """The same JPEG with a segment APP1 behind its first marker."""
     return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(payload) + 2) + payload + jpeg[2:]
+
+
+def with_exif_orientation(jpeg, orientation):
+    """The same JPEG with an orientation."""
+    return with_segment(jpeg, b"Exif\0\0" + exif(orientation))
 
 
 def write_dataset(root, name, boxes=((0, 0, 9, 9), (0, 0, 9, 9)), suffix=".pkl"):

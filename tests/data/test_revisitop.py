@@ -45,6 +45,10 @@ def test_dataset_knows_every_photograph(tmp_path, suffix):
         (folder / "q.jpg", (0, 0, 10.5, 10)),
         (folder / "r.jpg", (1, 2, 3, 4)),
     ]
+    assert [(query.path, query.box) for query in dataset.whole_queries] == [
+        (folder / "q.jpg", None),
+        (folder / "r.jpg", None),
+    ]
 
 
 def test_dataset_without_boxes(tmp_path):

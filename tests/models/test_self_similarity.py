@@ -2,8 +2,10 @@ import jax
 import numpy as np
 import pytest
 
-from senet_jax.models.layers import l2_normalise
-from senet_jax.models.self_similarity import self_similarity
+from senet_jax.models.architecture import SelfSimilarityConfig
+from senet_jax.models.layers import LayerOptions, l2_normalise
+from senet_jax.models.self_similarity import SelfSimilarityModule, self_similarity
+from tests.models.initial import initial_variables
 from tests.oracles import self_similarity as oracle
 from tests.tolerances import FEW_ROUNDINGS
 
@@ -27,3 +29,31 @@ def test_window_of_another_size():
 def test_where_q_is_zero_the_gradient_is_finite():
     gradient = jax.grad(lambda q: self_similarity(l2_normalise(q), 3).sum())(np.zeros((1, 2, 2, 4)))
     assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        SelfSimilarityConfig(width=4, window=5),
+        SelfSimilarityConfig("direct", "dot", "concat", width=4, window=3),
+    ],
+)
+@pytest.mark.parametrize("positions", [1, 29])  # Of 2 x 5 x 7: one row, or two, at a time.
+def test_some_rows_at_a_time_give_the_same(config, positions):
+    maps = np.random.default_rng(2).normal(size=(2, 5, 7, 6)).astype(np.float32)
+    whole = SelfSimilarityModule(config, LayerOptions())
+    parts = SelfSimilarityModule(config, LayerOptions(positions_at_once=positions))
+    variables = initial_variables(whole, maps)
+    expected, named = jax.jit(whole.apply)(variables, maps)
+    ours, named_by_parts = jax.jit(parts.apply)(variables, maps)
+    assert named.keys() - named_by_parts.keys() == {"self_similarity"}
+    for one, other in ((ours, expected), (named_by_parts["structure"], named["structure"])):
+        bar = FEW_ROUNDINGS * np.abs(other).max()
+        np.testing.assert_allclose(one, other, rtol=0, atol=bar)
+
+
+def test_all_positions_at_once_if_they_are_not_too_many():
+    maps = np.ones((2, 5, 7, 6), np.float32)
+    module = SelfSimilarityModule(SelfSimilarityConfig(width=4), LayerOptions(positions_at_once=70))
+    (_, named), _ = jax.eval_shape(module.init_with_output, jax.random.key(0), maps)
+    assert named["self_similarity"].shape == (2, 5, 7, 7, 7, 4)

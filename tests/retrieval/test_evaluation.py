@@ -210,36 +210,43 @@ def test_no_queries_and_no_images():
 def _report():
     easy = np.full((3, 4), np.nan)
     medium = np.array([[0.5, 1, 0.2, 0.1], [np.nan] * 4, [0.25, 0, 0.4, 0.3]])
-    return EvaluationReport({"easy": easy, "medium": medium, "hard": np.ones((3, 4))})
+    scores = {"easy": easy, "medium": medium, "hard": np.ones((3, 4))}
+    return EvaluationReport(("one", "two", "three"), scores)
 
 
 def test_report_as_json():
     value = json.loads(json.dumps(_report().to_json(), allow_nan=False))
     assert list(value) == PROTOCOLS
-    keys = ["map", "mp@1", "mp@5", "mp@10", "queries", "per_query"]
+    keys = ["map", "map_ci95", "mp@1", "mp@5", "mp@10", "queries", "per_query"]
     assert all(list(of_protocol) == keys for of_protocol in value.values())
     unscored = dict.fromkeys(MEASURES)
     assert value["easy"] == {
-        **dict.fromkeys(keys[:4]),
+        **dict.fromkeys(keys[:5]),
         "queries": 0,
-        "per_query": [{"query": query, **unscored} for query in range(3)],
+        "per_query": [
+            {"query": query, "name": name, **unscored}
+            for query, name in enumerate(("one", "two", "three"))
+        ],
     }
     assert value["medium"]["queries"] == 2
-    means = [value["medium"][key] for key in keys[:4]]
+    means = [value["medium"][key] for key in ("map", *MEASURES[1:])]
     np.testing.assert_allclose(means, [0.375, 0.5, 0.3, 0.2], rtol=1e-15)
+    # A quarter of the resamples of two queries holds the worse one only, a quarter the better one.
+    assert value["medium"]["map_ci95"] == [0.25, 0.5]
+    assert value["hard"]["map_ci95"] == [1, 1]
     assert value["medium"]["per_query"] == [
-        {"query": 0, "ap": 0.5, "mp@1": 1.0, "mp@5": 0.2, "mp@10": 0.1},
-        {"query": 1, **unscored},
-        {"query": 2, "ap": 0.25, "mp@1": 0.0, "mp@5": 0.4, "mp@10": 0.3},
+        {"query": 0, "name": "one", "ap": 0.5, "mp@1": 1.0, "mp@5": 0.2, "mp@10": 0.1},
+        {"query": 1, "name": "two", **unscored},
+        {"query": 2, "name": "three", "ap": 0.25, "mp@1": 0.0, "mp@5": 0.4, "mp@10": 0.3},
     ]
 
 
 def test_report_as_table():
     assert [line.split() for line in _report().table().splitlines()] == [
-        ["mAP", "mP@1", "mP@5", "mP@10", "queries"],
-        ["easy", "-", "-", "-", "-", "0"],
-        ["medium", "37.5", "50.0", "30.0", "20.0", "2"],
-        ["hard", "100.0", "100.0", "100.0", "100.0", "3"],
+        ["mAP", "mP@1", "mP@5", "mP@10", "queries", "mAP,", "95", "%"],
+        ["easy", "-", "-", "-", "-", "0", "-"],
+        ["medium", "37.5", "50.0", "30.0", "20.0", "2", "25.0-50.0"],
+        ["hard", "100.0", "100.0", "100.0", "100.0", "3", "100.0-100.0"],
     ]
 
 
@@ -249,9 +256,21 @@ def test_report_as_table():
 )
 def test_report_of_impossible_scores(hard):
     with pytest.raises(ValueError, match=r"shapes|outside"):
-        EvaluationReport({**_report().scores, "hard": hard})
+        EvaluationReport(_report().query_names, {**_report().scores, "hard": hard})
+
+
+def test_report_with_other_queries():
+    with pytest.raises(ValueError, match="shapes"):
+        EvaluationReport(("one", "two"), _report().scores)
+
+
+def test_report_names_the_queries_of_the_ground_truth():
+    truth = _random_ground_truth(np.random.default_rng(0), 9)
+    by_descriptors = evaluate_descriptors(truth, np.ones((QUERIES, 1)), [np.ones((9, 1))])
+    by_ranks = evaluate_ranks(truth, RankedList(np.zeros((QUERIES, 1), int), 9))
+    assert by_descriptors.query_names == by_ranks.query_names == truth.query_names
 
 
 def test_report_without_a_protocol():
     with pytest.raises(ValueError, match="protocols"):
-        EvaluationReport({"easy": np.ones((1, 4))})
+        EvaluationReport(("one",), {"easy": np.ones((1, 4))})

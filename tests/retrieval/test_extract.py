@@ -1,67 +1,95 @@
+import concurrent.futures
 import os
 
 import cv2
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from senet_jax.data.revisitop import Photograph
 from senet_jax.data.transforms import UnreadableImage
 from senet_jax.errors import UserError
+from senet_jax.retrieval import buckets
 from senet_jax.retrieval import extract as extract_module
-from senet_jax.retrieval.extract import describe_pyramid, extract, make_describe
+from senet_jax.retrieval.describer import Describer
+from senet_jax.retrieval.extract import describe_batches, extract, plan_job
 from tests.data.pictures import encoded, picture
 from tests.oracles import pyramid
 from tests.oracles.lively_twin import lively_twin, lively_weights
+from tests.retrieval.mean_colour import MeanColour
 
 SCALES = (0.7071, 1.0, 1.4142)
+SHAPES = [
+    *((1, 1), (1, 2), (7, 1), (2, 3), (5, 64), (65, 4), (17, 15), (31, 33), (33, 31), (63, 65)),
+    *((64, 64), (80, 48), (48, 80), (37, 61), (61, 37), (90, 91), (3, 100), (100, 3), (13, 96)),
+]
 
 
-def _photographs(folder, count, shape=(24, 32)):
-    for seed in range(count):
-        (folder / f"{seed}.png").write_bytes(encoded(picture(*shape, seed=seed), ".png"))
-    return [Photograph(folder, f"{seed}.png") for seed in range(count)]
+def _photographs(folder, shapes, suffix=".png"):
+    for number, shape in enumerate(shapes):
+        (folder / f"{number}{suffix}").write_bytes(encoded(picture(*shape, seed=number), suffix))
+    return [Photograph(folder, f"{number}{suffix}") for number in range(len(shapes))]
 
 
-def _mean_colour(images):
-    """In place of a network: uint8[b h w 3] -> float32[b 3]."""
-    return jnp.mean(jnp.asarray(images, jnp.float32), axis=(1, 2))
+def _colours(photographs):
+    means = np.stack([cv2.imread(str(p.path)).mean(axis=(0, 1)) for p in photographs])
+    return means / np.linalg.norm(means, axis=1, keepdims=True)
 
 
-def _extract(photographs, *, describe=_mean_colour, scales=(1.0,), width=3, skip_unreadable=True):
-    return extract(
-        describe, photographs, scales, label="x", width=width, skip_unreadable=skip_unreadable
-    )
+def _extract(photographs, *, describer=None, scales=(1.0,), skip_unreadable=True):
+    describer = describer or MeanColour()
+    return extract(describer, photographs, scales, label="x", skip_unreadable=skip_unreadable)
 
 
-def test_descriptors_are_those_of_the_definition(tmp_path):
-    photographs = _photographs(tmp_path, 4, (41, 59))
+@pytest.mark.parametrize(
+    ("name", "mode", "program_pixels"),
+    [
+        ("tiny", "auto", buckets.PROGRAM_PIXELS),
+        # More programs, so that images of one group are alike; and one for every image and scale.
+        pytest.param("tiny_baseline", "auto", 3000, marks=pytest.mark.slow),
+        pytest.param("tiny_baseline", "exact", 0, marks=pytest.mark.slow),
+    ],
+)
+def test_descriptors_are_those_of_the_definition(tmp_path, monkeypatch, name, mode, program_pixels):
+    monkeypatch.setattr(buckets, "PROGRAM_PIXELS", program_pixels)
+    photographs = _photographs(tmp_path, SHAPES if mode == "auto" else SHAPES[::4])
     (tmp_path / "query.png").write_bytes(encoded(picture(50, 80), ".png"))
-    photographs += [Photograph(tmp_path, "query.png", box=(3.9, 2, 62, 43.5))]  # 41x59 as well.
-    describe = make_describe(lively_weights("tiny_baseline"))
-    ours, skipped = _extract(photographs, describe=describe, scales=SCALES, width=128)
+    photographs.append(Photograph(tmp_path, "query.png", box=(3.9, 2, 62, 43.5)))
+    describer = Describer.of(lively_weights(name), mode)
+    ours, skipped = _extract(photographs, describer=describer, scales=SCALES)
     assert not skipped
-    pyramid.assert_as_near_as_the_twin(ours, lively_twin("tiny_baseline"), photographs, SCALES)
+    pyramid.assert_as_near_as_the_twin(ours, lively_twin(name), photographs, SCALES)
+    # One image alone as well: the largest error does not hide among the others.
+    for row in (0, 2, 4):
+        pyramid.assert_as_near_as_the_twin(
+            ours[row : row + 1], lively_twin(name), photographs[row : row + 1], SCALES
+        )
 
 
-def test_every_scale_counts_the_same():
-    """Each is brought to unit length before the mean, and the mean after it."""
-    of_height = {1: jnp.array([[1.0, 0]]), 2: jnp.array([[0, 1.0]]), 3: jnp.array([[0, 1.0]])}
-    pyramid = [np.zeros((height, 1, 3)) for height in of_height]
-    descriptor = describe_pyramid(lambda images: of_height[images.shape[1]], pyramid)
-    np.testing.assert_allclose(descriptor, np.array([1, 2]) / 5**0.5, rtol=1e-6)
+@pytest.mark.parametrize("lanes", [1, 3])
+@pytest.mark.parametrize("mode", ["auto", "exact"])
+def test_order_is_kept_whatever_the_batches(tmp_path, monkeypatch, mode, lanes):
+    monkeypatch.setattr(extract_module, "batch_pixels", lambda: 4 * 64 * 96)
+    monkeypatch.setattr(buckets, "PROGRAM_PIXELS", 10_000)
+    shapes = [(64, 96), (20, 30), (96, 64), (63, 90), (30, 20)] * 6
+    photographs = _photographs(tmp_path, shapes)[::-1]
+    describer = MeanColour(mode, lanes)
+    ours, skipped = _extract(photographs, describer=describer)
+    assert not skipped and ours.dtype == np.float32
+    np.testing.assert_allclose(ours, _colours(photographs), rtol=1e-5)
+    capacity = {shape[0] // lanes for shape in describer.shapes}
+    assert max(capacity) == (1 if mode == "exact" else 6)
 
 
-def test_order_is_kept(tmp_path):
-    photographs = _photographs(tmp_path, 12)[::-1]
-    ours, _ = _extract(photographs)
-    for row, photograph in enumerate(photographs):
-        colour = cv2.imread(str(photograph.path)).mean(axis=(0, 1))
-        np.testing.assert_allclose(ours[row], colour / np.linalg.norm(colour), rtol=1e-5)
+def test_lanes_describe_batches_of_one_program_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(extract_module, "batch_pixels", lambda: 2 * 64 * 64)
+    describer = MeanColour(lanes=4)
+    _extract(_photographs(tmp_path, [(64, 64)] * 10), describer=describer)
+    assert describer.shapes == [(8, 64, 64, 3)] * 2
+    assert describer.filled == [8, 2]  # Where none is left there is a black pixel.
 
 
 def test_an_unreadable_image_is_a_row_of_zeros_with_its_reason(tmp_path):
-    photographs = _photographs(tmp_path, 3)
+    photographs = _photographs(tmp_path, [(24, 32)] * 3)
     (tmp_path / "1.png").write_bytes(b"text")
     photographs.append(Photograph(tmp_path, "missing.png"))
     descriptors, skipped = _extract(photographs)
@@ -71,11 +99,41 @@ def test_an_unreadable_image_is_a_row_of_zeros_with_its_reason(tmp_path):
     assert "missing.png: No such file" in skipped[3]
 
 
-def test_or_it_stops_the_extraction(tmp_path):
-    photographs = _photographs(tmp_path, 3)
-    (tmp_path / "1.png").write_bytes(b"text")
-    with pytest.raises(UnreadableImage, match=r"1\.png"):
-        _extract(photographs, skip_unreadable=False)
+def test_all_are_unreadable(tmp_path):
+    photographs = [Photograph(tmp_path, f"{number}.jpg") for number in range(3)]
+    descriptors, skipped = _extract(photographs)
+    assert descriptors.shape == (3, 3) and not descriptors.any()
+    assert sorted(skipped) == [0, 1, 2]
+
+
+@pytest.fixture
+def cut_short(tmp_path):
+    """Seven photographs of one size; the head of the fifth is whole, the rest is cut off."""
+    photographs = _photographs(tmp_path, [(48, 64)] * 7, ".jpg")
+    content = photographs[4].path.read_bytes()
+    photographs[4].path.write_bytes(content[: len(content) // 2])
+    return photographs
+
+
+def test_an_image_that_breaks_off_leaves_the_others_of_its_batch(cut_short, tmp_path):
+    describer = MeanColour()
+    job = plan_job(describer, cut_short, (1.0,), label="x", skip_unreadable=True)
+    assert [batch.rows for batch in job.plan.batches] == [tuple(range(7))]
+    assert not job.unreadable
+    ours, skipped = _extract(cut_short, describer=describer)
+    others = [row for row in range(7) if row != 4]
+    photographs = [cut_short[row] for row in others]
+    np.testing.assert_allclose(ours[others], _colours(photographs), rtol=1e-5)
+    assert not ours[4].any()
+    assert list(skipped) == [4] and "4.jpg: its" in skipped[4] and "cut short" in skipped[4]
+
+
+@pytest.mark.parametrize("content", [b"text", None])
+def test_or_it_stops_the_extraction(cut_short, content):
+    if content:
+        cut_short[4].path.write_bytes(content)
+    with pytest.raises(UnreadableImage, match=r"4\.jpg"):
+        _extract(cut_short, skip_unreadable=False)
 
 
 @pytest.mark.parametrize(
@@ -88,40 +146,80 @@ def test_or_it_stops_the_extraction(tmp_path):
     ],
 )
 def test_a_wrong_box_stops_it_and_names_the_photograph(tmp_path, box, fault):
-    photographs = [*_photographs(tmp_path, 3), Photograph(tmp_path, "1.png", box=box)]
+    photographs = _photographs(tmp_path, [(24, 32)] * 3)
+    photographs.append(Photograph(tmp_path, "1.png", box=box))
     with pytest.raises(UserError, match=rf"1\.png: the box .* is {fault}, the image is 32x24"):
         _extract(photographs)
+
+
+@pytest.mark.parametrize(
+    ("mode", "shape"),
+    [("auto", (24, 70)), ("auto", (70, 24)), ("exact", (24, 70)), ("exact", (24, 31))],
+)
+def test_an_image_that_is_changed_in_between_is_one_line(tmp_path, mode, shape):
+    photographs = _photographs(tmp_path, [(24, 32)] * 3)
+    describer = MeanColour(mode)
+    job = plan_job(describer, photographs, (1.0,), label="x", skip_unreadable=True)
+    photographs[1].path.write_bytes(encoded(picture(*shape), ".png"))
+    with pytest.raises(UserError, match=r"1\.png had another size when its head was read; .* Run"):
+        list(describe_batches(describer, job, job.plan.batches))
 
 
 def test_a_bug_in_a_reading_thread_is_not_swallowed(tmp_path, monkeypatch):
     def broken(path):
         raise RuntimeError(f"a bug at {path.name}")
 
-    photographs = _photographs(tmp_path, 3)
+    photographs = _photographs(tmp_path, [(24, 32)] * 3)
     monkeypatch.setattr(extract_module, "read_image", broken)
     with pytest.raises(RuntimeError, match=r"a bug at 0\.png"):
         _extract(photographs)
 
 
-class _Counted(list):
-    """Counts how many of its entries were taken."""
-
-    taken = 0
-
-    def __iter__(self):
-        for entry in super().__iter__():
-            self.taken += 1
-            yield entry
-
-
-def test_reads_only_some_images_ahead(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("at_once", "expected"),
+    [(1, [3, 4, 5, 6, 7, 8, 9, 10, 10, 10]), (2, [4, 6, 8, 10, 10]), (5, [10, 10])],
+)
+def test_reads_only_some_images_ahead(tmp_path, monkeypatch, at_once, expected):
+    """Two more than are described, and a batch more."""
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    photographs = _Counted(_photographs(tmp_path, 10))
-    taken_when_described = []
+    monkeypatch.setattr(extract_module, "batch_pixels", lambda: at_once * 32 * 32)
+    photographs = _photographs(tmp_path, [(32, 32)] * 10)
+    job = plan_job(MeanColour(), photographs, (1.0,), label="x", skip_unreadable=True)
+    submitted, when_described = [], []
+    submit = concurrent.futures.ThreadPoolExecutor.submit
 
-    def describe(images):
-        taken_when_described.append(photographs.taken)
-        return _mean_colour(images)
+    def counted(pool, *task):
+        submitted.append(task)
+        return submit(pool, *task)
 
-    _extract(photographs, describe=describe)
-    assert taken_when_described == [3, 4, 5, 6, 7, 8, 9, 10, 10, 10]
+    class Counting(MeanColour):
+        def __call__(self, *inputs, **options):
+            when_described.append(len(submitted))
+            return super().__call__(*inputs, **options)
+
+    monkeypatch.setattr(concurrent.futures.ThreadPoolExecutor, "submit", counted)
+    list(describe_batches(Counting(), job, job.plan.batches))
+    assert when_described == expected
+
+
+@pytest.mark.parametrize("mode", ["auto", "exact"])
+def test_an_image_too_large_for_the_memory_is_one_line(tmp_path, monkeypatch, mode):
+    photographs = _photographs(tmp_path, [(24, 32), (400, 300), (24, 32)])
+    monkeypatch.setattr(extract_module, "memory_bytes", lambda: 2**20)
+    with pytest.raises(UserError) as raised:
+        _extract(photographs, describer=MeanColour(mode), scales=(0.5, 2.0))
+    message = str(raised.value)
+    assert message.startswith(f"{photographs[1].path} of 300x400 pixels takes about 0.")
+    assert "GiB at scale 2.0, there are 0.0; make it smaller, leave it out, or give" in message
+    monkeypatch.setattr(extract_module, "memory_bytes", lambda: 2**30)
+    assert _extract(photographs, describer=MeanColour(mode))[0].all()
+
+
+def test_the_work_in_one_line(tmp_path):
+    photographs = [*_photographs(tmp_path, [(64, 60)] * 4), Photograph(tmp_path, "none.png")]
+    describer = MeanColour()
+    job = plan_job(describer, photographs, (0.5, 1.0), label="town", skip_unreadable=True)
+    padding = 100 * ((32 * 32 + 64 * 64) / (32 * 30 + 64 * 60) - 1)
+    assert job.summary(lanes=1) == (
+        f"town: 4 images at 2 scales in 2 programs, {padding:.1f} % of padding, up to 0.0 GiB"
+    )

@@ -1,18 +1,33 @@
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax
 import numpy as np
 import pytest
 
 from senet_jax.errors import UserError
 from senet_jax.retrieval.blocks import BlockedDatabase
-from senet_jax.retrieval.scores import block_scores
+from senet_jax.retrieval.scores import scores_of_blocks
+from tests.retrieval import spread_ranking
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def _scores(queries, database, start):
+    ((found, scores),) = scores_of_blocks(queries, database, [start])
+    assert found == start
+    return np.asarray(scores)
 
 
 def test_dot_products_of_the_rows_that_are_ranked():
     rng = np.random.default_rng(0)
     rows = rng.integers(-9, 9, (7, 3))
     queries = rng.integers(-9, 9, (2, 3)).astype(np.float32)
-    scores = block_scores(queries, BlockedDatabase((rows,), unranked=[4], block_rows=4), 4)
+    scores = _scores(queries, BlockedDatabase((rows,), unranked=[4], block_rows=4), 4)
     np.testing.assert_array_equal(scores[:, 1:3], queries @ rows[5:].T)
-    assert (np.asarray(scores)[:, [0, 3]] == -np.inf).all()  # Not ranked; beyond the last item.
+    assert (scores[:, [0, 3]] == -np.inf).all()  # Not ranked; beyond the last item.
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -21,16 +36,53 @@ def test_values_that_are_not_finite_are_named(value):
     rows[7, 1] = value
     database = BlockedDatabase((rows[:5], rows[5:]), block_rows=4)
     with pytest.raises(UserError, match="row 2 of part 1 of the database is not finite"):
-        block_scores(np.zeros((1, 2), np.float32), database, 4)
+        _scores(np.zeros((1, 2), np.float32), database, 4)
 
 
 def test_float64_beyond_float32_is_not_finite():
     database = BlockedDatabase((np.array([[1.0], [1e39]]),), block_rows=4)
     with pytest.raises(UserError, match="row 1 of part 0 of the database is not finite in float32"):
-        block_scores(np.ones((1, 1), np.float32), database, 0)
+        _scores(np.ones((1, 1), np.float32), database, 0)
 
 
 def test_products_that_overflow_are_named():
     database = BlockedDatabase((np.full((3, 1), 1e30, np.float32),), block_rows=4)
     with pytest.raises(UserError, match="query 1 with row 0 of part 0 of the database is inf"):
-        block_scores(np.array([[1.0], [1e30]], np.float32), database, 0)
+        _scores(np.array([[1.0], [1e30]], np.float32), database, 0)
+
+
+def test_the_first_wrong_block_is_named_whichever_device_has_it():
+    rows = np.ones((40, 1), np.float32)
+    rows[[14, 27, 39]] = np.inf
+    database = BlockedDatabase((rows,), block_rows=4)
+    with pytest.raises(UserError, match="row 14 "):
+        list(scores_of_blocks(np.ones((1, 1), np.float32), database, database.starts))
+
+
+def test_blocks_take_turns_on_the_devices():
+    """Also when only some of them are asked for: a block is always computed by the same device."""
+    devices = jax.local_devices()
+    database = BlockedDatabase((np.ones((4 * len(devices) + 9, 1), np.float32),), block_rows=2)
+    queries = np.ones((1, 1), np.float32)
+    for starts in (database.starts, database.starts[1::3]):
+        found = list(scores_of_blocks(queries, database, starts))
+        assert [start for start, _ in found] == list(starts)
+        assert [s.device for _, s in found] == [devices[i // 2 % len(devices)] for i in starts]
+
+
+def test_the_ranking_does_not_depend_on_the_number_of_devices(tmp_path):
+    if jax.local_device_count() == 1:
+        pytest.skip("this process has one device, as the other one will")
+    path = tmp_path / "ranking.npz"
+    flags = "--xla_force_host_platform_device_count=1"
+    subprocess.run(
+        [sys.executable, "-m", "tests.retrieval.spread_ranking", path],
+        cwd=ROOT,
+        env={**os.environ, "XLA_FLAGS": flags},
+        check=True,
+    )
+    positions, ranks = spread_ranking.rank()
+    with np.load(path) as other:
+        assert other["devices"] == 1
+        np.testing.assert_array_equal(other["positions"], positions)
+        np.testing.assert_array_equal(other["ranks"], ranks)

@@ -1,0 +1,83 @@
+"""A generated database: distractors around centres, and for each query images that resemble it."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from senet_jax.files import open_array
+
+SHARD_ROWS = 100_000
+CENTRES = 1000
+CENTRE_WEIGHT = 0.75
+"""Of a centre in each distractor and query beside noise of weight one: so far they resemble."""
+_WRITTEN_AT_ONCE = 4096
+
+
+def write_database(
+    folder: pathlib.Path,
+    planted: Sequence[Mapping[int, float]],
+    first_rows: int,
+    rows: int,
+    width: int,
+) -> tuple[np.ndarray, list[pathlib.Path]]:
+    """Writes unit descriptors in parts, the database and shards of distractors.
+
+    Args:
+        folder: where the parts are written.
+        planted: for each query the items that resemble it, and the query's weight in each of them
+            beside noise of weight one.
+        first_rows: how many rows the first part has; all that is planted is in it.
+        rows: how many rows all parts have.
+        width: the length of a descriptor.
+
+    Returns:
+        The queries float32[q d], and the files of the parts.
+    """
+    rng = np.random.default_rng(0)
+    centres = _unit(_noise(rng, CENTRES, width))
+    queries = _around_centres(rng, centres, len(planted))
+    paths = []
+    for start, stop in [(0, first_rows), *_shards(first_rows, rows)]:
+        paths.append(folder / f"part{len(paths)}.npy")
+        part = np.lib.format.open_memmap(paths[-1], "w+", np.float32, (stop - start, width))
+        for row in range(0, len(part), _WRITTEN_AT_ONCE):
+            chunk = part[row : row + _WRITTEN_AT_ONCE]
+            chunk[:] = _around_centres(rng, centres, len(chunk))
+        part.flush()
+    database = np.lib.format.open_memmap(paths[0], "r+")
+    weights = np.zeros((len(queries), first_rows), np.float32)
+    for query, items in enumerate(planted):
+        weights[query, list(items)] = list(items.values())
+    resembling = np.flatnonzero(weights.any(axis=0))
+    database[resembling] = _unit(
+        _unit(_noise(rng, len(resembling), width)) + weights[:, resembling].T @ queries
+    )
+    database.flush()
+    return queries, paths
+
+
+def first_parts(paths: Sequence[pathlib.Path], rows: int) -> list[np.ndarray]:
+    """Some first rows of all parts, mapped into memory."""
+    parts = []
+    for path in paths:
+        parts.append(open_array(path)[:rows])
+        rows -= len(parts[-1])
+    return parts
+
+
+def _shards(first: int, rows: int) -> list[tuple[int, int]]:
+    return [(start, min(start + SHARD_ROWS, rows)) for start in range(first, rows, SHARD_ROWS)]
+
+
+def _around_centres(rng, centres, count):
+    nearest = centres[rng.integers(len(centres), size=count)]
+    return _unit(_unit(_noise(rng, count, centres.shape[1])) + CENTRE_WEIGHT * nearest)
+
+
+def _noise(rng, count, width):
+    return rng.standard_normal((count, width), np.float32)
+
+
+def _unit(rows):
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)

@@ -1,0 +1,274 @@
+"""CVNet-Rerank: how surely two images show the same, from the correlations of their maps.
+
+Source: the authors' public code of CVNet. An image has maps of its own, which are computed once;
+a pair of images is then scored from their maps alone. The first image is the query, the second
+the key: axes `h w` are the query's, `u v` the key's.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from senet_jax.models.architecture import Architecture
+from senet_jax.models.layers import Array, torch_init
+from senet_jax.models.resnet import BEFORE_RELU
+from senet_jax.models.senet import ResNetClassifier, SENet
+from senet_jax.models.valid_region import ValidRegion, positions_inside
+
+# Of the area of a map; its sides shrink by the square root.
+SCALES = (0.25, 0.5, 1.0)
+WIDTH = 256
+NORM_EPSILON = 1e-8
+GROUPS = 4
+GROUP_NORM_EPSILON = 1e-5
+# The centre-pivot convolutions, block by block: width, kernel and stride of each layer.
+BLOCKS = (
+    ((16, 5, 2),),
+    ((16, 3, 1), (32, 3, 2)),
+    ((32, 3, 1), (32, 3, 1), (64, 3, 2)),
+    ((64, 3, 1), (64, 3, 1), (128, 3, 1)),
+)
+
+
+def stage3_before_relu(
+    model: SENet | ResNetClassifier, variables: Any, images: Array, region: ValidRegion
+) -> Array:
+    """The map after stage 3, without the ReLU that ends the stage.
+
+    float32[b h w 3] and what of it is image -> float32[b h' w' c].
+    """
+    _, state = model.apply(variables, images, region, mutable=["intermediates"])
+    last = f"b{model.architecture.depths[2]}"
+    return state["intermediates"]["trunk"]["s3"][last][BEFORE_RELU][0]
+
+
+def stage3_stride(architecture: Architecture) -> int:
+    """How many pixels of an image, along a side, are one position after stage 3."""
+    return 4 * math.prod(architecture.stage_strides[:3])
+
+
+class Resizing(flax.struct.PyTreeNode):
+    """How the map of one image is brought to a scale and back: bilinear, corners aligned.
+
+    Products of matrices do it, and leave out what of a padded map is not the image's.
+
+    Attributes:
+        shrink: float32[h' h] for the rows and float32[w' w] for the columns.
+        grow: float32[h h'] and float32[w w'].
+    """
+
+    shrink: tuple[Any, Any]
+    grow: tuple[Any, Any]
+
+
+def resizings(size: tuple[int, int], shape: tuple[int, int]) -> tuple[Resizing, ...]:
+    """The resizings of a map to each scale.
+
+    Args:
+        size: height and width of the part of the map that is the image's.
+        shape: height and width of the map.
+    """
+    found = []
+    for scale in SCALES:
+        matrices = []
+        for side, whole in zip(size, shape, strict=True):
+            small, small_whole = _scaled(side, scale), _scaled(whole, scale)
+            matrices.append(
+                (
+                    _aligned_corners(small, side, (small_whole, whole)),
+                    _aligned_corners(side, small, (whole, small_whole)),
+                )
+            )
+        found.append(Resizing(*zip(*matrices, strict=True)))
+    return tuple(found)
+
+
+def _scaled(side: int, scale: float) -> int:
+    """A side at a scale; halves go to the even number, and nothing is less than 1."""
+    return max(1, round(side * math.sqrt(scale)))
+
+
+def _aligned_corners(target: int, source: int, shape: tuple[int, int]) -> np.ndarray:
+    """Linear interpolation from `source` to `target` places, in a matrix of zeros: float32."""
+    places = np.arange(target) * ((source - 1) / max(target - 1, 1))
+    matrix = np.zeros(shape, np.float32)
+    distances = np.abs(places[:, None] - np.arange(source))
+    matrix[:target, :source] = np.maximum(1 - distances, 0)
+    return matrix
+
+
+class PairRegion(flax.struct.PyTreeNode):
+    """Which part of the correlations of padded maps belongs to the two images.
+
+    Attributes:
+        sizes: int32[b 4], height and width of the query's map, then of the key's.
+    """
+
+    sizes: Array
+
+    def strided(self, stride: int) -> "PairRegion":
+        """The region after a layer with this stride."""
+        return PairRegion(-(-self.sizes // stride))
+
+    def zero_outside(self, correlations: Array) -> Array:
+        """float[b h w u v c] -> the same with zeros outside."""
+        _, height, width, rows, columns, _ = correlations.shape
+        query = positions_inside(self.sizes[:, :2], height, width)
+        key = positions_inside(self.sizes[:, 2:], rows, columns)
+        inside = query[:, :, :, None, None, None] & key[:, None, None, :, :, None]
+        return jnp.where(inside, correlations, 0)
+
+    def mean(self, correlations: Array) -> Array:
+        """The mean over all positions of what is zero outside: float[b h w u v c] -> float[b c]."""
+        # In two steps, because a float32 sum of a million terms would lose digits.
+        query, key = (jnp.prod(self.sizes[:, part], axis=1) for part in (slice(2), slice(2, 4)))
+        means = jnp.sum(correlations, axis=(3, 4)) / key[:, None, None, None]
+        return jnp.sum(means, axis=(1, 2)) / query[:, None]
+
+
+class CentrePivotConv(nn.Module):
+    """A 2-D convolution over the query's axes plus one over the key's: a sparse 4-D convolution.
+
+    Each is computed at every `stride`-th position of the other image only, and takes correlations
+    that are thinned accordingly; `p` below are such positions.
+    """
+
+    width: int
+    kernel: int
+    stride: int
+
+    @nn.compact
+    def __call__(self, of_thinned_keys: Array, of_thinned_queries: Array) -> Array:
+        """float[b h w pu pv c] and float[b ph pw u v c] -> float[b ph pw pu pv d]."""
+        options = {"padding": self.kernel // 2, "kernel_init": torch_init}
+        over_query, over_key = (
+            nn.Conv(self.width, (self.kernel, self.kernel), self.stride, name=name, **options)
+            for name in ("over_query", "over_key")
+        )
+        queries_last = of_thinned_keys.transpose(0, 3, 4, 1, 2, 5)
+        pivoted = over_query(queries_last).transpose(0, 3, 4, 1, 2, 5)
+        return pivoted + over_key(of_thinned_queries)
+
+
+class CentrePivotLayer(nn.Module):
+    """Centre-pivot convolution, group norm over all positions of a pair, ReLU."""
+
+    width: int
+    kernel: int
+    stride: int
+
+    @nn.compact
+    def __call__(
+        self, of_thinned_keys: Array, of_thinned_queries: Array, region: PairRegion
+    ) -> Array:
+        """As `CentrePivotConv`; `region` is that of its output, and zero is all outside of it."""
+        conv = CentrePivotConv(self.width, self.kernel, self.stride, name="conv")
+        maps = region.zero_outside(conv(of_thinned_keys, of_thinned_queries))
+        scale = self.param("scale", nn.initializers.ones, (self.width,))
+        bias = self.param("bias", nn.initializers.zeros, (self.width,))
+        maps = region.zero_outside(maps - self._group_mean(region.mean(maps)))
+        variance = self._group_mean(region.mean(jnp.square(maps)))
+        maps = maps / jnp.sqrt(variance + GROUP_NORM_EPSILON) * scale + bias
+        return region.zero_outside(nn.relu(maps))
+
+    def _group_mean(self, channels: Array) -> Array:
+        """The mean of the channel's group for each: float[b c] -> float[b 1 1 1 1 c]."""
+        groups = jnp.mean(channels.reshape(-1, GROUPS, self.width // GROUPS), axis=-1)
+        return jnp.repeat(groups, self.width // GROUPS, axis=-1)[:, None, None, None, None]
+
+
+def correlations(query: Array, key: Array) -> Array:
+    """What the maps of two images have in common, at each pair of positions.
+
+    float32[b s h w d] and float32[b t u v d] -> float32[b h w u v s*t], negative ones as 0.
+    """
+    products = jnp.einsum("bshwd,btuvd->bhwuvst", query, key)
+    return nn.relu(products.reshape(*products.shape[:5], -1))
+
+
+class Reranker(nn.Module):
+    """The layers of CVNet-Rerank behind the trunk.
+
+    They are used through `maps` and `scores`; calling it runs both, and makes the parameters.
+    """
+
+    def setup(self):
+        conv = {"padding": 1, "use_bias": False, "kernel_init": torch_init}
+        self.compress = [nn.Conv(WIDTH, (3, 3), **conv) for _ in SCALES]
+        self.blocks = [[CentrePivotLayer(*layer) for layer in block] for block in BLOCKS]
+        self.mlp = [nn.Dense(width) for width in (BLOCKS[-1][-1][0], 2)]
+
+    def maps(self, stage3: Array, to_scales: Sequence[Resizing]) -> Array:
+        """An image's maps at all scales, of unit length at each position of theirs.
+
+        Each is then resized to the full scale. The authors' code resizes the correlations, which
+        is the same, both being linear, and divides them by the product of the norms plus 1e-8.
+        Here 1e-8 is added to the square of each norm: the same where the two are equal, and next
+        to nothing unless they are tiny.
+
+        Args:
+            stage3: the map before the last ReLU of stage 3, float32[b h w c]; images of one size.
+            to_scales: see `resizings`.
+
+        Returns:
+            float32[b s h w d], zero outside of the images.
+        """
+        maps = []
+        for compress, resizing in zip(self.compress, to_scales, strict=True):
+            small = compress(_resized(stage3, resizing.shrink))
+            square = jnp.sum(jnp.square(small), axis=-1, keepdims=True)
+            maps.append(_resized(small / jnp.sqrt(square + NORM_EPSILON), resizing.grow))
+        return jnp.stack(maps, axis=1)
+
+    def scores(self, query: Array, key: Array, region: PairRegion) -> Array:
+        """The probability that two images show the same; see `logits`: float32[b]."""
+        return nn.softmax(self.logits(query, key, region))[:, 1]
+
+    def logits(self, query: Array, key: Array, region: PairRegion) -> Array:
+        """That two images show different things, and that they show the same.
+
+        Args:
+            query: the queries' maps, float32[b s h w d].
+            key: the keys', float32[b s u v d].
+            region: what of them is image; the rest is zero.
+
+        Returns:
+            float32[b 2].
+        """
+        first, *others = [layer for block in self.blocks for layer in block]
+        step, region = first.stride, region.strided(first.stride)
+        # It is all that looks at the correlations, and it looks at parts of them only.
+        maps = first(
+            correlations(query, key[:, :, ::step, ::step]),
+            correlations(query[:, :, ::step, ::step], key),
+            region,
+        )
+        for layer in others:
+            step, region = layer.stride, region.strided(layer.stride)
+            maps = layer(maps[:, :, :, ::step, ::step], maps[:, ::step, ::step], region)
+        hidden, logits = self.mlp
+        return logits(nn.relu(hidden(region.mean(maps))))
+
+    def __call__(self, stage3: Array, to_scales: Sequence[Resizing], region: PairRegion) -> Array:
+        """The logits of each image with itself."""
+        maps = self.maps(stage3, to_scales)
+        return self.logits(maps, maps, region)
+
+
+def _resized(maps: Array, matrices: tuple[Array, Array]) -> Array:
+    return jnp.einsum("ih,jw,bhwc->bijc", *matrices, maps)
+
+
+def reranker_shapes(architecture: Architecture) -> dict[str, Any]:
+    """The tree of a re-ranker's `params`, with shapes and dtypes in place of arrays."""
+    side = 2
+    stage3 = jax.ShapeDtypeStruct((1, side, side, architecture.stage_widths[2]), jnp.float32)
+    region = PairRegion(jnp.full((1, 4), side))
+    to_scales = resizings((side, side), (side, side))
+    return jax.eval_shape(Reranker().init, jax.random.key(0), stage3, to_scales, region)["params"]

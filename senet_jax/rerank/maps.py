@@ -1,0 +1,203 @@
+"""The maps of images for CVNet-Rerank: each image's computed once, and kept on disk."""
+
+import hashlib
+import json
+import os
+import pathlib
+import zipfile
+from typing import Any, Literal
+
+import jax
+import numpy as np
+
+from senet_jax.convert.translate import reranker_params
+from senet_jax.data.revisitop import Photograph
+from senet_jax.data.transforms import UnreadableImage, normalise
+from senet_jax.files import sha256_of_file, written_whole
+from senet_jax.models.cvnet import (
+    SCALES,
+    WIDTH,
+    Reranker,
+    Resizing,
+    resizings,
+    stage3_before_relu,
+    stage3_stride,
+)
+from senet_jax.models.inference import fold_batch_norms
+from senet_jax.models.senet import build_model
+from senet_jax.models.valid_region import ValidRegion
+from senet_jax.retrieval.describer import FAST
+from senet_jax.retrieval.extract import read_pyramid
+from senet_jax.weights import Weights
+
+# Images are padded to multiples, so that few programs are compiled.
+SIDE_MULTIPLE = 64
+
+Size = tuple[int, int]
+
+
+class MapNetwork:
+    """From an image to its maps: the trunk of CVNet, and the first layers of its re-ranker.
+
+    Args:
+        weights: of CVNet, saved, with a re-ranker.
+
+    Attributes:
+        key: which network it is, a SHA-256: other weights or preprocessing have another.
+        reranker: the parameters of the re-ranker, on the device.
+
+    Raises:
+        UserError: the weights have no re-ranker.
+    """
+
+    def __init__(self, weights: Weights):
+        architecture, preprocessing = weights.architecture, weights.preprocessing
+        model = build_model(architecture, **FAST)
+        origin = [weights.sha256, architecture.to_json(), preprocessing.to_json()]
+        self.key = hashlib.sha256(json.dumps(origin).encode()).hexdigest()
+        self._stride = stage3_stride(architecture)
+        self.reranker = jax.device_put(reranker_params(weights))
+        self._trunk = jax.device_put(fold_batch_norms(weights.variables()))
+
+        @jax.jit
+        def network(
+            trunk: Any,
+            reranker: Any,
+            images: jax.Array,
+            region: ValidRegion,
+            to_scales: tuple[Resizing, ...],
+        ) -> jax.Array:
+            pixels = region.zero_outside(normalise(images, preprocessing))
+            # Accelerators multiply in fewer bits unless they are told not to.
+            with jax.default_matmul_precision("highest"):
+                stage3 = stage3_before_relu(model, trunk, pixels, region)
+                return Reranker().apply({"params": reranker}, stage3, to_scales, method="maps")
+
+        self._network = network
+
+    def map_size(self, image_size: Size) -> Size:
+        """Height and width of the maps of an image."""
+        height, width = (-(-side // self._stride) for side in image_size)
+        return height, width
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """uint8[h w 3] BGR -> float32[s h' w' d]."""
+        shape = tuple(-(-side // SIDE_MULTIPLE) * SIDE_MULTIPLE for side in image.shape[:2])
+        padded = np.zeros((1, *shape, 3), np.uint8)
+        padded[0, : image.shape[0], : image.shape[1]] = image
+        height, width = size = self.map_size(image.shape[:2])
+        region = ValidRegion(np.array([image.shape[:2]], np.int32))
+        to_scales = resizings(size, self.map_size(shape))
+        maps = self._network(self._trunk, self.reranker, padded, region, to_scales)
+        return np.asarray(maps)[0, :, :height, :width]
+
+
+class MapCache:
+    """Maps of photographs in a folder that does not outgrow its limit.
+
+    A photograph is known by the bytes of its file and its box, so a file that is changed has other
+    maps. Where there is no room, the maps that were not used for the longest time are removed; a
+    broken file is made again.
+
+    Args:
+        network: what makes the maps.
+        folder: where they are kept; other networks may keep theirs there as well.
+        limit_bytes: how large the maps in the folder may be together.
+        dtype: in which they are kept; float16 takes half of the room and of the digits.
+
+    Attributes:
+        network: likewise.
+        folder: likewise.
+        limit_bytes: likewise.
+    """
+
+    def __init__(
+        self,
+        network: MapNetwork,
+        folder: str | os.PathLike,
+        limit_bytes: int,
+        dtype: Literal["float32", "float16"] = "float32",
+    ):
+        self.network, self.folder = network, pathlib.Path(folder)
+        self.limit_bytes, self._dtype = limit_bytes, np.dtype(dtype)
+        self._keys: dict[Photograph, str] = {}
+        files = [(path, path.stat()) for path in self.folder.glob("*.npz")]
+        files.sort(key=lambda file: file[1].st_mtime_ns)
+        # The least recently used first.
+        self._bytes_of = {path: status.st_size for path, status in files}
+
+    def bytes_of_maps(self, map_size: Size) -> int:
+        """What the maps of an image take on disk."""
+        return len(SCALES) * WIDTH * map_size[0] * map_size[1] * self._dtype.itemsize
+
+    def key(self, photograph: Photograph) -> str:
+        """Which maps they are, a SHA-256: of the network, the file, the box, and the type.
+
+        Raises:
+            UnreadableImage: the file cannot be read.
+        """
+        if photograph not in self._keys:
+            try:
+                content = sha256_of_file(photograph.path)
+            except OSError as error:
+                raise UnreadableImage(
+                    f"cannot read the image {photograph.path}: {error.strerror}; check the file"
+                ) from error
+            parts = [self.network.key, content, photograph.box, self._dtype.name]
+            self._keys[photograph] = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        return self._keys[photograph]
+
+    def __contains__(self, photograph: Photograph) -> bool:
+        """Whether the maps are there already."""
+        return self._path(photograph) in self._bytes_of
+
+    def __getitem__(self, photograph: Photograph) -> np.ndarray:
+        """The maps of a photograph: float32[s h w d].
+
+        Raises:
+            UnreadableImage: the photograph cannot be read.
+            UserError: its box is not in the image, or the folder cannot be written.
+        """
+        path = self._path(photograph)
+        maps = _read(path)
+        if maps is None:
+            maps = self.make(photograph)
+        else:
+            os.utime(path)
+            self._bytes_of[path] = self._bytes_of.pop(path, path.stat().st_size)
+        return maps.astype(np.float32)
+
+    def make(self, photograph: Photograph) -> np.ndarray:
+        """Computes and keeps the maps of a photograph; returns them as they are kept.
+
+        Raises:
+            UnreadableImage: the photograph cannot be read.
+            UserError: its box is not in the image, or the folder cannot be written.
+        """
+        [image] = read_pyramid(photograph, [1.0])
+        maps = self.network(image).astype(self._dtype)
+        path = self._path(photograph)
+        with written_whole(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, maps=maps)
+        self._bytes_of.pop(path, None)
+        self._bytes_of[path] = path.stat().st_size
+        while sum(self._bytes_of.values()) > self.limit_bytes:
+            oldest = next(iter(self._bytes_of))
+            oldest.unlink(missing_ok=True)
+            del self._bytes_of[oldest]
+        return maps
+
+    def _path(self, photograph: Photograph) -> pathlib.Path:
+        return self.folder / f"{self.key(photograph)}.npz"
+
+
+def _read(path: pathlib.Path) -> np.ndarray | None:
+    """The maps in a file; None if it is not there, or broken (its checksum tells)."""
+    try:
+        # NumPy would not close a broken file that it opens itself.
+        with path.open("rb") as file:
+            maps = np.load(file, allow_pickle=False)["maps"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    is_whole = maps.ndim == 4 and (maps.shape[0], maps.shape[3]) == (len(SCALES), WIDTH)
+    return maps if is_whole else None

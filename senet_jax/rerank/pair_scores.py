@@ -1,0 +1,168 @@
+"""CVNet's scores of pairs of photographs, many in few programs, and none of them twice."""
+
+import functools
+import os
+import pathlib
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+from senet_jax.data.revisitop import Photograph
+from senet_jax.data.sizes import photograph_sizes
+from senet_jax.errors import UserError
+from senet_jax.files import written_whole
+from senet_jax.models.cvnet import PairRegion, Reranker
+from senet_jax.progress import Progress
+from senet_jax.rerank.maps import MapCache, Size
+
+# Maps are padded to multiples, so that few programs are compiled.
+MAP_MULTIPLE = 8
+# Of how many pairs of positions the correlations are held at once. A pair of large photographs has
+# ten million; two CPU cores are filled by far less.
+CPU_POSITIONS, ACCELERATOR_POSITIONS = 2**18, 2**26
+# Maps of a large photograph take 9 MB.
+MAPS_IN_MEMORY = 16
+
+JOURNAL = "scores.csv"
+
+
+class PairScores:
+    """Scores pairs of a query and an item of a database.
+
+    Every score is written down beside the maps at once, under what the maps are known by, and is
+    read from there the next time: work that was ended goes on where it was.
+
+    Args:
+        cache: the maps, and with them the network.
+        queries: photographs with their boxes.
+        images: the database, and its distractors.
+    """
+
+    def __init__(
+        self, cache: MapCache, queries: Sequence[Photograph], images: Sequence[Photograph]
+    ):
+        self._cache, self._queries, self._images = cache, queries, images
+
+    def __call__(self, pairs: np.ndarray) -> np.ndarray:
+        """The probability that both of a pair show the same: int64[p 2] -> float32[p].
+
+        Raises:
+            UnreadableImage: a photograph cannot be read.
+            UserError: a box is not in its image, or the folder of the maps cannot be written.
+        """
+        photographs = [(self._queries[query], self._images[item]) for query, item in pairs.tolist()]
+        keys = [(self._cache.key(query), self._cache.key(item)) for query, item in photographs]
+        journal = _Journal(self._cache.folder / JOURNAL)
+        missing = {
+            key: pair
+            for key, pair in zip(keys, photographs, strict=True)
+            if key not in journal.scores
+        }
+        if missing:
+            self._score(missing, journal)
+        return np.array([journal.scores[key] for key in keys], np.float32)
+
+    def _score(self, pairs: dict, journal: "_Journal") -> None:
+        needed = list(dict.fromkeys(photograph for pair in pairs.values() for photograph in pair))
+        sizes, _ = photograph_sizes(needed, label="cvnet", skip_unreadable=False)
+        size_of = {
+            photograph: self._cache.network.map_size(tuple(size))
+            for photograph, size in zip(needed, sizes.tolist(), strict=True)
+        }
+        groups: dict[tuple[Size, Size], list] = {}
+        for key, (query, item) in pairs.items():
+            program = _padded_size(size_of[query]), _padded_size(size_of[item])
+            groups.setdefault(program, []).append((key, query, item))
+        self._make_maps(size_of, len(pairs), len(groups))
+
+        @functools.lru_cache(MAPS_IN_MEMORY)
+        def padded_maps(photograph: Photograph) -> np.ndarray:
+            maps = self._cache[photograph]
+            room = np.subtract(_padded_size(size_of[photograph]), maps.shape[1:3])
+            return np.pad(maps, ((0, 0), (0, room[0]), (0, room[1]), (0, 0)))
+
+        progress = Progress("cvnet, scores", len(pairs), "pairs")
+        for program, group in groups.items():
+            for batch in _batches(group, program):
+                # The last batch of a program is filled up.
+                full = [*batch, *batch[:1] * (_capacity(group, program) - len(batch))]
+                scores = _scores(
+                    self._cache.network.reranker,
+                    np.stack([padded_maps(query) for _, query, _ in full]),
+                    np.stack([padded_maps(item) for _, _, item in full]),
+                    np.array([size_of[q] + size_of[i] for _, q, i in full], np.int32),
+                )
+                journal.add([key for key, _, _ in batch], np.asarray(scores)[: len(batch)])
+                progress.advance(len(batch))
+
+    def _make_maps(self, size_of: dict[Photograph, Size], pairs: int, programs: int) -> None:
+        needed = sum(self._cache.bytes_of_maps(size) for size in size_of.values())
+        limit = self._cache.limit_bytes
+        print(
+            f"cvnet: {pairs:,} pairs in {programs} programs; the maps of {len(size_of):,} images "
+            f"are {needed / 2**30:.2f} GiB, and {self._cache.folder} holds {limit / 2**30:.2f}"
+            + ("" if needed <= limit else ": SOME WILL BE COMPUTED MORE THAN ONCE")
+        )
+        if needed <= limit:
+            missing = [photograph for photograph in size_of if photograph not in self._cache]
+            progress = Progress("cvnet, maps", len(missing), "images")
+            for photograph in missing:
+                self._cache.make(photograph)
+                progress.advance()
+
+
+@jax.jit
+def _scores(params: dict, queries: jax.Array, keys: jax.Array, sizes: jax.Array) -> jax.Array:
+    # Accelerators multiply in fewer bits unless they are told not to.
+    with jax.default_matmul_precision("highest"):
+        region = PairRegion(sizes)
+        return Reranker().apply({"params": params}, queries, keys, region, method="scores")
+
+
+def _padded_size(size: Size) -> Size:
+    height, width = (-(-side // MAP_MULTIPLE) * MAP_MULTIPLE for side in size)
+    return height, width
+
+
+def _capacity(group: Sequence, program: tuple[Size, Size]) -> int:
+    """How many pairs a program takes: as few as give no more batches than need be."""
+    on_cpu = jax.default_backend() == "cpu"
+    positions = CPU_POSITIONS if on_cpu else ACCELERATOR_POSITIONS
+    most = max(1, positions // int(np.prod(program)))
+    return -(-len(group) // -(-len(group) // most))
+
+
+def _batches(group: Sequence, program: tuple[Size, Size]) -> list[Sequence]:
+    capacity = _capacity(group, program)
+    return [group[start : start + capacity] for start in range(0, len(group), capacity)]
+
+
+class _Journal:
+    """Scores by the keys of both maps, one line each; what a killed process left is cut off."""
+
+    def __init__(self, path: pathlib.Path):
+        self._path = path
+        content = path.read_bytes() if path.exists() else b""
+        whole = content[: content.rfind(b"\n") + 1]
+        if whole != content:
+            with written_whole(path) as temporary:
+                temporary.write_bytes(whole)
+        self.scores: dict[tuple[str, str], float] = {}
+        try:
+            for line in whole.decode().splitlines():
+                query, item, score = line.split(",")
+                self.scores[query, item] = float(score)
+        except ValueError as error:
+            raise UserError(f"{path} is broken ({error}); remove it") from error
+
+    def add(self, keys: Sequence[tuple[str, str]], scores: np.ndarray) -> None:
+        """Writes scores down."""
+        lines = []
+        for (query, item), score in zip(keys, scores.tolist(), strict=True):
+            self.scores[query, item] = score
+            lines.append(f"{query},{item},{score:.9g}\n")
+        with self._path.open("a") as file:
+            file.writelines(lines)
+            file.flush()
+            os.fsync(file.fileno())

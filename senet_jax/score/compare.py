@@ -1,0 +1,246 @@
+"""Compares two runs query by query: where the second is better, where worse, and by how much.
+
+A.json and B.json are what `score --json` writes, or a report.json. For each dataset that both have
+and each protocol: mAP of both and their difference with its 95 % interval (bootstrap over pairs),
+in per cent; how many queries are better, worse and equal in B; and the queries that changed most.
+"""
+
+import dataclasses
+import itertools
+import sys
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from senet_jax.errors import CommandParser, UserError, run_command
+from senet_jax.files import read_json
+from senet_jax.retrieval.bootstrap import mean_interval
+from senet_jax.retrieval.protocols import PROTOCOLS
+
+SAME = 1e-9
+"""APs that are nearer are equal: another scorer may add in another order."""
+CHANGES = 5
+"""How many of the queries that changed most are named."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class QueryScores:
+    """A protocol's AP of every query.
+
+    Attributes:
+        names: what the queries are called, None where the report does not tell it.
+        average_precisions: float64[q], NaN where a query is not scored.
+    """
+
+    names: tuple[str | None, ...]
+    average_precisions: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Report:
+    """What two runs are compared by.
+
+    Attributes:
+        path: the file.
+        datasets: for each dataset's name and protocol the scores; the name is empty where the file
+            does not tell it.
+        lists_sha256: for each list of images what tells it from others.
+        scales: at which the images were described, None where the file does not tell them.
+    """
+
+    path: str
+    datasets: Mapping[str, Mapping[str, QueryScores]]
+    lists_sha256: Mapping[str, str]
+    scales: list[float] | None
+
+
+def read_report(path: str) -> Report:
+    """Reads what `score --json` or an evaluation wrote.
+
+    Raises:
+        UserError: the file is missing, or is no such report.
+    """
+    value = read_json(path)
+    try:
+        run = value.get("run", {})
+        named = {name: of_dataset for name, of_dataset in value.items() if name != "run"}
+        if named.keys() == {protocol.name for protocol in PROTOCOLS}:
+            named = {"": named}
+        return Report(
+            path,
+            {
+                name: {p.name: _query_scores(of_dataset[p.name]["per_query"]) for p in PROTOCOLS}
+                for name, of_dataset in named.items()
+            },
+            dict(run.get("lists_sha256", {})),
+            run.get("config", {}).get("scales"),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path} is no report of scores ({type(error).__name__}: {error}); give the JSON that "
+            "score or an evaluation wrote"
+        ) from error
+
+
+def _query_scores(per_query: Sequence[Mapping[str, Any]]) -> QueryScores:
+    return QueryScores(
+        tuple(of_query.get("name") for of_query in per_query),
+        np.array([of_query["ap"] for of_query in per_query], np.float64),
+    )
+
+
+def paired_datasets(first: Report, second: Report) -> dict[str, list[Mapping[str, QueryScores]]]:
+    """For the name of each dataset that both reports have, the scores of the two.
+
+    A report's only dataset, where it has no name, goes with the other report's only one.
+
+    Raises:
+        UserError: the reports have no dataset in common.
+    """
+    names = {*first.datasets, *second.datasets}
+    if "" in names and len(first.datasets) == len(second.datasets) == 1:
+        name = max(names)  # The one that is not empty, if there is one.
+        return {name: [*first.datasets.values(), *second.datasets.values()]}
+    common = {
+        name: [first.datasets[name], second.datasets[name]]
+        for name in first.datasets
+        if name in second.datasets
+    }
+    if not common:
+        holdings = (
+            f"{report.path} has {', '.join(n or 'one without a name' for n in report.datasets)}"
+            for report in (first, second)
+        )
+        raise UserError(
+            f"no dataset is in both, {' and '.join(holdings)}; compare runs on the same datasets"
+        )
+    return common
+
+
+def warnings(first: Report, second: Report, compared: Collection[str]) -> Iterator[str]:
+    """What else the two runs differ in, so that a difference of scores may not be the models'."""
+    for report in (first, second):
+        for name in report.datasets:
+            if name and name not in compared:
+                yield f"{name} is in {report.path} only"
+    for label in first.lists_sha256:
+        if first.lists_sha256[label] != second.lists_sha256.get(label, first.lists_sha256[label]):
+            yield f"the images of {label} are not the same in both (lists_sha256)"
+    if None not in (first.scales, second.scales) and first.scales != second.scales:
+        yield (
+            f"the scales are {first.scales} in {first.path} and {second.scales} in {second.path}"
+        )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Comparison:
+    """The APs of the queries that a protocol scores, in two runs.
+
+    Attributes:
+        names: what the queries are called.
+        first: float64[n], in [0, 1].
+        second: likewise.
+    """
+
+    names: tuple[str, ...]
+    first: np.ndarray
+    second: np.ndarray
+
+    @property
+    def differences(self) -> np.ndarray:
+        """float64[n], above 0 where the second run is better, 0 where the two are the same."""
+        differences = self.second - self.first
+        return np.where(abs(differences) < SAME, 0, differences)
+
+    def largest_changes(self) -> np.ndarray:
+        """int64[m], m <= `CHANGES`: places of the queries that changed most, the most first."""
+        order = np.argsort(-abs(self.differences), kind="stable")[:CHANGES]
+        return order[self.differences[order] != 0]
+
+
+def compare(first: QueryScores, second: QueryScores) -> Comparison:
+    """Pairs the queries of two runs.
+
+    Raises:
+        UserError: the two are not about the same queries.
+    """
+    counts = len(first.names), len(second.names)
+    if counts[0] != counts[1]:
+        raise UserError(
+            f"A has {counts[0]} queries, B {counts[1]}; compare scores by one ground truth"
+        )
+    for query, (one, other) in enumerate(zip(first.names, second.names, strict=True)):
+        if one != other and None not in (one, other):
+            raise UserError(
+                f"query {query} is {one} in A, {other} in B; compare scores by one ground truth"
+            )
+    is_scored = ~np.isnan(first.average_precisions)
+    differ = np.flatnonzero(is_scored == np.isnan(second.average_precisions))
+    if differ.size:
+        raise UserError(
+            f"query {differ[0]} is scored in {'A' if is_scored[differ[0]] else 'B'} only; "
+            "compare scores by one ground truth"
+        )
+    names = (
+        one or other or f"query {query}"
+        for query, (one, other) in enumerate(zip(first.names, second.names, strict=True))
+    )
+    return Comparison(
+        tuple(itertools.compress(names, is_scored)),
+        first.average_precisions[is_scored],
+        second.average_precisions[is_scored],
+    )
+
+
+def main() -> None:
+    """Prints the comparison of two files."""
+    parser = CommandParser(prog="python -m senet_jax.score.compare", description=__doc__)
+    parser.add_argument("first", metavar="A.json")
+    parser.add_argument("second", metavar="B.json")
+    flags = parser.parse_args()
+    first, second = read_report(flags.first), read_report(flags.second)
+    paired = paired_datasets(first, second)
+    lines = [f"A: {first.path}", f"B: {second.path}"]
+    for name, datasets in paired.items():
+        lines.append(_row(name, "A", "B", "B - A", "95 %", "better", "worse", "equal"))
+        for protocol in PROTOCOLS:
+            try:
+                comparison = compare(*(scores[protocol.name] for scores in datasets))
+            except UserError as error:
+                raise UserError(f"not comparable: {name} {protocol.name}: {error}") from error
+            lines += _lines(protocol.name, comparison)
+    for warning in warnings(first, second, paired):
+        print(f"warning: {warning}", file=sys.stderr)
+    print("\n".join(lines))
+
+
+def _lines(protocol: str, comparison: Comparison) -> Iterator[str]:
+    differences = comparison.differences
+    if not len(differences):
+        yield _row(protocol, *["-"] * 4, "0", "0", "0")
+        return
+    low, high = mean_interval(differences)
+    yield _row(
+        protocol,
+        f"{100 * comparison.first.mean():.2f}",
+        f"{100 * comparison.second.mean():.2f}",
+        f"{100 * differences.mean():+.2f}",
+        f"{100 * low:+.2f} to {100 * high:+.2f}",
+        *(str(np.count_nonzero(which)) for which in (differences > 0, differences < 0)),
+        str(np.count_nonzero(differences == 0)),
+    )
+    for place in comparison.largest_changes():
+        yield (
+            f"    {comparison.names[place]}: {100 * comparison.first[place]:.2f} -> "
+            f"{100 * comparison.second[place]:.2f} ({100 * differences[place]:+.2f})"
+        )
+
+
+def _row(name: str, first: str, second: str, difference: str, interval: str, *counts: str) -> str:
+    cells = f"{name:16}{first:>8}{second:>8}{difference:>8}{interval:>18}"
+    return cells + "".join(f"{count:>8}" for count in counts)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,211 @@
+import concurrent.futures
+import io
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from senet_jax.data import sizes as sizes_module
+from senet_jax.data.revisitop import IMAGE_SUFFIXES, Photograph, load_dataset
+from senet_jax.data.sizes import photograph_size, photograph_sizes
+from senet_jax.data.transforms import UnreadableImage
+from senet_jax.errors import UserError
+from tests.data.pictures import (
+    MINIPHOTOS,
+    encoded,
+    exif,
+    needs_miniphotos,
+    picture,
+    with_exif_orientation,
+    with_segment,
+)
+
+SHAPE = (20, 33)
+PICTURE = picture(*SHAPE)
+ORIENTATIONS = range(1, 9)
+
+
+def _photograph(folder, content, box=None):
+    (folder / "image").write_bytes(content)
+    return Photograph(folder, "image", box)
+
+
+def _assert_as_decoded(folder, content):
+    """The size that is read off a file is that of the pixels that OpenCV makes of it."""
+    decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    assert photograph_size(_photograph(folder, content)) == decoded.shape[:2]
+    return decoded.shape[:2]
+
+
+@pytest.mark.parametrize("suffix", IMAGE_SUFFIXES)
+def test_of_every_kind_of_image(tmp_path, suffix):
+    assert _assert_as_decoded(tmp_path, encoded(PICTURE, suffix)) == SHAPE
+
+
+@pytest.mark.parametrize("quality", [(), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1)])
+def test_the_pixels_of_a_jpeg_are_not_read(tmp_path, monkeypatch, quality):
+    done, content = cv2.imencode(".jpg", picture(300, 200), quality)
+    assert done
+
+    def read(path):
+        raise AssertionError(f"{path} was decoded")
+
+    monkeypatch.setattr(sizes_module, "read_image", read)
+    assert photograph_size(_photograph(tmp_path, content.tobytes())) == (300, 200)
+
+
+def _expected(orientation):
+    return SHAPE[::-1] if orientation >= 5 else SHAPE
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_a_jpeg_is_measured_upright(tmp_path, orientation):
+    content = with_exif_orientation(encoded(PICTURE), orientation)
+    assert _assert_as_decoded(tmp_path, content) == _expected(orientation)
+
+
+@pytest.mark.parametrize("place", [33, -12])  # Behind the head, and before the end.
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_a_png_is_measured_upright(tmp_path, orientation, place):
+    content, data = encoded(PICTURE, ".png"), b"eXIf" + exif(orientation)
+    chunk = struct.pack(">I", len(data) - 4) + data + struct.pack(">I", zlib.crc32(data))
+    content = content[:place] + chunk + content[place:]
+    assert _assert_as_decoded(tmp_path, content) == _expected(orientation)
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+@pytest.mark.parametrize("kind", ["TIFF", "WEBP"])
+def test_other_kinds_are_measured_upright(tmp_path, kind, orientation):
+    content = io.BytesIO()
+    named = {0x0112: orientation}
+    options = {"tiffinfo": named} if kind == "TIFF" else {"exif": exif(orientation)}
+    Image.fromarray(PICTURE).save(content, kind, **options)
+    assert _assert_as_decoded(tmp_path, content.getvalue()) == _expected(orientation)
+
+
+def _odd_exif(kind, value):
+    return exif(6)[:12] + struct.pack(">HI", kind, 1) + value + struct.pack(">I", 0)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta><rdf:Description tiff:Orientation='6'/>",
+        b'http://ns.adobe.com/xap/1.0/\0<x:xmpmeta><rdf:Description tiff:Orientation="6"/>',
+        b"Exif\0\0" + exif(0),
+        b"Exif\0\0" + exif(9),
+        b"Exif\0\0" + _odd_exif(4, b"\0\0\0\6"),  # The number has 32 bits, not 16.
+        b"Exif\0\0" + _odd_exif(1, b"\6\0\0\0"),
+        b"Exif\0\0" + exif(6)[:15],
+        b"Exif\0\0",
+    ],
+)
+def test_an_odd_orientation_is_what_opencv_makes_of_it(tmp_path, payload):
+    _assert_as_decoded(tmp_path, with_segment(encoded(PICTURE), payload))
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK", "1", "RGBA", "P"])
+def test_of_every_kind_of_pixels(tmp_path, mode):
+    content = io.BytesIO()
+    kind = {"L": "JPEG", "CMYK": "JPEG"}.get(mode, "PNG")
+    Image.fromarray(PICTURE).convert(mode).save(content, kind)
+    assert _assert_as_decoded(tmp_path, content.getvalue()) == SHAPE
+
+
+def test_the_largest_images_are_measured(tmp_path):
+    """Pillow warns of them, and refuses larger ones, unless it is told not to."""
+    content = bytearray(encoded(PICTURE))
+    start = content.index(b"\xff\xc0")
+    content[start + 5 : start + 9] = struct.pack(">HH", 40_000, 50_000)
+    assert photograph_size(_photograph(tmp_path, bytes(content))) == (40_000, 50_000)
+
+
+@pytest.mark.parametrize(
+    ("box", "size"),
+    [
+        ((0, 0, 33, 20), (20, 33)),
+        ((3.9, 2.2, 20.9, 9), (7, 17)),
+        ((30, 10, 99, 99), (10, 3)),  # It ends with the image.
+    ],
+)
+def test_of_a_box(tmp_path, box, size):
+    assert photograph_size(_photograph(tmp_path, encoded(PICTURE), box)) == size
+
+
+def test_a_box_is_one_of_the_upright_image(tmp_path):
+    content = with_exif_orientation(encoded(PICTURE), 6)
+    assert photograph_size(_photograph(tmp_path, content, (0, 25, 20, 40))) == (8, 20)
+
+
+@pytest.mark.parametrize("skip_unreadable", [True, False])
+def test_a_wrong_box_names_the_photograph(tmp_path, skip_unreadable):
+    photograph = _photograph(tmp_path, encoded(PICTURE), (5, 25, 9, 30))
+    with pytest.raises(UserError, match=r"image: the box .* is outside, the image is 33x20"):
+        photograph_sizes([photograph], label="town", skip_unreadable=skip_unreadable)
+
+
+UNREADABLE = {
+    "text": (b"This is no image.", "its 17 bytes are no image"),
+    "empty": (b"", "the file is empty"),
+    "head": (encoded(PICTURE)[:100], "its 100 bytes are no image, or one cut short"),
+    "png": (encoded(PICTURE, ".png")[:-100], "are no image, or one cut short"),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_what_is_no_image(tmp_path, name):
+    content, message = UNREADABLE[name]
+    with pytest.raises(
+        UnreadableImage, match=f"cannot read the image {tmp_path}/image: .*{message}"
+    ):
+        photograph_size(_photograph(tmp_path, content))
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(UnreadableImage, match=r"nowhere\.jpg: No such file"):
+        photograph_size(Photograph(tmp_path, "nowhere.jpg"))
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 100])
+def test_of_many(tmp_path, monkeypatch, at_once):
+    monkeypatch.setattr(sizes_module, "_AT_ONCE", at_once)
+    shapes = [(20, 33), (7, 5), (64, 64), (1, 1), (90, 3)]
+    for name, shape in enumerate(shapes):
+        (tmp_path / f"{name}.jpg").write_bytes(encoded(picture(*shape)))
+    (tmp_path / "2.jpg").write_bytes(b"text")
+    photographs = [Photograph(tmp_path, f"{name}.jpg") for name in (*range(5), "none")]
+    sizes, unreadable = photograph_sizes(photographs, label="town", skip_unreadable=True)
+    assert sizes.tolist() == [[20, 33], [7, 5], [0, 0], [1, 1], [90, 3], [0, 0]]
+    assert list(unreadable) == [2, 5]
+    assert "2.jpg: its 4 bytes are no image" in unreadable[2]
+    assert "none.jpg: No such file" in unreadable[5]
+    with pytest.raises(UnreadableImage, match=r"2\.jpg"):
+        photograph_sizes(photographs, label="town", skip_unreadable=False)
+
+
+def test_few_wait_to_be_measured(tmp_path, monkeypatch):
+    """A list may have a million."""
+    monkeypatch.setattr(sizes_module, "_AT_ONCE", 4)
+    counts = []
+    original = concurrent.futures.ThreadPoolExecutor.map
+
+    def counted(pool, function, values):
+        counts.append(len(values))
+        return original(pool, function, values)
+
+    monkeypatch.setattr(concurrent.futures.ThreadPoolExecutor, "map", counted)
+    photographs = [_photograph(tmp_path, encoded(PICTURE))] * 10
+    photograph_sizes(photographs, label="town", skip_unreadable=False)
+    assert counts == [4, 4, 2]
+
+
+@needs_miniphotos
+def test_of_photographs():
+    dataset = load_dataset(MINIPHOTOS.parent, MINIPHOTOS.name)
+    sizes, unreadable = photograph_sizes(dataset.images[:10], label="", skip_unreadable=False)
+    assert not unreadable
+    for photograph, size in zip(dataset.images, sizes.tolist(), strict=False):
+        assert cv2.imread(str(photograph.path)).shape[:2] == tuple(size)

@@ -1,0 +1,147 @@
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from senet_jax.data.revisitop import Photograph
+from senet_jax.data.transforms import UnreadableImage
+from senet_jax.errors import UserError
+from senet_jax.rerank import pair_scores as pair_scores_module
+from senet_jax.rerank.maps import MapCache, MapNetwork
+from senet_jax.rerank.pair_scores import PairScores
+from tests.data.pictures import encoded, picture
+from tests.oracles import pyramid
+from tests.oracles.cvnet_twin import (
+    TRUNK,
+    lively_cvnet_weights,
+    scores_of_twin,
+    stage3_of_twin,
+)
+from tests.oracles.lively_twin import lively_twin
+from tests.tolerances import TIMES_THE_TWIN
+
+SIZES = [(40, 56), (37, 61), (5, 9), (64, 48)]
+BOX = (3, 2, 50, 39)
+PAIRS = np.array([(query, item) for query in range(2) for item in range(4)])
+
+
+@pytest.fixture(scope="module")
+def network():
+    return MapNetwork(dataclasses.replace(lively_cvnet_weights(), sha256="of a file"))
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """Queries and database: the queries are the first two images, the second cut to a box."""
+    for seed, size in enumerate(SIZES):
+        (tmp_path / f"{seed}.png").write_bytes(encoded(picture(*size, seed=seed), ".png"))
+    images = [Photograph(tmp_path, f"{seed}.png") for seed in range(len(SIZES))]
+    return [images[0], Photograph(tmp_path, "1.png", box=BOX)], images
+
+
+def _scorer(network, tmp_path, photographs, limit_bytes=10**9, **options):
+    return PairScores(MapCache(network, tmp_path / "maps", limit_bytes, **options), *photographs)
+
+
+def _stage3(photograph, dtype):
+    pixels = cv2.imread(str(photograph.path))
+    if photograph.box:
+        x1, y1, x2, y2 = photograph.box
+        pixels = pixels[y1:y2, x1:x2]
+    pixels = torch.from_numpy(pixels.copy()).to(dtype) / 255
+    mean, std = (torch.tensor(v, dtype=dtype) for v in (pyramid.MEAN, pyramid.STD))
+    twin = lively_twin(TRUNK)
+    try:
+        with torch.no_grad():
+            maps = stage3_of_twin(twin.to(dtype), ((pixels - mean) / std).permute(2, 0, 1)[None])
+    finally:
+        twin.float()
+    return maps[0].permute(1, 2, 0).numpy()
+
+
+def _scores_of_twin(photographs, dtype):
+    queries, images = ([_stage3(p, dtype) for p in part] for part in photographs)
+    return scores_of_twin([queries[q] for q, _ in PAIRS], [images[i] for _, i in PAIRS], dtype)
+
+
+def test_scores_from_photographs_are_as_near_to_float64_as_the_twins(
+    network, tmp_path, photographs, capsys
+):
+    ours = _scorer(network, tmp_path, photographs)(PAIRS)
+    theirs, exact = (
+        _scores_of_twin(photographs, dtype) for dtype in (torch.float32, torch.float64)
+    )
+    assert ours.dtype == np.float32 and np.ptp(exact) > 0.1
+    assert np.linalg.norm(ours - exact) <= TIMES_THE_TWIN * np.linalg.norm(theirs - exact)
+    assert (
+        "cvnet: 8 pairs in 1 programs; the maps of 5 images are 0.00 GiB" in capsys.readouterr().out
+    )
+
+
+def _never(*_):
+    raise AssertionError("computed again")
+
+
+def test_no_pair_is_scored_twice(network, tmp_path, photographs, monkeypatch):
+    first = _scorer(network, tmp_path, photographs)(PAIRS[:5])
+    scored = []
+    original = pair_scores_module._scores
+    monkeypatch.setattr(
+        pair_scores_module, "_scores", lambda *a: scored.append(len(a[1])) or original(*a)
+    )
+    twice = _scorer(network, tmp_path, photographs)(np.concatenate([PAIRS[::-1], PAIRS]))
+    assert sum(scored) == 3
+    np.testing.assert_array_equal(twice[8:13], first)
+    np.testing.assert_array_equal(twice[:8], twice[:7:-1])
+    monkeypatch.setattr(pair_scores_module, "_scores", _never)
+    np.testing.assert_array_equal(_scorer(network, tmp_path, photographs)(PAIRS), twice[8:])
+
+
+def test_goes_on_behind_the_last_whole_line(network, tmp_path, photographs):
+    scores = _scorer(network, tmp_path, photographs)(PAIRS[:5])
+    journal = tmp_path / "maps" / "scores.csv"
+    content = journal.read_text()
+    journal.write_text(content[:-3])
+    np.testing.assert_allclose(_scorer(network, tmp_path, photographs)(PAIRS[:5]), scores, 1e-4)
+    assert journal.read_text()[: len(content) // 2] == content[: len(content) // 2]
+    assert len(journal.read_text().splitlines()) == 5
+
+
+def test_other_maps_have_other_scores(network, tmp_path, photographs):
+    scores = _scorer(network, tmp_path, photographs)(PAIRS[:2])
+    rough = _scorer(network, tmp_path, photographs, dtype="float16")(PAIRS[:2])
+    assert (scores != rough).all()
+    np.testing.assert_allclose(scores, rough, atol=0.02)
+
+
+def test_a_cache_without_room_says_so(network, tmp_path, photographs, capsys):
+    small = _scorer(network, tmp_path / "small", photographs, limit_bytes=0)(PAIRS[:3])
+    assert "holds 0.00: SOME WILL BE COMPUTED MORE THAN ONCE" in capsys.readouterr().out
+    np.testing.assert_array_equal(small, _scorer(network, tmp_path, photographs)(PAIRS[:3]))
+
+
+@pytest.mark.parametrize("content", ["a,b\n", "a,b,c\n", "\x80\n"])
+def test_a_broken_journal_is_one_line(network, tmp_path, photographs, content):
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "scores.csv").write_bytes(content.encode("latin-1"))
+    with pytest.raises(UserError, match=r"scores\.csv is broken .*; remove it"):
+        _scorer(network, tmp_path, photographs)(PAIRS)
+
+
+def test_no_pair_needs_nothing(network, tmp_path, photographs):
+    assert _scorer(network, tmp_path, photographs)(np.zeros((0, 2), int)).shape == (0,)
+
+
+def test_an_unreadable_photograph_is_named(network, tmp_path, photographs):
+    (tmp_path / "3.png").write_text("text")
+    with pytest.raises(UnreadableImage, match=r"3\.png: its 4 bytes are no image"):
+        _scorer(network, tmp_path, photographs)(PAIRS)
+
+
+def test_batches_are_as_full_as_they_can_be():
+    program = (8, 8), (16, 16)  # 16 of them at once.
+    batches = pair_scores_module._batches(list(range(33)), program)
+    assert [len(batch) for batch in batches] == [11, 11, 11]
+    assert pair_scores_module._capacity([1], ((64, 64), (64, 64))) == 1

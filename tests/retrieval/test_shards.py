@@ -1,0 +1,276 @@
+import errno
+import json
+import os
+import random
+import shutil
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from senet_jax.data.revisitop import Photograph
+from senet_jax.errors import UserError
+from senet_jax.files import read_json
+from senet_jax.retrieval import extract as extract_module
+from senet_jax.retrieval import shards
+from senet_jax.retrieval.extract import extract, plan_job
+from senet_jax.retrieval.shards import extract_to_store, versions
+from senet_jax.retrieval.store import load_store
+from tests.data.pictures import encoded, picture
+from tests.retrieval.extraction_command import BROKEN, CUT_SHORT, IMAGES, Command, write_world
+from tests.retrieval.mean_colour import MeanColour
+
+ORIGIN = {"weights": "abc", "scales": [0.5, 1.0]}
+SHAPES = [(30, 40), (40, 30), (70, 90), (90, 70)] * 6
+HALF = 5
+
+
+@pytest.fixture
+def photographs(tmp_path, monkeypatch):
+    """Twenty-five, in batches of up to two, of which three make a shard; two are unreadable."""
+    monkeypatch.setattr(shards, "SHARD_BATCHES", 3)
+    monkeypatch.setattr(extract_module, "batch_pixels", lambda: 2 * 80 * 96)
+    folder = tmp_path / "jpg"
+    folder.mkdir()
+    for number, shape in enumerate(SHAPES):
+        content = encoded(picture(*shape, seed=number))
+        content = content[: len(content) // 2] if number == HALF else content
+        (folder / f"{number}.jpg").write_bytes(content)
+    return [Photograph(folder, f"{number}.jpg") for number in (*range(len(SHAPES)), "none")]
+
+
+@pytest.fixture
+def work(tmp_path, photographs):
+    """Extracts them into the folder `town`; how many images the network was given."""
+
+    def run(origin=ORIGIN, folder=tmp_path / "town", photographs=photographs, describer=None):
+        describer = describer or MeanColour()
+        job = plan_job(describer, photographs, (0.5, 1.0), label="town", skip_unreadable=True)
+        extract_to_store(describer, job, folder, "database", origin)
+        return sum(describer.filled) // 2
+
+    return run
+
+
+@pytest.fixture
+def ended(work, tmp_path, monkeypatch):
+    """The shards of a run that was ended when all of them were there: their folder."""
+
+    def end(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(shards, "save_store", end)
+        work()
+    return tmp_path / "town" / "database.shards"
+
+
+READABLE = len(SHAPES) - 1
+
+
+def _content(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_descriptors_are_those_of_the_extraction_in_memory(work, photographs, tmp_path):
+    assert work() == READABLE
+    assert sorted(_content(tmp_path / "town")) == ["database.json", "database.npy"]
+    store = load_store(tmp_path / "town", "database", ORIGIN)
+    expected, skipped = extract(
+        MeanColour(), photographs, (0.5, 1.0), label="", skip_unreadable=True
+    )
+    np.testing.assert_array_equal(store.descriptors, expected)
+    assert store.skipped == skipped
+    assert store.skipped_rows.tolist() == [HALF, len(SHAPES)]
+
+
+def test_a_list_of_unreadable_images(work, tmp_path):
+    assert work(photographs=[Photograph(tmp_path, "none.jpg")] * 2) == 0
+    store = load_store(tmp_path / "town", "database", ORIGIN)
+    assert store.descriptors.tolist() == [[0, 0, 0]] * 2
+    assert sorted(store.skipped) == [0, 1]
+
+
+@pytest.mark.parametrize("calls", [0, 1, 7, 16])
+def test_a_run_that_was_ended_goes_on_where_it_was(work, tmp_path, capsys, calls):
+    class Ended(MeanColour):
+        def __call__(self, *inputs, **options):
+            if len(self.shapes) == calls:
+                raise KeyboardInterrupt
+            return super().__call__(*inputs, **options)
+
+    work(folder=tmp_path / "undisturbed")
+    with pytest.raises(KeyboardInterrupt):
+        work(describer=Ended())
+    there = len(list((tmp_path / "town" / "database.shards").glob("*.npz")))
+    assert there == calls // (2 * shards.SHARD_BATCHES)
+    capsys.readouterr()
+    described = work()
+    assert (described < READABLE) == (there > 0)
+    said = capsys.readouterr().out
+    assert said == (f"town: {there} of 4 shards are there already\n" if there else "")
+    assert _content(tmp_path / "town") == _content(tmp_path / "undisturbed")
+
+
+def test_nothing_is_described_where_all_shards_are_there(work, ended, tmp_path):
+    assert work() == 0
+    assert not ended.exists()
+    work(folder=tmp_path / "undisturbed")
+    assert _content(tmp_path / "town") == _content(tmp_path / "undisturbed")
+
+
+@pytest.mark.parametrize("fault", ["cut", "empty", "text", "another", "missing"])
+def test_a_broken_shard_is_made_anew(work, ended, tmp_path, fault):
+    first, second = (ended / f"{index:06}.npz" for index in range(2))
+    if fault == "another":
+        shutil.copy(first, second)
+    elif fault == "missing":
+        second.unlink()
+    else:
+        content = second.read_bytes()[:-50]
+        second.write_bytes({"cut": content, "empty": b"", "text": b"text"}[fault])
+    assert 0 < work() < READABLE
+    work(folder=tmp_path / "undisturbed")
+    assert _content(tmp_path / "town") == _content(tmp_path / "undisturbed")
+
+
+def test_no_flipped_bit_makes_a_wrong_row(ended, photographs):
+    job = plan_job(MeanColour(), photographs, (0.5, 1.0), label="", skip_unreadable=True)
+    folder = shards._Shards(ended, job.plan, ORIGIN)
+    whole = folder.read_whole(1)
+    path = ended / "000001.npz"
+    content = bytearray(path.read_bytes())
+    broken = 0
+    for place in range(len(content)):
+        content[place] ^= 1 << place % 8
+        path.write_bytes(content)
+        content[place] ^= 1 << place % 8
+        shard = folder.read(1)
+        if shard is None:
+            broken += 1
+        else:
+            assert (shard.rows, shard.skipped) == (whole.rows, whole.skipped), place
+            np.testing.assert_array_equal(shard.descriptors, whole.descriptors)
+    assert broken > len(content) / 2
+    path.write_bytes(b"")
+    with pytest.raises(UserError, match=r"000001\.npz is missing or broken; run this again"):
+        folder.read_whole(1)
+
+
+@pytest.mark.parametrize(
+    ("origin", "message"),
+    [
+        ({**ORIGIN, "weights": "xyz"}, "made with weights 'abc', now it is 'xyz'"),
+        ({**ORIGIN, "scales": [1.0]}, r"made with scales \[0.5, 1.0\], now it is \[1.0\]"),
+        ({**ORIGIN, "mode": "exact"}, "made with mode None, now it is 'exact'"),
+    ],
+)
+def test_shards_of_another_origin_are_refused(work, ended, tmp_path, origin, message):
+    before = _content(ended)
+    with pytest.raises(UserError, match=f"{ended} was {message}; .* remove {tmp_path / 'town'}"):
+        work(origin)
+    assert _content(ended) == before
+
+
+def test_shards_of_another_plan_or_other_libraries_are_refused(
+    work, ended, photographs, monkeypatch
+):
+    with pytest.raises(UserError, match=r"database\.shards was made with plan '"):
+        work(photographs=photographs[1:])
+    monkeypatch.setattr(shards, "versions", lambda: versions() | {"jax": "0.0"})
+    with pytest.raises(UserError, match=r"was made with versions \{'jax': '0\.1"):
+        work()
+    assert read_json(ended / "manifest.json")["versions"].keys() == set(shards.LIBRARIES)
+
+
+@pytest.mark.parametrize("writes", [0, 1, 3, 5, 6])
+def test_a_full_disk_loses_nothing_that_is_written(work, tmp_path, monkeypatch, writes):
+    """The manifest, four shards, the array and its description are written one after another."""
+    written, fsync = [], os.fsync
+
+    def full(descriptor):
+        if len(written) == writes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written.append(descriptor)
+        fsync(descriptor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(UserError, match=r"cannot write .*: No space left on device; choose"):
+            work()
+    assert load_store(tmp_path / "town", "database", ORIGIN) is None
+    there = min(max(writes - 1, 0), 4)
+    assert len(list((tmp_path / "town" / "database.shards").glob("*.npz"))) == there
+    assert (work() == 0) == (there == 4)
+    work(folder=tmp_path / "undisturbed")
+    assert _content(tmp_path / "town") == _content(tmp_path / "undisturbed")
+
+
+def test_a_descriptor_that_is_not_finite_is_one_line(work, tmp_path):
+    class Broken(MeanColour):
+        def __call__(self, images, sizes=None, *, turned=False):
+            return super().__call__(images, sizes, turned=turned) * np.nan
+
+    with pytest.raises(UserError, match="the descriptor of row 0 is not finite"):
+        work(describer=Broken())
+    assert not list((tmp_path / "town").rglob("*.np?"))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return write_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(world, tmp_path_factory):
+    """What the command leaves that is not disturbed."""
+    command = Command(world, tmp_path_factory.mktemp("undisturbed"))
+    ((said, _),) = command.finish()
+    assert f"{IMAGES - 1} images at 2 scales in" in said
+    content = command.content()
+    assert sorted(content) == ["database.json", "database.npy", "query.json", "query.npy"]
+    return content
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_leaves_the_same_bytes(world, undisturbed, tmp_path):
+    command, moments = Command(world, tmp_path / "run"), random.Random(0)
+    seen = []
+    for _ in range(6):
+        with command.at_shards(min(command.there() + 2, 13)):
+            time.sleep(moments.uniform(0, 0.3))
+        seen.append(command.there())
+    assert seen == sorted(seen) and 2 <= seen[0] < seen[-1]
+    ((said, _),) = command.finish()
+    assert f"town database: {seen[-1]} of " in said
+    assert command.content() == undisturbed
+
+
+@pytest.mark.slow
+def test_sigterm_ends_it_with_what_is_saved(world, undisturbed, tmp_path):
+    command = Command(world, tmp_path / "run")
+    with command.at_shards(3) as (process,):
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 75
+    assert "Traceback" not in said
+    assert command.there() >= 3
+    command.finish()
+    assert command.content() == undisturbed
+
+
+@pytest.mark.slow
+def test_two_processes_leave_the_bytes_of_one(world, undisturbed, tmp_path):
+    command = Command(world, tmp_path / "run", processes=2)
+    with command.at_shards(2):
+        pass  # Both are killed.
+    first, second = command.finish()
+    assert "shards are there already" in first[0] + second[0]
+    assert command.content() == undisturbed
+    rows = load_store(tmp_path / "run" / "descriptors" / "town", "database", _origin(undisturbed))
+    assert rows.skipped_rows.tolist() == [BROKEN, CUT_SHORT]
+
+
+def _origin(content):
+    return json.loads(content["database.json"])["origin"]

@@ -1,0 +1,177 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from senet_jax.errors import UserError
+from senet_jax.retrieval.bootstrap import mean_interval
+from senet_jax.retrieval.evaluation import EvaluationReport
+from senet_jax.score.compare import (
+    CHANGES,
+    QueryScores,
+    compare,
+    main,
+    paired_datasets,
+    read_report,
+    warnings,
+)
+
+NAMES = tuple(f"house_{query}" for query in range(9))
+FIRST = np.array([0.5, 0.25, np.nan, 1, 0, 0.5, 0.5, 0.1, 0.2])
+#              better, worse, unscored, worse, better, equal, equal, better, better
+CHANGED = np.array([0.625, 0, np.nan, 0.5, 1, 0.5, 0.5 + 1e-12, 0.11, 0.22])
+
+
+def _scores(average_precisions, names=NAMES):
+    """As `score --json` has them: Medium is as given, Easy scores nobody, Hard is all right."""
+    columns = np.where(np.isnan(average_precisions), np.nan, 0.5)[:, None].repeat(4, axis=1)
+    medium = columns.copy()
+    medium[:, 0] = average_precisions
+    nobody, right = np.full_like(columns, np.nan), np.ones_like(columns)
+    return EvaluationReport(names, {"easy": nobody, "medium": medium, "hard": right}).to_json()
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(name, value):
+        path = tmp_path / name
+        path.write_text(json.dumps(value))
+        return str(path)
+
+    return write
+
+
+def test_the_comparison_for_people(write, run_command_here):
+    first, second = write("a.json", _scores(FIRST)), write("b.json", {"town": _scores(CHANGED)})
+    done = run_command_here(main, first, second)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [line.split() for line in done.stdout.splitlines()]
+    low, high = 100 * mean_interval(np.array([0.125, -0.25, -0.5, 1, 0, 0, 0.01, 0.02]))
+    assert lines[:5] == [
+        ["A:", first],
+        ["B:", second],
+        ["town", "A", "B", "B", "-", "A", "95", "%", "better", "worse", "equal"],
+        ["easy", "-", "-", "-", "-", "0", "0", "0"],
+        # Means of eight queries: 3.05 and 3.455 in all.
+        ["medium", "38.12", "43.19", "+5.06", f"{low:+.2f}", "to", f"{high:+.2f}", "4", "2", "2"],
+    ]
+    assert lines[5:-1] == [
+        ["house_4:", "0.00", "->", "100.00", "(+100.00)"],
+        ["house_3:", "100.00", "->", "50.00", "(-50.00)"],
+        ["house_1:", "25.00", "->", "0.00", "(-25.00)"],
+        ["house_0:", "50.00", "->", "62.50", "(+12.50)"],
+        ["house_8:", "20.00", "->", "22.00", "(+2.00)"],
+    ]
+    assert lines[-1] == ["hard", "100.00", "100.00", "+0.00", "+0.00", "to", "+0.00", *"009"]
+
+
+def test_pairs_of_queries():
+    comparison = compare(QueryScores(NAMES, FIRST), QueryScores((None,) * 9, CHANGED))
+    assert comparison.names == tuple(name for name in NAMES if name != "house_2")
+    np.testing.assert_allclose(
+        comparison.differences, [0.125, -0.25, -0.5, 1, 0, 0, 0.01, 0.02], rtol=0, atol=1e-15
+    )
+    changes = comparison.largest_changes()
+    assert len(changes) == CHANGES
+    assert [comparison.names[place][-1] for place in changes] == list("43108")
+
+
+def test_queries_without_names_are_called_by_their_numbers():
+    unnamed = QueryScores((None,) * 9, FIRST)
+    assert compare(unnamed, unnamed).names[:3] == ("query 0", "query 1", "query 3")
+    assert compare(unnamed, unnamed).largest_changes().size == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "average_precisions", "message"),
+    [
+        (NAMES[:-1], FIRST[:-1], "A has 9 queries, B 8"),
+        ((*NAMES[:-1], "tower"), FIRST, "query 8 is house_8 in A, tower in B"),
+        (NAMES, np.nan_to_num(FIRST), "query 2 is scored in B only"),
+        (NAMES, np.full(9, np.nan), "query 0 is scored in A only"),
+    ],
+)
+def test_other_queries_are_not_comparable(
+    write, run_command_here, names, average_precisions, message
+):
+    with pytest.raises(UserError, match=message):
+        compare(QueryScores(NAMES, FIRST), QueryScores(names, average_precisions))
+    first = write("a.json", {"town": _scores(FIRST)})
+    done = run_command_here(
+        main, first, write("b.json", {"town": _scores(average_precisions, names)})
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: not comparable: town ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_other_datasets_are_not_comparable(write, run_command_here):
+    scores = _scores(FIRST)
+    first = write("a.json", {"town": scores})
+    for others in ({"village": scores}, {"village": scores, "port": scores}, {"run": {}}):
+        done = run_command_here(main, first, write("b.json", others))
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "error: no dataset is in both" in done.stderr
+        assert done.stderr.count("\n") == 1
+    several = write("b.json", {"village": scores, "port": scores})
+    done = run_command_here(main, write("c.json", scores), several)
+    assert "c.json has one without a name" in done.stderr
+
+
+def test_only_the_datasets_of_both_are_compared(write, run_command_here):
+    first = write("a.json", {"town": _scores(FIRST), "town+aqe": _scores(FIRST)})
+    second = write("b.json", {"village": _scores(FIRST), "town": _scores(CHANGED), "run": {}})
+    assert list(paired_datasets(read_report(first), read_report(second))) == ["town"]
+    done = run_command_here(main, first, second)
+    assert done.returncode == 0
+    assert done.stderr.splitlines() == [
+        f"warning: town+aqe is in {first} only",
+        f"warning: village is in {second} only",
+    ]
+
+
+def test_other_images_and_scales_are_told(write):
+    def report(name, lists, scales):
+        run = {"lists_sha256": lists, "config": {"scales": scales}}
+        return read_report(write(name, {"town": _scores(FIRST), "run": run}))
+
+    first = report("a.json", {"town query": "0a", "town database": "1b"}, [1.0])
+    same = report("b.json", {"town database": "1b", "port query": "3d"}, [1.0])
+    other = report("c.json", {"town query": "0a", "town database": "2c"}, [0.7071, 1.0])
+    assert list(warnings(first, same, ["town"])) == []
+    assert list(warnings(first, other, ["town"])) == [
+        "the images of town database are not the same in both (lists_sha256)",
+        f"the scales are [1.0] in {first.path} and [0.7071, 1.0] in {other.path}",
+    ]
+    assert list(warnings(first, read_report(write("d.json", _scores(FIRST))), ["town"])) == []
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [],
+        {"town": 3},
+        {"town": {"easy": {}}},
+        {"town": _scores(FIRST) | {"hard": {"per_query": [{"query": 0}]}}},
+        {"town": _scores(FIRST) | {"hard": {"per_query": [{"query": 0, "ap": "high"}]}}},
+        {"town": _scores(FIRST), "run": []},
+    ],
+)
+def test_what_is_no_report(write, value):
+    path = write("a.json", value)
+    with pytest.raises(UserError, match=f"{path} is no report of scores"):
+        read_report(path)
+
+
+def test_as_a_command(write):
+    command = [sys.executable, "-m", "senet_jax.score.compare", write("a.json", _scores(FIRST))]
+    done = subprocess.run([*command, write("b.json", _scores(CHANGED))], capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    refused = subprocess.run([*command, "missing.json"], capture_output=True)
+    assert refused.returncode == 2
+    assert (
+        refused.stderr
+        == b"error: cannot read missing.json: No such file or directory; check the path\n"
+    )
