@@ -17,7 +17,7 @@ def clustered(rows, width=16, clusters=6, seed=0):
     return (near / np.linalg.norm(near, axis=1, keepdims=True)).astype(np.float32)
 
 
-def retrieval(rows=60, queries=5, length=60, block_rows=16, **options) -> Retrieval:
+def retrieval(rows=60, queries=5, length=60, block_rows=32, **options) -> Retrieval:
     """What unit queries find among unit descriptors."""
     descriptors = clustered(rows + queries, **options)
     database = BlockedDatabase((descriptors[queries:],), block_rows=block_rows)

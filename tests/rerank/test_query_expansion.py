@@ -132,7 +132,7 @@ def test_augmentation_streamed_from_files_is_the_one_in_memory(tmp_path, monkeyp
     for index, part in enumerate(np.split(rows, [31, 32])):
         np.save(tmp_path / f"{index}.npy", part)
         parts.append(np.load(tmp_path / f"{index}.npy", mmap_mode="r"))
-    batches = list(augmented_rows(BlockedDatabase(tuple(parts), block_rows=11), 5, 2.0))
+    batches = list(augmented_rows(BlockedDatabase(tuple(parts), block_rows=50), 5, 2.0))
     assert [len(batch) for batch in batches] == [7] * 12 + [6]
     np.testing.assert_allclose(
         np.concatenate(batches), whole, rtol=0, atol=tolerances.FEW_ROUNDINGS
