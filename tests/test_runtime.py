@@ -2,6 +2,7 @@ import ctypes
 import importlib.metadata
 import json
 import os
+import pathlib
 import platform
 import subprocess
 import sys
@@ -11,8 +12,8 @@ import pytest
 
 from senet_jax import runtime
 from senet_jax.runtime import tune_for_inference, use_compilation_cache
-from tests.test_main import REPOSITORY
 
+REPOSITORY = pathlib.Path(__file__).parents[1]
 OPTIONS = (
     "jax_compilation_cache_dir",
     "jax_persistent_cache_min_compile_time_secs",

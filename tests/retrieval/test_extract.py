@@ -43,7 +43,8 @@ def _extract(photographs, *, describer=None, scales=(1.0,), skip_unreadable=True
 @pytest.mark.parametrize(
     ("name", "mode", "program_pixels"),
     [
-        ("tiny", "auto", buckets.PROGRAM_PIXELS),
+        ("tiny_baseline", "auto", buckets.PROGRAM_PIXELS),
+        pytest.param("tiny", "auto", buckets.PROGRAM_PIXELS, marks=pytest.mark.slow),
         # More programs, so that images of one group are alike; and one for every image and scale.
         pytest.param("tiny_baseline", "auto", 3000, marks=pytest.mark.slow),
         pytest.param("tiny_baseline", "exact", 0, marks=pytest.mark.slow),
