@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from senet_jax.convert.__main__ import main
+from senet_jax.convert.translate import reranker_params
 from senet_jax.convert.twin import Twin
 from senet_jax.models.architecture import ARCHITECTURES
 from senet_jax.weights import load_weights, save_weights
@@ -328,3 +329,16 @@ def test_random_weights_are_the_same_in_every_process(convert, tmp_path):
     )
     assert there == here != other
     assert load_weights(tmp_path / "here").source == {"random": True, "seed": 3}
+
+
+@pytest.mark.slow
+def test_random_weights_of_cvnet_have_a_reranker(convert, tmp_path):
+    assert convert("random:tiny_learnable:3", tmp_path / "a").returncode == 0
+    assert convert(tmp_path / "a", tmp_path / "a.pth").returncode == 0
+    assert convert(tmp_path / "a.pth", tmp_path / "b").returncode == 0
+    there, back = load_weights(tmp_path / "a"), load_weights(tmp_path / "b")
+    assert there.random and there.sha256 == back.sha256
+    RerankerTwin(96).load_state_dict(
+        {k: t for k, t in load(tmp_path / "a.pth").items() if not k.startswith("encoder_q.")}
+    )
+    assert reranker_params(there)["compress_0"]["kernel"].shape == (3, 3, 96, 256)

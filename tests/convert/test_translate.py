@@ -3,12 +3,19 @@ import pytest
 import torch
 
 from senet_jax.convert.mapping import canonical_naming, carried_rows, table
-from senet_jax.convert.translate import MisfitError, state_from_weights, weights_from_state
+from senet_jax.convert.translate import (
+    MisfitError,
+    reranker_params,
+    state_from_weights,
+    weights_from_state,
+    with_reranker,
+)
 from senet_jax.data.transforms import Preprocessing
 from senet_jax.models.architecture import ARCHITECTURES
 from senet_jax.models.senet import build_model
 from tests.convert.checkpoints import state_dict, under_torchvision_names
 from tests.data.pictures import picture
+from tests.oracles.cvnet_twin import lively_cvnet_weights
 from tests.oracles.lively_twin import (
     architecture_named,
     lively_twin,
@@ -60,6 +67,14 @@ def test_state_and_weights_are_inverse():
     assert again.tensors.keys() == weights.tensors.keys()
     for path, tensor in weights.tensors.items():
         np.testing.assert_array_equal(again.tensors[path], tensor)
+
+
+def test_a_reranker_is_carried_there_and_back():
+    weights = lively_cvnet_weights()
+    again = with_reranker(lively_weights("tiny_learnable"), reranker_params(weights))
+    assert again.carried.keys() == weights.carried.keys()
+    for key, tensor in weights.carried.items():
+        np.testing.assert_array_equal(again.carried[key], tensor)
 
 
 def test_a_torchvision_trunk_sees_the_same_in_bgr_as_pytorch_in_rgb(small_heads):

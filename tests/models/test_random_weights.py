@@ -4,11 +4,19 @@ import pytest
 import torch
 
 from senet_jax.models.architecture import ARCHITECTURES
+from senet_jax.models.cvnet import (
+    PairRegion,
+    Reranker,
+    reranker_shapes,
+    resizings,
+    stage3_before_relu,
+)
 from senet_jax.models.layers import l2_normalise
-from senet_jax.models.random_weights import random_variables
+from senet_jax.models.random_weights import _dead_leaves, random_reranker, random_variables
 from senet_jax.models.senet import build_model, variable_shapes
+from senet_jax.models.valid_region import WHOLE
 from senet_jax.weights import flatten
-from tests.oracles.lively_twin import smooth_images
+from tests.oracles.lively_twin import architecture_named, smooth_images
 
 pytestmark = pytest.mark.slow
 
@@ -41,3 +49,41 @@ def test_descriptors_differ(variables):
     model = build_model(ARCHITECTURES["tiny_baseline"])
     descriptors = l2_normalise(jax.jit(model.apply)(variables, images)[0])
     assert (descriptors @ descriptors.T).min() < 0.9
+
+
+@pytest.fixture(scope="module")
+def cvnet():
+    """The trunk, its variables, and a re-ranker for it."""
+    trunk = architecture_named("tiny_learnable")
+    variables = random_variables(trunk, 0)
+    return trunk, variables, random_reranker(trunk, variables, 0)
+
+
+def test_reranker_has_its_shapes_and_nothing_is_as_it_starts(cvnet):
+    trunk, _, params = cvnet
+    shapes, ours = dict(flatten(reranker_shapes(trunk))), dict(flatten(params))
+    assert ours.keys() == shapes.keys()
+    for path, array in ours.items():
+        assert isinstance(array, np.ndarray) and np.ptp(array) > 0, path
+        assert (array.shape, array.dtype) == (shapes[path].shape, np.float32), path
+
+
+def test_reranker_is_the_same_for_a_seed(cvnet):
+    trunk, variables, params = cvnet
+    same = random_reranker(trunk, variables, 0)
+    jax.tree.map(np.testing.assert_array_equal, same, params)
+    other = random_reranker(trunk, variables, 1)
+    assert all((a != b).any() for a, b in zip(*map(jax.tree.leaves, (params, other)), strict=True))
+
+
+def test_scores_of_other_images_are_spread(cvnet):
+    trunk, variables, params = cvnet
+    images = _dead_leaves(np.random.default_rng(9))[:6]
+    stage3 = stage3_before_relu(build_model(trunk), variables, images, WHOLE)
+    size = stage3.shape[1:3]
+    apply = jax.jit(Reranker().apply, static_argnames="method")
+    maps = apply({"params": params}, stage3, resizings(size, size), method="maps")
+    first, second = np.nonzero(~np.eye(6, dtype=bool))
+    region = PairRegion(np.tile(np.int32([*size, *size]), (30, 1)))
+    scores = apply({"params": params}, maps[first], maps[second], region, method="scores")
+    assert scores.min() < 0.3 and scores.max() > 0.7 and np.std(scores) > 0.1

@@ -80,6 +80,15 @@ def test_scores_from_photographs_are_as_near_to_float64_as_the_twins(
     )
 
 
+def test_one_by_one_is_as_near(network, tmp_path, photographs):
+    alone = [
+        _scorer(network, tmp_path / str(index), photographs)(PAIRS[index : index + 1])[0]
+        for index in range(len(PAIRS))
+    ]
+    theirs, exact = (_scores_of_twin(photographs, d) for d in (torch.float32, torch.float64))
+    assert np.linalg.norm(alone - exact) <= TIMES_THE_TWIN * np.linalg.norm(theirs - exact)
+
+
 def _never(*_):
     raise AssertionError("computed again")
 
