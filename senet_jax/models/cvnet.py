@@ -227,11 +227,7 @@ class Reranker(nn.Module):
         return jnp.stack(maps, axis=1)
 
     def scores(self, query: Array, key: Array, region: PairRegion) -> Array:
-        """The probability that two images show the same; see `logits`: float32[b]."""
-        return nn.softmax(self.logits(query, key, region))[:, 1]
-
-    def logits(self, query: Array, key: Array, region: PairRegion) -> Array:
-        """That two images show different things, and that they show the same.
+        """The probability that two images show the same.
 
         Args:
             query: the queries' maps, float32[b s h w d].
@@ -239,8 +235,12 @@ class Reranker(nn.Module):
             region: what of them is image; the rest is zero.
 
         Returns:
-            float32[b 2].
+            float32[b].
         """
+        return nn.softmax(self.mlp[1](self.hidden(query, key, region)))[:, 1]
+
+    def hidden(self, query: Array, key: Array, region: PairRegion) -> Array:
+        """What the last layer makes scores of: float32[b c]; for the rest see `scores`."""
         first, *others = [layer for block in self.blocks for layer in block]
         step, region = first.stride, region.strided(first.stride)
         # It is all that looks at the correlations, and it looks at parts of them only.
@@ -252,13 +252,12 @@ class Reranker(nn.Module):
         for layer in others:
             step, region = layer.stride, region.strided(layer.stride)
             maps = layer(maps[:, :, :, ::step, ::step], maps[:, ::step, ::step], region)
-        hidden, logits = self.mlp
-        return logits(nn.relu(hidden(region.mean(maps))))
+        return nn.relu(self.mlp[0](region.mean(maps)))
 
     def __call__(self, stage3: Array, to_scales: Sequence[Resizing], region: PairRegion) -> Array:
-        """The logits of each image with itself."""
+        """The score of each image with itself."""
         maps = self.maps(stage3, to_scales)
-        return self.logits(maps, maps, region)
+        return self.scores(maps, maps, region)
 
 
 def _resized(maps: Array, matrices: tuple[Array, Array]) -> Array:

@@ -24,6 +24,9 @@ from senet_jax.models.valid_region import WHOLE
 IMAGE_SHAPE = (192, 256)
 IMAGE_COUNT = 8
 LEAVES = 1000
+# Of stage 3, cut out of maps that are laid side by side.
+PAIRED_SIZES = ((6, 8), (12, 16), (24, 32), (48, 64))
+PAIRED_IMAGES = 4
 LOGIT_SPREAD = 2.0
 
 
@@ -62,8 +65,8 @@ def random_reranker(
     """Random `params` of CVNet's re-ranker for which the scores of image pairs are spread.
 
     Its first convolutions are made blind to what the maps of all images have in common, which
-    would make all their positions alike, and its last layer is scaled to logits that differ by
-    `LOGIT_SPREAD` between pairs, around zero.
+    would make all their positions alike, and its last layer to how large they are; that layer is
+    then scaled to logits that differ by `LOGIT_SPREAD` between pairs, around zero.
 
     Args:
         architecture: of the trunk.
@@ -92,24 +95,32 @@ def random_reranker(
     for scale in range(len(SCALES)):
         kernel = params[f"compress_{scale}"]["kernel"]  # [3 3 c d]
         kernel -= common[:, None] * np.einsum("c,uvcd->uvd", common, kernel)[:, :, None]
-    logits = np.asarray(jax.jit(_logits_of_pairs)(params, stage3))
-    differences = logits[:, 1] - logits[:, 0]
+    tiled = jnp.tile(stage3[:PAIRED_IMAGES], (1, 4, 4, 1))
+    hidden = np.stack(
+        [jax.jit(_hidden_of_pairs)(params, tiled[:, :h, :w]) for h, w in PAIRED_SIZES]
+    )  # [sizes pairs c]
+    means = hidden.mean(axis=1)
+    by_size = np.linalg.svd(means - means.mean(axis=0))[2][: len(PAIRED_SIZES) - 1]
     last = params["mlp_1"]
-    factor = LOGIT_SPREAD / differences.std()
-    last["kernel"] *= factor
-    last["bias"] = factor * (last["bias"] - logits.mean(axis=0))
+    kernel = last["kernel"] - by_size.T @ (by_size @ last["kernel"])
+    logits = hidden.reshape(-1, len(kernel)) @ kernel
+    factor = LOGIT_SPREAD / np.std(logits[:, 1] - logits[:, 0])
+    last["kernel"], last["bias"] = factor * kernel, -factor * logits.mean(axis=0)
     return params
 
 
-def _logits_of_pairs(params: Any, stage3: Array) -> Array:
-    """Of each image with each other one: float32[n h w c] -> float32[n*(n-1) 2]."""
-    count, height, width, _ = stage3.shape
+def _hidden_of_pairs(params: Any, stage3: Array) -> Array:
+    """Of each image with each other one: float32[n h w c] -> float32[n*(n-1) d]."""
+    count, *size = stage3.shape[:3]
     reranker, variables = Reranker(), {"params": params}
-    to_scales = resizings((height, width), (height, width))
-    maps = reranker.apply(variables, stage3, to_scales, method="maps")
-    first, second = np.nonzero(~np.eye(count, dtype=bool))
-    region = PairRegion(jnp.tile(jnp.array([height, width, height, width]), (len(first), 1)))
-    return reranker.apply(variables, maps[first], maps[second], region, method="logits")
+    maps = reranker.apply(variables, stage3, resizings(size, size), method="maps")
+    region = PairRegion(jnp.array([[*size, *size]]))
+
+    def of_pair(pair: Array) -> Array:
+        query, key = maps[pair[0]], maps[pair[1]]
+        return reranker.apply(variables, query[None], key[None], region, method="hidden")[0]
+
+    return jax.lax.map(of_pair, np.argwhere(~np.eye(count, dtype=bool)))
 
 
 def _mean_output(model: Any, variables: Any, images: Array) -> Array:
