@@ -21,7 +21,6 @@ from senet_jax.weights import Weights
 # Positions of R50 have 50 KB of self-similarities each.
 FAST = {
     "folded": True,
-    "fast_stem": True,
     "fast_blocks": True,
     "fast_offsets": True,
     "positions_at_once": 4096,
