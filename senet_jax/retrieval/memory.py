@@ -7,10 +7,9 @@ import jax
 
 from senet_jax.retrieval.buckets import Plan
 
-# XLA's own figure for the temporaries of R50's program on a CPU is 320 bytes a pixel, of R101's
-# 388, at every shape of a photograph: the first maps are the largest, and the 20 MB of Winograd's
-# kernels are little. Those of smaller networks need less.
-BYTES_PER_PIXEL = 400
+# XLA's own figure for the temporaries of R50's program on a CPU is 517 bytes a pixel: the first maps
+# are the largest, and the tiles of their convolutions.
+BYTES_PER_PIXEL = 640
 # An image of a landmark fills two CPU cores by itself; an accelerator wants many of them.
 CPU_BATCH_PIXELS, ACCELERATOR_BATCH_PIXELS = 2**18, 2**25
 # What a container may take, as Linux tells it.
