@@ -222,5 +222,5 @@ def test_the_work_in_one_line(tmp_path):
     job = plan_job(describer, photographs, (0.5, 1.0), label="town", skip_unreadable=True)
     padding = 100 * ((32 * 32 + 64 * 64) / (32 * 30 + 64 * 60) - 1)
     assert job.summary(lanes=1) == (
-        f"town: 4 images at 2 scales in 2 programs, {padding:.1f} % of padding, up to 0.0 GiB"
+        f"town: 4 images at 2 scales in 2 programs, {padding:.1f} % of padding, up to 0.1 GiB"
     )
