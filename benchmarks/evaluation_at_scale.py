@@ -129,7 +129,7 @@ def _average_precision(positions: Sequence[int]) -> float:
 
 
 def _print_run(what: str, run: Measured) -> None:
-    print(f"{what}: {run.seconds:.2f} s, {run.peak_bytes / 2**20:.0f} MiB", flush=True)
+    print(f"{what}: {run.seconds:.2f} s, {run.peak_bytes / 1e6:.0f} MB anonymous", flush=True)
 
 
 def _print_result(ours, sorting, argsort_rows, sorted_scores):

@@ -28,14 +28,13 @@ _OURS: dict[str, tuple[dict[str, str], dict, bool]] = {
     "ours": ({}, {}, True),
     "without masks": ({}, {}, False),
     "without folding": ({}, {"folded": False}, True),
-    "without blocks in the stem": ({}, {"fast_stem": False}, True),
     "without Winograd in the blocks": ({}, {"fast_blocks": False}, True),
     "without Winograd in the SSM": ({}, {"fast_offsets": False}, True),
     "without malloc settings": (NO_MALLOC, {}, True),
     "without the XLA flag": (NO_FLAGS, {}, True),
     "readable form, default flags": (
         NO_FLAGS | NO_MALLOC,
-        dict.fromkeys(("folded", "fast_stem", "fast_blocks", "fast_offsets"), False),
+        dict.fromkeys(("folded", "fast_blocks", "fast_offsets"), False),
         False,
     ),
 }

@@ -37,6 +37,9 @@ def get_config(model: str = "r50") -> config_dict.ConfigDict:
     # exact: one program for each shape of image; auto: the fastest way that is as precise.
     config.mode = "auto"
     # Re-ranking methods, separated by commas, each on what the one before it found; see
-    # `python -m senet_jax.rerank --help`. Empty: none.
+    # `python -m senet_jax.rerank --help`, and cvnet. Empty: none.
     config.rerank = ""
+    # For cvnet: the folder made of a CVNet checkpoint, and how many items of a list are scored.
+    config.cvnet_weights = ""
+    config.rerank_top = 100
     return config

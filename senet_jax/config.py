@@ -81,6 +81,8 @@ _SCHEMAS: dict[str, dict[str, Check]] = {
         "strict": _yes_or_no,
         "mode": _one_of("auto", "exact"),
         "rerank": _text,
+        "cvnet_weights": _text,
+        "rerank_top": _integer(1),
     },
     "train": {
         "job": _text,

@@ -20,8 +20,7 @@ from senet_jax.data.revisitop import Photograph, load_dataset, load_distractors
 from senet_jax.errors import UserError
 from senet_jax.files import write_json, written_whole
 from senet_jax.process import ended_by_sigterm, locked_workdir
-from senet_jax.rerank.evaluation import evaluate_reranked
-from senet_jax.rerank.methods import Circumstances, make_reranker
+from senet_jax.rerank.job import Reranking
 from senet_jax.rerank.retrieval import search
 from senet_jax.retrieval.blocks import BlockedDatabase
 from senet_jax.retrieval.describer import Describer
@@ -67,8 +66,8 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
     distractors: tuple[Photograph, ...] = ()
     if config.distractors:
         distractors = load_distractors(config.data_root, config.distractors).images
-    if config.rerank:
-        make_reranker(config.rerank, Circumstances())  # A wrong name shows before the work.
+    # What is wrong with the re-ranking shows before the work.
+    rerank = Reranking(config, distractors, workdir) if config.rerank else None
     weights = load_weights(config.weights)
     if weights.architecture.name != config.model:
         raise UserError(
@@ -113,8 +112,7 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
                 BlockedDatabase(tuple(parts), skipped_rows),
                 sum(map(len, parts)),
             )
-            rerank = make_reranker(config.rerank, Circumstances(dataset.name))
-            for kind, reranked in evaluate_reranked(dataset.ground_truth, found, rerank).items():
+            for kind, reranked in rerank(dataset, found).items():
                 name = f"{dataset.name}+{config.rerank}:{kind}"
                 report[name] = reranked.to_json()
                 _print_result(name, config, weights, reranked.scores)

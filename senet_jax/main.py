@@ -33,10 +33,11 @@ def main(arguments: Sequence[str] = sys.argv) -> None:
     if config is None or not workdir.value:
         raise UserError("--config=FILE and --workdir=DIR are needed (see --help)")
     validate(config)
+    processes = None if distributed.value is None else parse_processes(distributed.value)
     if config.job == "evaluate":
         tune_for_inference()
-    if distributed.value is not None:
-        join(parse_processes(distributed.value))
+    if processes is not None:
+        join(processes)
     _job(config.job)(config, pathlib.Path(workdir.value))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from senet_jax import evaluate as evaluate_module
+from senet_jax import main as main_module
 from senet_jax.data.revisitop import load_dataset
 from senet_jax.main import main
 from senet_jax.score.__main__ import main as score_main
@@ -70,8 +71,11 @@ def _arguments(places, workdir, *flags, model=MODEL):
 
 
 @pytest.fixture
-def evaluate(places, tmp_path, run_command_here):
+def evaluate(places, tmp_path, run_command_here, monkeypatch):
     """Runs the job in this process."""
+
+    # The memory of this process stays as it is.
+    monkeypatch.setattr(main_module, "tune_for_inference", lambda: None)
 
     def run(*flags, workdir=tmp_path / "run", model=MODEL):
         return run_command_here(lambda: main(_arguments(places, workdir, *flags, model=model)))
@@ -116,6 +120,7 @@ def test_leaves_what_the_contract_says(done):
         *("town/database", "town/query"),
     ]
     assert files == [
+        ".lock",
         *(f"descriptors/{part}.{suffix}" for part in parts for suffix in ("json", "npy")),
         "report.json",
         "skipped.txt",
@@ -221,7 +226,8 @@ def test_a_second_run_takes_up_what_is_there(evaluate, finished, monkeypatch):
     def described_again(*_, **__):
         raise AssertionError("described again")
 
-    monkeypatch.setattr(evaluate_module, "extract", described_again)
+    monkeypatch.setattr(evaluate_module, "plan_job", described_again)
+    monkeypatch.setattr(evaluate_module, "extract_to_store", described_again)
     assert evaluate(*BOTH).returncode == 0
     assert {path: path.stat().st_mtime_ns for path in times} == times
     after = _report(finished)
@@ -372,7 +378,7 @@ def test_a_workdir_that_cannot_be_written(evaluate, tmp_path, place):
     else:
         blocked.parent.mkdir(parents=True, exist_ok=True)
         blocked.write_text("mine")
-    assert "cannot write" in _refused(evaluate())
+    assert f"cannot {'write' if place else 'lock'} {blocked}" in _refused(evaluate())
     assert place == "report.json" or blocked.read_text() == "mine"
 
 

@@ -73,6 +73,10 @@ def test_the_walk_sees_the_modules():
                 *("average_precision", "bootstrap", "protocols", "ranked_list", "scores", "search"),
             )
         ),
+        *(
+            f"rerank.{m}"
+            for m in ("retrieval", "neighbours", "query_expansion", "refinement", "diffusion")
+        ),
     ),
 )
 def test_arrays_know_nothing_of_the_world(name):
@@ -109,7 +113,7 @@ def test_data_is_read_by_itself(name):
 
 @pytest.mark.parametrize("name", _within("retrieval"))
 def test_retrieval_does_not_know_who_asks(name):
-    assert not _own_imports(name) & {"convert", "evaluate", "main", "score", "training"}
+    assert not _own_imports(name) & {"convert", "evaluate", "main", "rerank", "score", "training"}
 
 
 def test_packages_make_no_circle():

@@ -1,8 +1,19 @@
+import ctypes
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+
 import jax
 import pytest
 
-from senet_jax.runtime import use_compilation_cache
+from senet_jax import runtime
+from senet_jax.runtime import tune_for_inference, use_compilation_cache
 
+REPOSITORY = pathlib.Path(__file__).parents[1]
 OPTIONS = (
     "jax_compilation_cache_dir",
     "jax_persistent_cache_min_compile_time_secs",
@@ -35,3 +46,105 @@ def test_a_folder_that_is_named_is_left(monkeypatch):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "elsewhere")
     use_compilation_cache()
     assert jax.config.jax_compilation_cache_dir == before
+
+
+FLAG = "--xla_cpu_experimental_ynn_fusion_type=dot"
+KEPT = "memory is kept, not given back"
+
+
+@pytest.fixture
+def bare(monkeypatch):
+    """An environment in which the user set nothing; what glibc is told, is noted and not done."""
+    for name in list(os.environ):
+        if name == "XLA_FLAGS" or name.startswith(("MALLOC_", "GLIBC_TUNABLES")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XLA_FLAGS", "to be restored")
+    monkeypatch.delenv("XLA_FLAGS")
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("glibc", "2.36"))
+    told = []
+
+    class Library:
+        def __init__(self, name):
+            assert name is None
+
+        def mallopt(self, parameter, value):
+            told.append((parameter, value))
+            return 1
+
+    monkeypatch.setattr(ctypes, "CDLL", Library)
+    monkeypatch.setattr(runtime, "_TRIED_JAXLIB", (importlib.metadata.version("jaxlib"),))
+    return told
+
+
+def test_what_makes_cpus_faster_is_set_and_said(bare, capsys):
+    tune_for_inference()
+    assert os.environ["XLA_FLAGS"] == FLAG
+    assert bare == [(-8, 1), (-4, 0), (-1, 2**31 - 1), (-2, 64 * 2**20)]
+    assert capsys.readouterr().err == f"on CPUs: XLA_FLAGS={FLAG}, {KEPT}\n"
+
+
+@pytest.mark.parametrize("flags", ["--xla_dump_to=somewhere", ""])
+def test_the_flags_of_the_user_are_left_alone(bare, capsys, monkeypatch, flags):
+    monkeypatch.setenv("XLA_FLAGS", flags)
+    tune_for_inference()
+    assert os.environ["XLA_FLAGS"] == flags
+    assert capsys.readouterr().err == f"on CPUs: {KEPT}\n"
+
+
+@pytest.mark.parametrize("name", ["MALLOC_ARENA_MAX", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"])
+def test_the_allocator_of_the_user_is_left_alone(bare, capsys, monkeypatch, name):
+    monkeypatch.setenv(name, "4")
+    tune_for_inference()
+    assert bare == []
+    assert capsys.readouterr().err == f"on CPUs: XLA_FLAGS={FLAG}\n"
+
+
+def test_a_library_without_mallopt_is_left_alone(bare, capsys, monkeypatch):
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+    tune_for_inference()
+    assert bare == []
+    assert capsys.readouterr().err == f"on CPUs: XLA_FLAGS={FLAG}\n"
+
+
+def test_an_untried_jaxlib_gets_no_flag(bare, capsys, monkeypatch):
+    """It would end the process if it did not know it."""
+    monkeypatch.setattr(runtime, "_TRIED_JAXLIB", ("0.0.1",))
+    tune_for_inference()
+    assert "XLA_FLAGS" not in os.environ
+    assert capsys.readouterr().err == f"on CPUs: {KEPT}\n"
+
+
+def test_nothing_is_said_where_nothing_is_done(bare, capsys, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "")
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "4")
+    tune_for_inference()
+    assert capsys.readouterr().err == ""
+
+
+IN_A_PROCESS = """
+import json, os, sys
+from senet_jax.runtime import tune_for_inference
+tune_for_inference()
+import jax
+import jax.numpy as jnp
+print(json.dumps([os.environ["XLA_FLAGS"], float(jnp.sum(jnp.ones((8, 8)) @ jnp.ones((8, 8))))]))
+"""
+
+
+@pytest.mark.skipif(
+    importlib.metadata.version("jaxlib") not in runtime._TRIED_JAXLIB,
+    reason="the flag was not tried with this jaxlib",
+)
+def test_the_flag_is_known_to_the_jaxlib_it_is_set_for():
+    set_by_user = ("XLA_FLAGS", "MALLOC_", "GLIBC_TUNABLES")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(set_by_user)}
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_PROCESS],
+        cwd=REPOSITORY,
+        env=environment | {"JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[0].startswith(f"on CPUs: XLA_FLAGS={FLAG}")
+    assert json.loads(done.stdout) == [FLAG, 512]

@@ -19,33 +19,6 @@ Array = jax.Array
 _POINTS = (0, 1, -1, 0.5, -2, 2)
 
 
-def space_to_depth_conv(maps: Array, kernel: Array, *_: Any, **__: Any) -> Array:
-    """A 7x7 convolution with stride 2 and padding 3, as a 4x4 one over blocks of 2x2 pixels.
-
-    Three channels would leave most of a vector unit idle.
-
-    Args:
-        maps: float[b h w c].
-        kernel: float[7 7 c d].
-
-    Returns:
-        float[b ceil(h/2) ceil(w/2) d].
-    """
-    batch, height, width, channels = maps.shape
-    maps = jnp.pad(maps, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)))
-    blocks = maps.reshape(batch, -(-height // 2), 2, -(-width // 2), 2, channels)
-    blocks = blocks.transpose(0, 1, 3, 2, 4, 5).reshape(*blocks.shape[:2], -1, 4 * channels)
-    kernel = jnp.pad(kernel, ((1, 0), (1, 0), (0, 0), (0, 0)))
-    kernel = kernel.reshape(4, 2, 4, 2, channels, -1).transpose(0, 2, 1, 3, 4, 5)
-    return jax.lax.conv_general_dilated(
-        blocks,
-        kernel.reshape(4, 4, 4 * channels, -1),
-        (1, 1),
-        ((2, 1), (2, 1)),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
-
-
 def winograd_same_conv(maps: Array, kernel: Array, *_: Any, **__: Any) -> Array:
     """A 3x3 convolution with stride 1 and padding 1, in tiles of 2x2: F(2, 3) of Winograd.
 

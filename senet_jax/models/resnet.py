@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from senet_jax.models.architecture import Architecture
-from senet_jax.models.convolutions import space_to_depth_conv, winograd_same_conv
+from senet_jax.models.convolutions import winograd_same_conv
 from senet_jax.models.layers import Array, LayerOptions, linear_init
 from senet_jax.models.valid_region import WHOLE, ValidRegion
 
@@ -26,8 +26,7 @@ class Stem(nn.Module):
 
     @nn.compact
     def __call__(self, images: Array, region: ValidRegion) -> Array:
-        form = {"conv_general_dilated": space_to_depth_conv} if self.options.fast_stem else {}
-        maps = self.options.conv(self.width, 7, 2, name="conv", **form)(images)
+        maps = self.options.conv(self.width, 7, 2, name="conv")(images)
         maps = nn.relu(self.options.batch_norm(name="bn")(maps))
         maps = region.strided(2).zero_outside(maps)
         return nn.max_pool(maps, (3, 3), (2, 2), ((1, 1), (1, 1)))

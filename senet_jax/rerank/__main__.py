@@ -14,7 +14,7 @@ Methods, one or several joined by commas, each working on what the one before it
   truncated_diffusion  on the graph among a shortlist (1000 items)
 
 refinement and truncated_diffusion change the order of the first items of the lists; the others
-search again, and may bring in items that were not listed.
+rank the whole database, and may bring in items that were not listed.
 """
 
 import argparse

@@ -7,7 +7,7 @@ known.
 import csv
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -48,6 +48,16 @@ class ScoredPairs:
                 f"the score of query {query} and item {item} is not finite; are the weights or "
                 "the descriptors broken?"
             )
+
+    @classmethod
+    def union(cls, several: Sequence["ScoredPairs"]) -> "ScoredPairs":
+        """Each pair once, in the order of queries and items; of several scores the first."""
+        pairs, global_scores, scores = (
+            np.concatenate([getattr(scored, field.name) for scored in several])
+            for field in dataclasses.fields(cls)
+        )
+        pairs, first = np.unique(pairs, axis=0, return_index=True)
+        return cls(pairs, global_scores[first], scores[first])
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes a CSV file `query,item,global,score` with a line for each pair.

@@ -36,7 +36,8 @@ def mutual_graph(database: BlockedDatabase, neighbours: int) -> scipy.sparse.csr
             products = similarities(shortlist.queries, shortlist.descriptors)
             values.append(np.maximum(products, 0).ravel())
     items, values = np.concatenate(items), np.concatenate(values)
-    ends = np.linspace(0, len(items), database.size + 1, dtype=np.int64)  # Rows of one length.
+    # Every item has as many neighbours.
+    ends = np.arange(database.size + 1) * (len(items) // max(database.size, 1))
     shape = (database.size, database.size)
     directed = scipy.sparse.csr_array((values, items, ends), shape=shape)
     # Of two similarities the smaller one is 0 unless each is in the other's list.

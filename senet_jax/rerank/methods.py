@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse
 
 from senet_jax.errors import UserError
+from senet_jax.rerank.cvnet import CVNetRerank, ScoredPairs
 from senet_jax.rerank.diffusion import Diffusion
 from senet_jax.rerank.graph import mutual_graph
 from senet_jax.rerank.query_expansion import (
@@ -48,17 +49,35 @@ class Circumstances:
         top: the length of shortlists, None for each method's own.
         graph_of: see `Diffusion`.
         keep: see `DatabaseAugmentation`.
+        score_pairs: see `CVNetRerank`; None where there are no photographs to look at.
+        pairs_top: how many items of a list a pairwise method scores.
+        on_scored: see `CVNetRerank`.
     """
 
     dataset: str = ""
     top: int | None = None
     graph_of: Callable[[BlockedDatabase, int], scipy.sparse.csr_array] = mutual_graph
     keep: Callable[[Iterable[np.ndarray], tuple[int, int]], np.ndarray] = in_memory
+    score_pairs: Callable[[np.ndarray], np.ndarray] | None = None
+    pairs_top: int = 100
+    on_scored: Callable[[ScoredPairs], None] = lambda scored: None
 
     @property
     def preset(self) -> Preset:
         """The dataset's."""
         return PRESETS.get(self.dataset, OTHER_DATASETS)
+
+
+CVNET = "cvnet"
+
+
+def _cvnet(circumstances: Circumstances) -> CVNetRerank:
+    if circumstances.score_pairs is None:
+        raise UserError(
+            "cvnet looks at photographs, and there are none here; run it in an evaluation, with "
+            "--config.rerank=cvnet and --config.cvnet_weights=FOLDER"
+        )
+    return CVNetRerank(circumstances.score_pairs, circumstances.pairs_top, circumstances.on_scored)
 
 
 METHODS: Mapping[str, Callable[[Circumstances], Reranker]] = {
@@ -69,6 +88,7 @@ METHODS: Mapping[str, Callable[[Circumstances], Reranker]] = {
     "refinement": lambda c: Refinement() if c.top is None else Refinement(c.top),
     "diffusion": lambda c: Diffusion(None, c.graph_of),
     "truncated_diffusion": lambda c: Diffusion(1000 if c.top is None else c.top, c.graph_of),
+    CVNET: _cvnet,
 }
 
 

@@ -62,7 +62,7 @@ def _unit_sums(queries, neighbours, alpha):
 
 @dataclasses.dataclass(frozen=True)
 class QueryExpansion:
-    """Searches again with the `expanded_queries`; without neighbours nothing changes.
+    """Searches again with the `expanded_queries`, if there are to be neighbours.
 
     With alpha 0 it is average query expansion.
 
@@ -123,7 +123,7 @@ def in_memory(rows: Iterable[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class DatabaseAugmentation:
-    """Searches the `augmented_rows` with the same queries; without neighbours nothing changes.
+    """Searches the `augmented_rows` with the same queries, if there are to be neighbours.
 
     Attributes:
         neighbours: see `expanded_queries`.
@@ -144,9 +144,9 @@ class DatabaseAugmentation:
 
     def __call__(self, retrieval: Retrieval) -> Retrieval:
         """A new database and what is found in it."""
-        if self.neighbours == 0:
-            return retrieval
         database = retrieval.database
+        if self.neighbours == 0 or database.size == 0:
+            return retrieval
         rows = augmented_rows(database, self.neighbours, self.alpha)
         kept = self.keep(rows, (database.size, database.width))
         augmented = dataclasses.replace(database, parts=(kept,))

@@ -1,11 +1,12 @@
 """What re-ranking methods take and give: queries, a database, and what was found in it.
 
-A method either searches again, with other queries or in another database (query expansion,
-database-side augmentation), or it only brings the first items of the lists, its shortlist, into
-another order (refinement, verification of pairs). The benchmark's junk therefore means two things
-to them. Under `blind` nobody knows of it, and it stands in the lists. Under `protocol` it is
-dropped from them before the method sees them, so that it takes no place in a shortlist and is no
-neighbour of a query; but a method that searches again finds it again, and scoring drops it then.
+A method either ranks the whole database anew (query expansion, database-side augmentation, exact
+diffusion), or it only brings the first items of the lists, its shortlist, into another order
+(refinement, truncated diffusion, verification of pairs). The benchmark's junk therefore means two
+things to them. Under `blind` nobody knows of it, and it stands in the lists. Under `protocol` it is
+dropped from them before the method sees them, so that it takes no place in a shortlist and a query
+does not learn from it; but a method that ranks the whole database finds it again, and only scoring
+drops it then.
 """
 
 import dataclasses

@@ -8,6 +8,9 @@ import numpy as np
 from senet_jax.errors import UserError
 from senet_jax.retrieval.quantise import dequantise, descriptor_width
 
+_ALIGNMENT = 16
+"""In numbers: 64 bytes."""
+
 
 def check_descriptors(descriptors: np.ndarray, name: str) -> None:
     """Checks that an array can hold descriptors `[n d]`, without reading its values.
@@ -23,9 +26,12 @@ def check_descriptors(descriptors: np.ndarray, name: str) -> None:
 
 
 def as_float32(descriptors: np.ndarray) -> np.ndarray:
-    """The descriptors in float32[n d]; what is too large becomes infinite without a warning."""
-    with np.errstate(over="ignore"):
-        return np.asarray(dequantise(descriptors), np.float32)
+    """The descriptors float32[n d], of whatever type they are; float32 is not copied."""
+    if descriptors.dtype == np.float32:
+        return descriptors
+    numbers = np.empty((len(descriptors), descriptor_width(descriptors)), np.float32)
+    dequantise(descriptors, numbers)
+    return numbers
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -75,17 +81,17 @@ class BlockedDatabase:
 
     def read(self, start: int) -> np.ndarray:
         """The block that begins with the item `start`: float32[b d], zeros beyond the last item."""
-        pieces = []
+        block = None
         first = 0
         for part in self.parts:
             rows = part[max(start - first, 0) : max(start + self.block_rows - first, 0)]
+            if len(rows) == self.block_rows and rows.dtype == np.float32:
+                return np.asarray(rows)
             if len(rows):
-                pieces.append(as_float32(rows))
+                block = _aligned_zeros(self.block_rows, self.width) if block is None else block
+                at = max(first - start, 0)
+                dequantise(rows, block[at : at + len(rows)])
             first += len(part)
-        if len(pieces[0]) == self.block_rows:
-            return pieces[0]
-        block = np.zeros((self.block_rows, self.width), np.float32)
-        np.concatenate(pieces, out=block[: sum(map(len, pieces))])
         return block
 
     def is_ranked(self, start: int) -> np.ndarray:
@@ -114,6 +120,13 @@ class BlockedDatabase:
 
     def _part_name(self, index: int) -> str:
         return array_name(self.parts[index], f"part {index} of the database")
+
+
+def _aligned_zeros(rows: int, width: int) -> np.ndarray:
+    """Zeros float32[rows width] that JAX can use on a CPU without a copy of its own."""
+    numbers = np.zeros(rows * width + _ALIGNMENT, np.float32)
+    first = -numbers.ctypes.data // numbers.itemsize % _ALIGNMENT
+    return numbers[first : first + rows * width].reshape(rows, width)
 
 
 def array_name(array: np.ndarray, otherwise: str) -> str:

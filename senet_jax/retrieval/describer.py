@@ -21,7 +21,6 @@ from senet_jax.weights import Weights
 # Positions of R50 have 50 KB of self-similarities each.
 FAST = {
     "folded": True,
-    "fast_stem": True,
     "fast_blocks": True,
     "fast_offsets": True,
     "positions_at_once": 4096,
@@ -36,7 +35,8 @@ def _network(
     """The compiled function from variables and pixels to descriptors of unit length.
 
     Variables, uint8[b h w 3] BGR and what of it is image -> float32[b d]. Every device runs the
-    program that a single one would run on its share, and so gives the same to the bit.
+    program that a single one would run on its share, and so gives the same to the bit; only that
+    on CPUs the number of threads, by which products of matrices are split, has to be the same.
     """
     model = build_model(architecture, **(FAST if mode == "auto" else {}))
 

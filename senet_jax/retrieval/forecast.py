@@ -11,8 +11,8 @@ from senet_jax.retrieval.blocks import BlockedDatabase
 
 LONG_SECONDS = 10
 """Of shorter rankings nothing is told."""
-BLOCKS_ASIDE = 3
-"""Blocks at a time beside the one on each device: read, converted, and waiting there already."""
+BLOCKS_ASIDE = 2
+"""Blocks at a time beside the one of each device: one that is read, one that waits."""
 SCORES_AT_A_TIME = 6
 """Arrays as large as a block's scores: these, their copies, and what they are counted by."""
 

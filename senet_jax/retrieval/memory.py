@@ -7,10 +7,10 @@ import jax
 
 from senet_jax.retrieval.buckets import Plan
 
-# XLA's own figure for the temporaries of R50's program on a CPU is 320 bytes a pixel, of R101's
-# 388, at every shape of a photograph: the first maps are the largest, and the 20 MB of Winograd's
-# kernels are little. Those of smaller networks need less.
+# XLA's own figure for the temporaries of R50's program on a CPU is 320 bytes a pixel, at every
+# shape of a photograph, and 77 MB of Winograd's kernels. Those of smaller networks need less.
 BYTES_PER_PIXEL = 400
+KERNEL_BYTES = 80 * 2**20
 # An image of a landmark fills two CPU cores by itself; an accelerator wants many of them.
 CPU_BATCH_PIXELS, ACCELERATOR_BATCH_PIXELS = 2**18, 2**25
 # What a container may take, as Linux tells it.
@@ -26,8 +26,11 @@ def batch_pixels() -> int:
 
 def needed_bytes(plan: Plan, lanes: int) -> int:
     """What the largest program of a plan takes; of the host's memory, where devices share it."""
-    pixels = max((batch.pixels for batch in plan.batches), default=0)
-    return BYTES_PER_PIXEL * pixels * (lanes if jax.default_backend() == "cpu" else 1)
+    if not plan.batches:
+        return 0
+    pixels = max(batch.pixels for batch in plan.batches)
+    sharing = lanes if jax.default_backend() == "cpu" else 1
+    return sharing * (BYTES_PER_PIXEL * pixels + KERNEL_BYTES)
 
 
 def memory_bytes() -> int:

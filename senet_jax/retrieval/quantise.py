@@ -21,7 +21,7 @@ def quantise(descriptors: np.ndarray, storage: str) -> np.ndarray:
         storage: one of `STORAGES`.
 
     Returns:
-        float32[n d], float16[n d] (infinite above 65504), or n records.
+        float32[n d], float16[n d] (infinite above 65504), or n records; see `dequantise`.
     """
     match storage:
         case "float32":
@@ -43,15 +43,18 @@ def quantise(descriptors: np.ndarray, storage: str) -> np.ndarray:
     raise ValueError(f"storage {storage}")
 
 
-def dequantise(rows: np.ndarray) -> np.ndarray:
-    """The numbers of records float32[n d]; arrays of numbers are returned as they are."""
-    if not rows.dtype.names:
-        return rows
-    if "bfloat16" in rows.dtype.names:
-        return rows["bfloat16"].view(ml_dtypes.bfloat16).astype(np.float32)
-    numbers = rows["int8"].astype(np.float32)
-    numbers *= rows["scale"][:, None]
-    return numbers
+def dequantise(rows: np.ndarray, numbers: np.ndarray) -> None:
+    """Writes the numbers of descriptors, quantised or not, into float32[n d].
+
+    What is too large for float32 becomes infinite without a warning.
+    """
+    with np.errstate(over="ignore"):
+        if not rows.dtype.names:
+            numbers[:] = rows
+        elif "bfloat16" in rows.dtype.names:
+            numbers[:] = rows["bfloat16"].view(ml_dtypes.bfloat16)
+        else:
+            np.multiply(rows["int8"], rows["scale"][:, None], out=numbers)
 
 
 def descriptor_width(array: np.ndarray) -> int | None:

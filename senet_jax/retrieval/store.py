@@ -114,6 +114,8 @@ def save_store(
 
 def check_origin(there: Mapping[str, Any], wanted: Mapping[str, Any], place: pathlib.Path) -> None:
     """Raises a `UserError` unless what stands at a place was made in the wanted way."""
+    if not isinstance(there, Mapping):
+        raise UserError(f"{place} does not say how it was made; remove {place.parent}")
     different = [key for key in {**there, **wanted} if there.get(key) != wanted.get(key)]
     if different:
         key = different[0]

@@ -100,7 +100,8 @@ def paired_datasets(first: Report, second: Report) -> dict[str, list[Mapping[str
     """
     names = {*first.datasets, *second.datasets}
     if "" in names and len(first.datasets) == len(second.datasets) == 1:
-        return {max(names): [*first.datasets.values(), *second.datasets.values()]}
+        name = max(names)  # The one that is not empty, if there is one.
+        return {name: [*first.datasets.values(), *second.datasets.values()]}
     common = {
         name: [first.datasets[name], second.datasets[name]]
         for name in first.datasets

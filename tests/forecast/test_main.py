@@ -27,7 +27,10 @@ def run(run_command_here):
         (("--config=configs/demo.py", "--devices=0"), "devices"),
         (("--config=configs/demo.py", "--workdir=d"), "workdir"),
         (("--config=configs/demo.py", "--config.batch_size=0"), "config.batch_size is 0"),
-        ((*EVALUATE, "--devices=2"), "--devices is 2, but the job evaluate uses one"),
+        (
+            (*EVALUATE, "--devices=2"),
+            "--devices is 2, but the job evaluate uses what this machine has",
+        ),
         (
             (*EVALUATE, "--config.data_root=nowhere"),
             "no folder nowhere, in which roxford5k was looked for",

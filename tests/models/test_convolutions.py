@@ -1,10 +1,8 @@
-import jax
 import numpy as np
 import pytest
 
 from senet_jax.models.convolutions import (
     _winograd_matrices,
-    space_to_depth_conv,
     winograd_conv,
     winograd_same_conv,
 )
@@ -26,25 +24,6 @@ def _convolution(maps, kernel, stride):
 
 def _random(*shape, seed):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
-
-
-@pytest.mark.parametrize(
-    ("height", "width"), [(1, 1), (1, 6), (2, 3), (7, 7), (8, 8), (13, 20), (20, 13), (31, 33)]
-)
-def test_a_convolution_over_blocks_is_that_over_pixels(height, width):
-    maps, kernel = _random(2, height, width, 3, seed=0), _random(7, 7, 3, 5, seed=1)
-    padded = np.pad(maps, ((0, 0), (3, 3), (3, 3), (0, 0)))
-    expected = _convolution(padded, kernel, stride=2)
-    # The same products in another order: their rounding is a part of the sum of their sizes.
-    bar = FEW_ROUNDINGS * _convolution(np.abs(padded), np.abs(kernel), stride=2)
-    library = jax.lax.conv_general_dilated(
-        maps, kernel, (2, 2), ((3, 3), (3, 3)), dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
-    ours = space_to_depth_conv(maps, kernel)
-    assert ours.shape == library.shape == expected.shape
-    assert ours.dtype == np.float32
-    assert (np.abs(ours - expected) <= bar).all()
-    assert (np.abs(library - expected) <= bar).all()
 
 
 @pytest.mark.parametrize("side", [3, 4, 5, 6, 7])

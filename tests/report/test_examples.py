@@ -37,15 +37,22 @@ def town(tmp_path):
     return load_dataset(tmp_path, "town")
 
 
-def _network(direction, average_precisions):
-    """One that finds bright images, or dark ones where the direction is -1."""
+class _Brightness:
+    """In place of a network: it finds bright images, or dark ones where the direction is -1."""
 
-    def describe(images):
+    mode, width, lanes = "exact", 2, 1
+
+    def __init__(self, direction):
+        self._direction = direction
+
+    def __call__(self, images, sizes, *, turned):
         if images.shape[2] == 8:  # A query, cut to its box.
-            return jnp.array([[direction, 0.0]])
+            return jnp.array([[self._direction, 0.0]])
         return jnp.array([[images.mean(), 100.0]])
 
-    return ScoredNetwork(describe, 2, np.array(average_precisions))
+
+def _network(direction, average_precisions):
+    return ScoredNetwork(_Brightness(direction), np.array(average_precisions))
 
 
 def test_what_the_networks_find_for_the_chosen_queries(town):

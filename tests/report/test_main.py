@@ -90,14 +90,7 @@ def test_the_networks_are_those_of_the_report(run_command_here, workdir, monkeyp
     descriptors = []
     for name, network in seen.items():
         queries, database = (
-            extract(
-                network.describe,
-                photographs,
-                (1.0,),
-                label="",
-                width=network.width,
-                skip_unreadable=False,
-            )[0]
+            extract(network.describer, photographs, (1.0,), label="")[0]
             for photographs in (dataset.queries, dataset.images)
         )
         descriptors.append(database)

@@ -1,9 +1,12 @@
 """Small random retrievals that the tests of re-ranking share."""
 
+import dataclasses
+
 import numpy as np
 
 from senet_jax.rerank.retrieval import Retrieval, search
 from senet_jax.retrieval.blocks import BlockedDatabase
+from senet_jax.retrieval.ranked_list import NO_MORE, RankedList
 
 
 def clustered(rows, width=16, clusters=6, seed=0):
@@ -14,7 +17,7 @@ def clustered(rows, width=16, clusters=6, seed=0):
     return (near / np.linalg.norm(near, axis=1, keepdims=True)).astype(np.float32)
 
 
-def retrieval(rows=60, queries=5, length=25, block_rows=16, **options) -> Retrieval:
+def retrieval(rows=60, queries=5, length=60, block_rows=32, **options) -> Retrieval:
     """What unit queries find among unit descriptors."""
     descriptors = clustered(rows + queries, **options)
     database = BlockedDatabase((descriptors[queries:],), block_rows=block_rows)
@@ -25,9 +28,12 @@ def shuffled(found: Retrieval, seed=1) -> tuple[Retrieval, np.ndarray]:
     """The same retrieval from a database in another order, and each new item's old index."""
     order = np.random.default_rng(seed).permutation(found.database.size)
     (rows,) = found.database.parts
-    database = BlockedDatabase((rows[order],), block_rows=found.database.block_rows)
-    return Retrieval(
-        found.queries,
-        database,
-        type(found.ranked)(np.argsort(order)[found.ranked.ranks], database.size),
-    ), order
+    new_items = np.argsort(order)
+    database = dataclasses.replace(
+        found.database,
+        parts=(rows[order],),
+        unranked=new_items[list(found.database.unranked)].tolist(),
+    )
+    ranks = found.ranked.ranks
+    ranks = np.where(ranks == NO_MORE, NO_MORE, new_items[ranks])
+    return Retrieval(found.queries, database, RankedList(ranks, database.size)), order

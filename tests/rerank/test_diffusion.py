@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import scipy.sparse
 
 from senet_jax.errors import UserError
 from senet_jax.rerank.diffusion import Diffusion
@@ -17,7 +18,7 @@ GRAPH = {"graph_neighbours": 9, "query_neighbours": 4}
 
 def _found(seed=0):
     """Few clusters: what a query starts from is joined to many items."""
-    return retrieval(length=60, clusters=3, seed=seed)
+    return retrieval(clusters=3, seed=seed)
 
 
 def _dense(found):
@@ -133,6 +134,19 @@ def test_few_items_duplicates_zeros_and_unranked(top):
         assert diffused.items(query)[-2:].tolist() == [4, 6]
         # Equal items get equal scores: the one that was ahead stays ahead.
         assert np.diff(diffused.positions(query, np.array([1, 2]))) > 0
+
+
+def test_what_is_unranked_stays_last_where_the_solver_stops_below_zero():
+    size = 12
+    rng = np.random.default_rng(2)
+    weights = np.triu(rng.random((size, size)) * (rng.random((size, size)) < 0.3), 1)
+    weights[0] = 0
+    graph = scipy.sparse.csr_array(weights + weights.T)
+    database = BlockedDatabase((np.eye(size, dtype=np.float32),), unranked=[0])
+    queries = rng.random((40, size), np.float32) * (rng.random((40, size)) < 0.3)
+    method = Diffusion(graph_of=lambda *_: graph, iterations=4)
+    ranks = method(search(queries.astype(np.float32), database, size)).ranked.ranks
+    assert ranks[:, -1].tolist() == [0] * 40
 
 
 def test_nothing_listed_is_nothing_to_start_from():

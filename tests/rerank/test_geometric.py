@@ -18,7 +18,7 @@ from senet_jax.rerank.retrieval import Retrieval
 from senet_jax.retrieval.blocks import BlockedDatabase
 from senet_jax.retrieval.ranked_list import RankedList
 from tests.models.initial import initial_variables
-from tests.rerank.retrievals import clustered, retrieval
+from tests.rerank.retrievals import clustered, retrieval, shuffled
 
 WIDTH = 8
 
@@ -180,6 +180,13 @@ def test_a_shortlist_is_in_the_order_of_inliers():
     ]
     assert verified.ranked.ranks.tolist() == expected
     assert expected[0][:2] != [3, 0]
+    other, order = shuffled(found)
+    verified = GeometricVerification(
+        lambda query: _scene(99, 40), lambda item: _scene(order[item], shared[order[item]]), top=4
+    )(other)
+    assert [order[verified.ranked.items(query)].tolist() for query in range(3)] == [
+        [item for item in items if item >= 0] for items in expected
+    ]
 
 
 def test_an_empty_shortlist_is_refused():

@@ -16,7 +16,7 @@ NEIGHBOURS = 7  # The item itself among them.
 def test_against_loops(monkeypatch, count):
     monkeypatch.setattr(neighbours, "ROWS_AT_ONCE", 20)
     rows = clustered(40)
-    graph = mutual_graph(BlockedDatabase((rows,), block_rows=16), count)
+    graph = mutual_graph(BlockedDatabase((rows,), block_rows=24), count)
     np.testing.assert_allclose(
         graph.toarray(),
         oracle.mutual_similarities(rows, count - 1),
@@ -43,7 +43,7 @@ def test_unranked_items_are_joined_to_nothing():
 
 @pytest.fixture
 def database():
-    return BlockedDatabase((clustered(30),), block_rows=8)
+    return BlockedDatabase((clustered(30),), block_rows=16)
 
 
 def test_a_kept_graph_is_the_one_that_was_made(tmp_path, monkeypatch, database):
@@ -99,6 +99,10 @@ def test_a_file_of_something_else_is_refused(tmp_path, database):
         arrays | {"ends": arrays["ends"][:-1]},
         arrays | {"similarities": arrays["similarities"][:-1]},
     ]
+    smaller = {"similarities": np.zeros(0), "items": np.zeros(0, int), "ends": np.zeros(4, int)}
+    np.savez(path, **arrays | smaller)
+    with pytest.raises(UserError, match="is the graph of other descriptors"):
+        kept_graph(path, database, NEIGHBOURS)
     for content in wrong:
         np.savez(path, **content)
         with pytest.raises(UserError, match="not a whole graph"):

@@ -18,7 +18,7 @@ def test_against_loops(monkeypatch, rows_at_once):
     monkeypatch.setattr(neighbours, "ROWS_AT_ONCE", rows_at_once)
     rows = clustered(30)
     for count in (4, 29, 50):
-        database = BlockedDatabase((rows,), block_rows=16)
+        database = BlockedDatabase((rows,), block_rows=20)
         assert _lists(database, count) == oracle.nearest_others(rows, count)
     (first, *_) = nearest_others(database, 4, "test")
     assert (first.queries == rows[: len(first.queries)]).all()

@@ -24,7 +24,7 @@ ALPHAS = (0.0, 0.5, 1.0, 2.0, 3.0)
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)
-@pytest.mark.parametrize("count", [1, 5, 25, 40])
+@pytest.mark.parametrize("count", [1, 5, 60, 70])
 def test_expanded_queries_against_loops(alpha, count):
     found = retrieval()
     (rows,) = found.database.parts
@@ -64,6 +64,12 @@ def test_a_negative_similarity_counts_as_zero():
     np.testing.assert_allclose(
         expanded_queries(found, 3, 1.0)[0], expected, atol=tolerances.FEW_ROUNDINGS
     )
+
+
+def test_an_empty_database_is_not_augmented():
+    nothing = search(clustered(2), BlockedDatabase((clustered(3)[:0],)), 4)
+    assert DatabaseAugmentation(5, 2.0, keep=None)(nothing) is nothing
+    assert QueryExpansion(5, 2.0)(nothing).ranked.ranks.tolist() == [[-1] * 4] * 2
 
 
 @pytest.mark.parametrize("method", [QueryExpansion(4, 2.0), DatabaseAugmentation(4, 2.0)])
@@ -126,7 +132,7 @@ def test_augmentation_streamed_from_files_is_the_one_in_memory(tmp_path, monkeyp
     for index, part in enumerate(np.split(rows, [31, 32])):
         np.save(tmp_path / f"{index}.npy", part)
         parts.append(np.load(tmp_path / f"{index}.npy", mmap_mode="r"))
-    batches = list(augmented_rows(BlockedDatabase(tuple(parts), block_rows=11), 5, 2.0))
+    batches = list(augmented_rows(BlockedDatabase(tuple(parts), block_rows=50), 5, 2.0))
     assert [len(batch) for batch in batches] == [7] * 12 + [6]
     np.testing.assert_allclose(
         np.concatenate(batches), whole, rtol=0, atol=tolerances.FEW_ROUNDINGS
@@ -170,7 +176,7 @@ class TestDiscriminative:
         assert np.linalg.norm(expanded.queries[0]) == pytest.approx(1, abs=1e-6)
 
     def test_positives_stay_ahead_of_negatives(self):
-        found = retrieval(length=60)
+        found = retrieval()
         expanded = DiscriminativeQueryExpansion(positives=3, negatives=20)(found)
         (rows,) = found.database.parts
         for index in range(len(found.queries)):
@@ -178,6 +184,12 @@ class TestDiscriminative:
             scores = rows[items] @ expanded.queries[index]
             assert scores[:3].min() > scores[-20:].max()
         assert (expanded.queries != found.queries).any(axis=1).all()
+
+    def test_only_the_ends_of_a_list_count(self):
+        found = retrieval()
+        ends = found.with_ranks(np.delete(found.ranked.ranks, np.s_[3:40], axis=1))
+        method = DiscriminativeQueryExpansion(positives=3, negatives=20)
+        assert method(ends).queries.tolist() == method(found).queries.tolist()
 
     def test_without_negatives_the_query_stays(self):
         found = retrieval(rows=4, length=9)

@@ -15,6 +15,7 @@ from senet_jax.retrieval.blocks import BlockedDatabase
 from senet_jax.retrieval.ranked_list import RankedList
 from senet_jax.retrieval.search import top_k
 from tests import tolerances
+from tests.oracles.rerank import ordered
 from tests.rerank.retrievals import clustered, retrieval
 
 
@@ -86,13 +87,19 @@ def test_a_search_is_padded_to_its_length():
 
 
 def test_the_first_items_are_reordered_and_equals_stay():
-    found = retrieval(length=6)
+    found = retrieval()
+    many = np.random.default_rng(0).integers(3, size=(5, 50))
+    for ranks, old, own in zip(
+        reordered(found, many).ranked.ranks, found.ranked.ranks, many, strict=True
+    ):
+        assert ranks.tolist() == [*old[:50][ordered(own)], *old[50:]]
+    found = found.with_ranks(found.ranked.ranks[:, :6])
     scores = np.array([[0, 2, 2, 1]] * 4 + [[1, 1, -np.inf, -np.inf]], np.float32)
+    old = found.ranked.ranks.copy()
     seen = reordered(found, scores).ranked.ranks
-    old = found.ranked.ranks
     assert seen[:4].tolist() == old[:4, [1, 2, 3, 0, 4, 5]].tolist()
     assert seen[4].tolist() == old[4].tolist()
-    assert old.tolist() == retrieval(length=6).ranked.ranks.tolist()
+    assert found.ranked.ranks.tolist() == old.tolist()
 
 
 @pytest.mark.parametrize(

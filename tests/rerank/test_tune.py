@@ -46,7 +46,7 @@ def _ground_truth():
 
 def test_the_scores_are_those_of_the_expanded_search():
     queries, rows = _arrays(0)
-    benchmark = Benchmark(_ground_truth(), queries, BlockedDatabase((rows,), block_rows=16))
+    benchmark = Benchmark(_ground_truth(), queries, BlockedDatabase((rows,), block_rows=32))
     methods = [NO_EXPANSION, QueryExpansion(2, 1.0), QueryExpansion(30, 0.0)]
     found = search(queries, benchmark.database, ITEMS)
     for method, report in zip(methods, scores(benchmark, methods), strict=True):

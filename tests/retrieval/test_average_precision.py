@@ -22,7 +22,7 @@ def _random_items(rng, size):
     return [rng.permutation(size)[:count] for count in counts]
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(12))
 def test_positions_equal_a_stable_sort(seed):
     """Small integers make products exact and ties heavy."""
     rng = np.random.default_rng(seed)
@@ -36,7 +36,7 @@ def test_positions_equal_a_stable_sort(seed):
 
     cuts = np.sort(rng.integers(0, size + 1, rng.integers(0, 4)))
     for parts in ([rows], np.split(rows, cuts)):
-        for block_rows in (13, 64):
+        for block_rows in (20, 64):
             database = BlockedDatabase(tuple(parts), unranked, block_rows)
             positions = positions_by_score(queries, database, items)
             assert [p.tolist() for p in positions] == expected

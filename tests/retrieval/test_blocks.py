@@ -1,3 +1,4 @@
+import jax
 import numpy as np
 import pytest
 
@@ -33,6 +34,16 @@ def test_other_types_become_float32():
 
 def test_whole_blocks_are_not_copied():
     assert np.shares_memory(BlockedDatabase((ROWS,), block_rows=4).read(4), ROWS)
+
+
+def test_blocks_that_are_put_together_are_not_copied_by_jax():
+    rows = np.ones((100, 7), np.float32)
+    for parts in ((rows[:30], rows[30:]), (rows.astype(np.float16),)):
+        database = BlockedDatabase(parts, block_rows=64)
+        for start in database.starts:
+            block = database.read(start)
+            on_device = jax.device_put(block, jax.devices("cpu")[0])
+            assert on_device.unsafe_buffer_pointer() == block.ctypes.data
 
 
 def test_rows_are_named_by_their_part(tmp_path):

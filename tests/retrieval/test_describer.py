@@ -11,7 +11,7 @@ from senet_jax.retrieval.describer import Describer, mean_descriptors
 from senet_jax.weights import save_weights
 from tests.data.pictures import picture
 from tests.oracles.lively_twin import lively_weights
-from tests.test_main import REPOSITORY
+from tests.retrieval.extraction_command import ROOT
 from tests.tolerances import BATCHED, FEW_ROUNDINGS
 
 NAME = "tiny_baseline"
@@ -41,7 +41,7 @@ def describer():
 
 
 def test_it_has_a_lane_for_every_device(describer):
-    assert describer.lanes == jax.local_device_count() == 8
+    assert describer.lanes == jax.local_device_count() > 1
     assert (describer.mode, describer.width) == ("auto", 128)
 
 
@@ -52,7 +52,7 @@ def test_descriptors_have_unit_length_whatever_is_padded(describer):
     lengths = np.linalg.norm(np.asarray(descriptors, np.float64), axis=1)
     np.testing.assert_allclose(lengths, 1, rtol=FEW_ROUNDINGS)
     # What stands in the padding is not seen.
-    noisy = images + np.uint8(0)
+    noisy = images.copy()
     for image, (height, width) in zip(noisy, sizes, strict=True):
         image[height:] = image[:, width:] = 99
     np.testing.assert_array_equal(describer(noisy, sizes), descriptors)
@@ -102,7 +102,7 @@ def test_four_devices_give_the_bytes_of_one(tmp_path, name):
         flags = f"--xla_force_host_platform_device_count={devices}"
         subprocess.run(
             [sys.executable, "-c", DESCRIBE, tmp_path, str(devices)],
-            cwd=REPOSITORY,
+            cwd=ROOT,
             env=os.environ | {"XLA_FLAGS": flags, "NPROC": "4"},
             check=True,
         )

@@ -42,7 +42,7 @@ def test_short_rankings_are_not_worth_a_line(monkeypatch):
 def test_memory_is_that_of_the_blocks_at_work():
     large = BlockedDatabase((np.zeros((1, 2048), np.int8),))
     block, scores = 8192 * 2048 * 4, 8192 * 70 * 4
-    expected = (DEVICES + 3) * block + (DEVICES + 1) * 6 * scores
+    expected = (DEVICES + 2) * block + (DEVICES + 1) * 6 * scores
     assert RankingForecast(large, 70).memory_bytes == expected
 
 
@@ -52,6 +52,7 @@ def test_an_evaluation_tells_it(monkeypatch, capsys):
     truth = GroundTruth(("image",), ("query",), nothing, nothing, nothing)
     rows = np.ones((2 * DEVICES * 8192, 1), np.float32)
     evaluate_descriptors(truth, np.ones((1, 1)), [rows])
-    assert re.fullmatch(
-        r"ranking [\d,]+ rows of 1 numbers for 1 queries .*\n", capsys.readouterr().err
+    told = re.findall(
+        r"^ranking [\d,]+ rows of 1 numbers for 1 queries ", capsys.readouterr().err, re.M
     )
+    assert len(told) == 1

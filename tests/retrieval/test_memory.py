@@ -56,10 +56,10 @@ def test_of_an_accelerator(limit, monkeypatch):
 
 def test_devices_of_a_host_share_its_memory(monkeypatch):
     largest = 2 * 30 * 40
-    assert needed_bytes(PLAN, lanes=1) == 400 * largest
-    assert needed_bytes(PLAN, lanes=8) == 8 * 400 * largest
+    assert needed_bytes(PLAN, lanes=1) == 400 * largest + memory.KERNEL_BYTES
+    assert needed_bytes(PLAN, lanes=8) == 8 * (400 * largest + memory.KERNEL_BYTES)
     _accelerator(monkeypatch, {})
-    assert needed_bytes(PLAN, lanes=8) == 400 * largest
+    assert needed_bytes(PLAN, lanes=8) == 400 * largest + memory.KERNEL_BYTES
     assert needed_bytes(Plan((), 0.0), lanes=8) == 0
 
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from senet_jax.files import open_array
-from senet_jax.retrieval.blocks import BlockedDatabase
-from senet_jax.retrieval.quantise import STORAGES, dequantise, descriptor_width, quantise
+from senet_jax.retrieval.blocks import BlockedDatabase, as_float32
+from senet_jax.retrieval.quantise import STORAGES, descriptor_width, quantise
 from senet_jax.retrieval.search import top_k
 
 ROWS = np.random.default_rng(0).standard_normal((50, 24)).astype(np.float32)
@@ -22,10 +22,10 @@ ERRORS = {
 def test_numbers_are_rounded_to_the_nearest(storage):
     quantised = quantise(ROWS, storage)
     assert quantised.nbytes == len(ROWS) * BYTES[storage]
-    numbers = np.asarray(dequantise(quantised), np.float32)
+    numbers = as_float32(quantised)
     assert (abs(numbers - ROWS) <= ERRORS[storage]).all()
     # Once more nothing is lost: the first rounding has found a number that can be held.
-    np.testing.assert_array_equal(dequantise(quantise(numbers, storage)), dequantise(quantised))
+    np.testing.assert_array_equal(as_float32(quantise(numbers, storage)), as_float32(quantised))
 
 
 def test_bfloat16_by_hand():
@@ -46,7 +46,7 @@ def test_int8_by_hand():
 def test_the_smallest_and_largest_numbers(value):
     rows = np.array([[value, -value / 2]], np.float32)
     for storage in ("bfloat16", "int8"):
-        found = dequantise(quantise(rows, storage))
+        found = as_float32(quantise(rows, storage))
         assert abs(found - rows).max() <= max(rows.max() * 0.005, 127 * 1.2e-38)
 
 
@@ -59,14 +59,14 @@ def test_a_database_on_disk_is_read_as_one_in_memory(tmp_path, storage):
     np.save(tmp_path / "x.npy", quantise(ROWS[20:], storage))
     mapped = open_array(tmp_path / "x.npy")
     assert isinstance(mapped, np.memmap)
-    numbers = np.concatenate([ROWS[:20], np.asarray(dequantise(quantise(ROWS[20:], storage)))])
+    numbers = np.concatenate([ROWS[:20], as_float32(quantise(ROWS[20:], storage))])
     database = BlockedDatabase((ROWS[:20], mapped), block_rows=16)
     assert (database.size, database.width) == ROWS.shape
     for start in database.starts:
         block = database.read(start)
         assert block.dtype == np.float32
         np.testing.assert_array_equal(block[: 50 - start], numbers[start : start + 16])
-    plain = BlockedDatabase((numbers.astype(np.float32),), block_rows=16)
+    plain = BlockedDatabase((numbers,), block_rows=16)
     found, expected = (top_k(ROWS[:5], d, 50).ranks for d in (database, plain))
     np.testing.assert_array_equal(found, expected)
 

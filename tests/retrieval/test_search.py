@@ -13,7 +13,7 @@ from tests.retrieval.memory import growth
 QUERIES = 5
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(12))
 def test_against_a_stable_sort(seed):
     """Small integers: products are exact in any order of summation, and ties are many."""
     rng = np.random.default_rng(seed)
@@ -25,7 +25,7 @@ def test_against_a_stable_sort(seed):
 
     cuts = np.sort(rng.integers(0, size + 1, rng.integers(0, 4)))
     for parts in ([rows], np.split(rows, cuts)):
-        for block_rows in (13, 64):
+        for block_rows in (20, 64):
             ranked = top_k(queries, BlockedDatabase(tuple(parts), unranked, block_rows), k)
             assert ranked.ranks.tolist() == expected
             assert ranked.database_size == size
@@ -38,9 +38,9 @@ def test_the_items_are_those_that_stand_first_by_their_positions():
     queries = rng.standard_normal((QUERIES, 67)).astype(np.float32)
     for block_rows in (128, 512):
         database = BlockedDatabase((rows,), block_rows=block_rows)
-        ranked = top_k(queries, database, 150)
+        ranked = top_k(queries, database, 100)
         for positions in positions_by_score(queries, database, list(ranked.ranks)):
-            assert positions.tolist() == list(range(150))
+            assert positions.tolist() == list(range(100))
 
 
 def test_unranked_rows_rank_last_whatever_they_hold():

@@ -1,6 +1,10 @@
 import errno
+import json
 import os
+import random
 import shutil
+import signal
+import time
 
 import numpy as np
 import pytest
@@ -14,11 +18,12 @@ from senet_jax.retrieval.extract import extract, plan_job
 from senet_jax.retrieval.shards import extract_to_store, versions
 from senet_jax.retrieval.store import load_store
 from tests.data.pictures import encoded, picture
+from tests.retrieval.extraction_command import BROKEN, CUT_SHORT, IMAGES, Command, write_world
 from tests.retrieval.mean_colour import MeanColour
 
 ORIGIN = {"weights": "abc", "scales": [0.5, 1.0]}
 SHAPES = [(30, 40), (40, 30), (70, 90), (90, 70)] * 6
-CUT_SHORT = 5
+HALF = 5
 
 
 @pytest.fixture
@@ -30,7 +35,7 @@ def photographs(tmp_path, monkeypatch):
     folder.mkdir()
     for number, shape in enumerate(SHAPES):
         content = encoded(picture(*shape, seed=number))
-        content = content[: len(content) // 2] if number == CUT_SHORT else content
+        content = content[: len(content) // 2] if number == HALF else content
         (folder / f"{number}.jpg").write_bytes(content)
     return [Photograph(folder, f"{number}.jpg") for number in (*range(len(SHAPES)), "none")]
 
@@ -77,7 +82,7 @@ def test_descriptors_are_those_of_the_extraction_in_memory(work, photographs, tm
     )
     np.testing.assert_array_equal(store.descriptors, expected)
     assert store.skipped == skipped
-    assert store.skipped_rows.tolist() == [CUT_SHORT, len(SHAPES)]
+    assert store.skipped_rows.tolist() == [HALF, len(SHAPES)]
 
 
 def test_a_list_of_unreadable_images(work, tmp_path):
@@ -210,3 +215,62 @@ def test_a_descriptor_that_is_not_finite_is_one_line(work, tmp_path):
     with pytest.raises(UserError, match="the descriptor of row 0 is not finite"):
         work(describer=Broken())
     assert not list((tmp_path / "town").rglob("*.np?"))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return write_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(world, tmp_path_factory):
+    """What the command leaves that is not disturbed."""
+    command = Command(world, tmp_path_factory.mktemp("undisturbed"))
+    ((said, _),) = command.finish()
+    assert f"{IMAGES - 1} images at 2 scales in" in said
+    content = command.content()
+    assert sorted(content) == ["database.json", "database.npy", "query.json", "query.npy"]
+    return content
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_leaves_the_same_bytes(world, undisturbed, tmp_path):
+    command, moments = Command(world, tmp_path / "run"), random.Random(0)
+    seen = []
+    for _ in range(6):
+        with command.at_shards(min(command.there() + 2, 13)):
+            time.sleep(moments.uniform(0, 0.3))
+        seen.append(command.there())
+    assert seen == sorted(seen) and 2 <= seen[0] < seen[-1]
+    ((said, _),) = command.finish()
+    assert f"town database: {seen[-1]} of " in said
+    assert command.content() == undisturbed
+
+
+@pytest.mark.slow
+def test_sigterm_ends_it_with_what_is_saved(world, undisturbed, tmp_path):
+    command = Command(world, tmp_path / "run")
+    with command.at_shards(3) as (process,):
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 75
+    assert "Traceback" not in said
+    assert command.there() >= 3
+    command.finish()
+    assert command.content() == undisturbed
+
+
+@pytest.mark.slow
+def test_two_processes_leave_the_bytes_of_one(world, undisturbed, tmp_path):
+    command = Command(world, tmp_path / "run", processes=2)
+    with command.at_shards(2):
+        pass  # Both are killed.
+    first, second = command.finish()
+    assert "shards are there already" in first[0] + second[0]
+    assert command.content() == undisturbed
+    rows = load_store(tmp_path / "run" / "descriptors" / "town", "database", _origin(undisturbed))
+    assert rows.skipped_rows.tolist() == [BROKEN, CUT_SHORT]
+
+
+def _origin(content):
+    return json.loads(content["database.json"])["origin"]

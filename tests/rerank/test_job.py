@@ -1,0 +1,110 @@
+"""Re-ranking as a user meets it: in the job `evaluate`."""
+
+import csv
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from senet_jax.main import main
+from senet_jax.weights import save_weights
+from tests.data.pictures import encoded, picture, write_dataset
+from tests.oracles.cvnet_twin import lively_cvnet_weights
+from tests.oracles.lively_twin import lively_weights
+
+# ml_collections loads a config file in an old way.
+pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
+
+REPOSITORY = pathlib.Path(__file__).parents[2]
+TOP = 2
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    root = tmp_path_factory.mktemp("rerank")
+    write_dataset(root, "town", boxes=[(0, 0, 48, 40), (4, 4, 40, 36)])
+    for seed, name in enumerate("abcqr"):
+        path = root / "town" / "jpg" / f"{name}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded(picture(40, 48, seed=seed)))
+    save_weights(root / "weights", lively_weights("tiny_baseline"))
+    save_weights(root / "cvnet", lively_cvnet_weights())
+    return root
+
+
+@pytest.fixture
+def evaluate(places, tmp_path, run_command_here):
+    def run(*flags, workdir=tmp_path / "run"):
+        arguments = [
+            "main",
+            f"--config={REPOSITORY}/configs/evaluate.py:tiny_baseline",
+            f"--workdir={workdir}",
+            f"--config.weights={places / 'weights'}",
+            f"--config.data_root={places}",
+            "--config.datasets=town",
+            "--config.scales=(1.0,)",
+            *flags,
+        ]
+        done = run_command_here(lambda: main(arguments))
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+def _report(workdir):
+    return json.loads((workdir / "report.json").read_text())
+
+
+def test_a_method_is_reported_twice_beside_the_search(evaluate, tmp_path):
+    code, printed, _ = evaluate("--config.rerank=dba,alpha_qe")
+    assert code == 0
+    report = _report(tmp_path / "run")
+    names = ["town", "town+dba,alpha_qe:protocol", "town+dba,alpha_qe:blind", "run"]
+    assert list(report) == names
+    for name in names[1:3]:
+        assert report[name]["cost"]["seconds_per_query"] > 0
+        assert report[name]["medium"]["queries"] == report["town"]["medium"]["queries"]
+        assert f"{name}, tiny_baseline\n" in printed
+    assert not (tmp_path / "run" / "rerank").exists()
+
+
+def test_cvnet_leaves_the_pairs_that_it_scored(evaluate, places, tmp_path):
+    cvnet = ("--config.rerank=cvnet", f"--config.cvnet_weights={places / 'cvnet'}")
+    code, _, errors = evaluate(*cvnet, f"--config.rerank_top={TOP}")
+    assert code == 0, errors
+    workdir = tmp_path / "run"
+    with (workdir / "rerank" / "town" / "cvnet.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["query", "item", "global", "score"]
+    queries, database = (
+        np.load(workdir / "descriptors" / "town" / f"{part}.npy") for part in ("query", "database")
+    )
+    pairs = [(int(row["query"]), int(row["item"])) for row in rows]
+    assert pairs == sorted(set(pairs))
+    for (query, item), row in zip(pairs, rows, strict=True):
+        assert float(row["global"]) == pytest.approx(queries[query] @ database[item], abs=1e-6)
+        assert 0 <= float(row["score"]) <= 1
+    # The shortlists of the plain search are among them.
+    for query, scores in enumerate(queries @ database.T):
+        assert {(query, int(item)) for item in np.argsort(-scores)[:TOP]} <= set(pairs)
+    assert "town+cvnet:blind" in _report(workdir)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--config.rerank=magic"], "no re-ranking method 'magic'; choose from"),
+        (["--config.rerank=cvnet"], "config.cvnet_weights is empty; name the weights folder"),
+        (
+            ["--config.rerank=cvnet", "--config.cvnet_weights={places}/weights"],
+            "re-ranker",
+        ),
+        (["--config.rerank_top=0"], "config.rerank_top is 0; it has to be an integer from 1 on"),
+    ],
+)
+def test_a_mistake_shows_before_the_work(evaluate, places, tmp_path, flags, message):
+    code, _, errors = evaluate(*(flag.format(places=places) for flag in flags))
+    assert code == 2
+    assert message in errors
+    assert not (tmp_path / "run" / "descriptors").exists()
