@@ -74,7 +74,7 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
             f"{config.weights} holds {weights.architecture.name}, the config asks for "
             f"{config.model}; use configs/evaluate.py:{weights.architecture.name}"
         )
-    described = _Describer(config, weights, workdir)
+    described = _DescribedLists(config, weights, workdir)
     for dataset in datasets:
         queries = dataset.queries if config.crop_queries else dataset.whole_queries
         described.describe(dataset.name, "query", queries)
@@ -135,7 +135,7 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
     print(f"wrote {workdir / REPORT}" + _skipped_hint(len(described.skipped), workdir))
 
 
-class _Describer:
+class _DescribedLists:
     """Describes lists of photographs, or finds them described already, and keeps the books."""
 
     def __init__(self, config: config_dict.ConfigDict, weights: Weights, workdir: pathlib.Path):

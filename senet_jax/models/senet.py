@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from senet_jax.models.architecture import Architecture
-from senet_jax.models.layers import BATCH_NORM_EPSILON, Array, LayerOptions, linear_init
+from senet_jax.models.inference import fold
+from senet_jax.models.layers import Array, LayerOptions, linear_init
 from senet_jax.models.pooling import LearnableGeneralisedMean, generalised_mean
 from senet_jax.models.resnet import ResNetClassifier, Trunk
 from senet_jax.models.self_similarity import SelfSimilarityModule
@@ -90,11 +91,7 @@ def without_descriptor_norm(variables: dict[str, Any]) -> dict[str, Any]:
     if DESCRIPTOR_NORM not in params:
         return variables
     norm, seen = params.pop(DESCRIPTOR_NORM), statistics.pop(DESCRIPTOR_NORM)
-    factor = norm["scale"] / jnp.sqrt(seen["var"] + BATCH_NORM_EPSILON)
-    params["fc"] = {
-        "kernel": params["fc"]["kernel"] * factor,
-        "bias": (params["fc"]["bias"] - seen["mean"]) * factor + norm["bias"],
-    }
+    params["fc"] = fold(params["fc"], norm, seen)
     return {"params": params, "batch_stats": statistics}
 
 

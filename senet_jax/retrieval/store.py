@@ -96,6 +96,9 @@ def save_store(
         UserError: the folder cannot be written.
     """
     array, description = _paths(folder, part)
+    # What a process that was killed while it wrote has left is as large as the descriptors.
+    for left in array.parent.glob(f".{array.name}.*"):
+        left.unlink(missing_ok=True)
     row_bytes = shape[1] * np.dtype(np.float32).itemsize
     with written_whole(array) as temporary, temporary.open("wb") as file:
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}

@@ -2,9 +2,6 @@
 
 import contextlib
 import os
-import pathlib
-import socket
-import subprocess
 import sys
 import time
 
@@ -12,8 +9,8 @@ from senet_jax.files import write_json
 from senet_jax.weights import save_weights
 from tests.data.pictures import encoded, picture
 from tests.oracles.lively_twin import lively_weights
+from tests.processes import ROOT, started
 
-ROOT = pathlib.Path(__file__).parents[2]
 MODEL = "tiny_baseline"
 SHAPES = [(48, 64), (64, 48), (30, 40), (90, 33), (64, 64), (1, 1), (20, 128)]
 IMAGES, BROKEN, CUT_SHORT = 200, 17, 150
@@ -72,32 +69,11 @@ class Command:
             "--config.scales=(0.7071, 1.0)",
         ]
 
-    @contextlib.contextmanager
     def started(self):
         """All processes, killed at the end."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            address = f"127.0.0.1:{free.getsockname()[1]}"
         environment = {key: value for key, value in os.environ.items() if key != "XLA_FLAGS"}
-        processes = [
-            subprocess.Popen(
-                [sys.executable, "-c", CODE, *self._flags]
-                + [f"--distributed={address},{self._count},{index}"] * (self._count > 1),
-                cwd=ROOT,
-                env=environment | {"JAX_PLATFORMS": "cpu"},
-                text=True,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-            )
-            for index in range(self._count)
-        ]
-        try:
-            yield processes
-        finally:
-            for process in processes:
-                process.kill()
-            for process in processes:
-                process.communicate()
+        command = [sys.executable, "-c", CODE, *self._flags]
+        return started(command, self._count, environment | {"JAX_PLATFORMS": "cpu"})
 
     def finish(self):
         """Runs it to its end; what the processes say."""

@@ -13,7 +13,7 @@ def _naive_interval(values, resamples=4000):
 
 
 def test_against_resampling_by_loops():
-    """The ends of two random resamplings differ by a few per cent of the standard error."""
+    """The ends of 4,000 and of 10,000 resamples are known to 5 and 3 % of the standard error."""
     values = np.random.default_rng(0).beta(0.5, 0.5, 30)
     standard_error = values.std() / np.sqrt(len(values))
     np.testing.assert_allclose(

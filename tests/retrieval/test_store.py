@@ -56,6 +56,14 @@ def test_what_is_saved_is_loaded(tmp_path):
     ]
 
 
+def test_what_a_killed_process_left_is_cleared_away(tmp_path):
+    (tmp_path / ".database.npy.k1ll3d").write_bytes(b"half of it")
+    (tmp_path / ".query.npy.other").write_bytes(b"of another part")
+    _save(tmp_path)
+    names = [".query.npy.other", "database.json", "database.npy"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+
+
 def test_the_file_is_the_one_that_numpy_writes(tmp_path):
     _save(tmp_path)
     np.save(tmp_path / "expected.npy", _store().descriptors)

@@ -3,8 +3,6 @@
 import contextlib
 import json
 import os
-import socket
-import subprocess
 import sys
 import time
 
@@ -12,7 +10,7 @@ from senet_jax.files import read_json
 from senet_jax.training.checkpoint import Checkpoints
 from senet_jax.training.export import CHECKPOINTS, CONFIG, setup_of
 from senet_jax.training.metrics import FILE, read_metrics
-from tests.training.training_process import ROOT
+from tests.processes import ROOT, started
 
 STEPS = 10
 TINY_CONFIG = ROOT / "tests" / "training" / "tiny_config.py"
@@ -44,31 +42,10 @@ class Command:
         self._flags = [f"--config={TINY_CONFIG}", f"--workdir={workdir}"]
         self._flags += [f"--config.{key}={value}" for key, value in settings.items()]
 
-    @contextlib.contextmanager
     def started(self):
         """All processes, killed at the end."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            address = f"127.0.0.1:{free.getsockname()[1]}"
-        processes = [
-            subprocess.Popen(
-                [sys.executable, "-m", "senet_jax.main", *self._flags]
-                + [f"--distributed={address},{self._count},{index}"] * (self._count > 1),
-                cwd=ROOT,
-                env=os.environ | ENVIRONMENT,
-                text=True,
-                stderr=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-            )
-            for index in range(self._count)
-        ]
-        try:
-            yield processes
-        finally:
-            for process in processes:
-                process.kill()
-            for process in processes:
-                process.communicate()
+        command = [sys.executable, "-m", "senet_jax.main", *self._flags]
+        return started(command, self._count, os.environ | ENVIRONMENT)
 
     def finish(self, exit_code=0):
         """Runs it to its end; what process 0 says."""

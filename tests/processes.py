@@ -1,0 +1,34 @@
+"""A command in one process or in several on this machine, which can be ended at any moment."""
+
+import contextlib
+import pathlib
+import socket
+import subprocess
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+@contextlib.contextmanager
+def started(command, count, environment):
+    """Starts `count` processes that find each other by `--distributed`; kills them at the end."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    processes = [
+        subprocess.Popen(
+            [*command, *[f"--distributed={address},{count},{index}"] * (count > 1)],
+            cwd=ROOT,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for index in range(count)
+    ]
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.communicate()
