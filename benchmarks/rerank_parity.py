@@ -18,6 +18,7 @@ from senet_jax.data.revisitop import Dataset, Photograph, load_dataset
 from senet_jax.data.sizes import photograph_size
 from senet_jax.data.transforms import Preprocessing
 from senet_jax.errors import CommandParser, run_command
+from senet_jax.rerank.evaluation import PairCount
 from senet_jax.rerank.maps import MapCache, MapNetwork
 from senet_jax.rerank.pair_scores import PairScores
 from senet_jax.retrieval.extract import read_pyramid
@@ -79,7 +80,7 @@ def main() -> None:
     network = MapNetwork(weights)
 
     with tempfile.TemporaryDirectory() as folder:
-        ours = PairScores(MapCache(network, folder, 2**40), queries, items)(pairs)
+        ours = PairScores(MapCache(network, folder, 2**40), queries, items, PairCount())(pairs)
     model = authors.load_reranker(arguments.authors, weights)
     theirs = their_scores(model, queries, items, torch.float32)
     exact = their_scores(model, queries, items, torch.float64)

@@ -11,8 +11,8 @@ import numpy as np
 from senet_jax.data.ground_truth import load_ground_truth
 from senet_jax.errors import CommandParser, UserError, run_command
 from senet_jax.files import open_array
-from senet_jax.rerank.evaluation import evaluate_reranked
-from senet_jax.rerank.methods import METHODS, Circumstances, make_reranker
+from senet_jax.rerank.evaluation import PairCount, evaluate_reranked
+from senet_jax.rerank.methods import METHODS, PAIRWISE, Circumstances, make_reranker
 from senet_jax.rerank.retrieval import search
 from senet_jax.retrieval.blocks import BlockedDatabase
 from senet_jax.retrieval.evaluation import evaluate_descriptors
@@ -35,15 +35,15 @@ def main() -> None:
     found = search(queries, BlockedDatabase((database,)), len(database))
     print(f"{'':28}" + "".join(f"{protocol.name:>9}" for protocol in PROTOCOLS) + " ms a query")
     _print_line("none", evaluate_descriptors(ground_truth, queries, [database]))
-    for name in (*METHODS, *CHAINS):
+    for name in (*(name for name in METHODS if name not in PAIRWISE), *CHAINS):
         try:
             rerank = make_reranker(name, Circumstances(arguments.dataset))
         except UserError as error:
             print(f"{name:28}{error}")
             continue
-        evaluate_reranked(ground_truth, found, rerank)
-        for kind, report in evaluate_reranked(ground_truth, found, rerank).items():
-            cost = f"{1000 * report.seconds_per_query:11.2f}"
+        evaluate_reranked(ground_truth, found, rerank, PairCount())
+        for kind, report in evaluate_reranked(ground_truth, found, rerank, PairCount()).items():
+            cost = f"{1000 * report.cost.seconds_per_query:11.2f}"
             _print_line(f"{name}:{kind}", report.scores, cost)
 
 

@@ -117,6 +117,7 @@ def _ours(arguments: argparse.Namespace) -> dict:
     use_compilation_cache()
     tune_for_inference()
     from senet_jax.rerank.cvnet import CVNetRerank
+    from senet_jax.rerank.evaluation import PairCount
     from senet_jax.rerank.maps import MapCache, MapNetwork
     from senet_jax.rerank.pair_scores import PairScores
     from senet_jax.rerank.retrieval import search
@@ -130,7 +131,7 @@ def _ours(arguments: argparse.Namespace) -> dict:
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         cache = MapCache(network, folder, 2**40)
-        score_pairs = PairScores(cache, dataset.queries, dataset.images)
+        score_pairs = PairScores(cache, dataset.queries, dataset.images, PairCount())
         found = search(queries, BlockedDatabase((images,)), len(images))
         for protocol in PROTOCOLS:
             ranks = np.full_like(found.ranked.ranks, NO_MORE)

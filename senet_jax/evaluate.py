@@ -66,14 +66,14 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
     distractors: tuple[Photograph, ...] = ()
     if config.distractors:
         distractors = load_distractors(config.data_root, config.distractors).images
-    # What is wrong with the re-ranking shows before the work.
-    rerank = Reranking(config, distractors, workdir) if config.rerank else None
     weights = load_weights(config.weights)
     if weights.architecture.name != config.model:
         raise UserError(
             f"{config.weights} holds {weights.architecture.name}, the config asks for "
             f"{config.model}; use configs/evaluate.py:{weights.architecture.name}"
         )
+    # What is wrong with the re-ranking shows before the work.
+    rerank = Reranking(config, weights, distractors, workdir) if config.rerank else None
     described = _DescribedLists(config, weights, workdir)
     for dataset in datasets:
         queries = dataset.queries if config.crop_queries else dataset.whole_queries

@@ -10,12 +10,14 @@ from senet_jax.config import names
 from senet_jax.data.revisitop import Dataset, Photograph
 from senet_jax.errors import UserError
 from senet_jax.rerank.cvnet import ScoredPairs
-from senet_jax.rerank.evaluation import RerankedReport, evaluate_reranked
+from senet_jax.rerank.evaluation import PairCount, RerankedReport, evaluate_reranked
+from senet_jax.rerank.geometric import LocalFeatures
+from senet_jax.rerank.local_features import LocalFeatureNetwork
 from senet_jax.rerank.maps import MapCache, MapNetwork
-from senet_jax.rerank.methods import CVNET, Circumstances, make_reranker
+from senet_jax.rerank.methods import CVNET, GEOMETRIC, Circumstances, FeaturesOf, make_reranker
 from senet_jax.rerank.pair_scores import PairScores
 from senet_jax.rerank.retrieval import Retrieval
-from senet_jax.weights import load_weights
+from senet_jax.weights import Weights, load_weights
 
 # The maps of an image take 3 to 9 MB.
 MAPS_BYTES = 32 * 2**30
@@ -24,6 +26,12 @@ MAPS_BYTES = 32 * 2**30
 class Reranking:
     """Re-ranks what was found in datasets, by the methods of the config.
 
+    Args:
+        config: of the evaluation.
+        weights: that are evaluated.
+        distractors: behind every database.
+        workdir: of the evaluation.
+
     Raises:
         UserError: a method is not known, or lacks its weights.
     """
@@ -31,10 +39,11 @@ class Reranking:
     def __init__(
         self,
         config: config_dict.ConfigDict,
+        weights: Weights,
         distractors: Sequence[Photograph],
         workdir: pathlib.Path,
     ):
-        self._methods, self._top = config.rerank, config.rerank_top
+        self._methods, self._top, self._weights = config.rerank, config.rerank_top, weights
         self._distractors, self._folder = distractors, workdir / "rerank"
         self._crop_queries = config.crop_queries
         self._maps = None
@@ -46,25 +55,42 @@ class Reranking:
                 )
             network = MapNetwork(load_weights(config.cvnet_weights))
             self._maps = MapCache(network, self._folder / "maps", MAPS_BYTES)
-        score_nothing = None if self._maps is None else np.zeros_like
-        make_reranker(self._methods, Circumstances(score_pairs=score_nothing))
+        check = Circumstances(score_pairs=np.zeros_like, features=(_no_features, _no_features))
+        make_reranker(self._methods, check)
 
     def __call__(self, dataset: Dataset, found: Retrieval) -> dict[str, RerankedReport]:
-        """The reports `protocol` and `blind`; the pairs that were scored are left in a file."""
+        """The reports `blind` and `protocol`; the pairs that were scored are left in a file."""
+        queries = dataset.queries if self._crop_queries else dataset.whole_queries
+        images = (*dataset.images, *self._distractors)
         scored: list[ScoredPairs] = []
-        score_pairs = None
-        if self._maps is not None:
-            queries = dataset.queries if self._crop_queries else dataset.whole_queries
-            images = (*dataset.images, *self._distractors)
-            score_pairs = PairScores(self._maps, queries, images)
+        count = PairCount()
         circumstances = Circumstances(
             dataset.name,
-            score_pairs=score_pairs,
+            score_pairs=self._maps and PairScores(self._maps, queries, images, count),
+            features=self._features(queries, images, count),
             pairs_top=self._top,
             on_scored=scored.append,
         )
         rerank = make_reranker(self._methods, circumstances)
-        reports = evaluate_reranked(dataset.ground_truth, found, rerank)
+        reports = evaluate_reranked(dataset.ground_truth, found, rerank, count)
         if scored:
             ScoredPairs.union(scored).save(self._folder / dataset.name / f"{CVNET}.csv")
         return reports
+
+    def _features(
+        self, queries: Sequence[Photograph], images: Sequence[Photograph], count: PairCount
+    ) -> tuple[FeaturesOf, FeaturesOf] | None:
+        if GEOMETRIC not in names(self._methods):
+            return None
+        network = LocalFeatureNetwork(self._weights, images)
+
+        def of_item(item: int) -> LocalFeatures:
+            count.compared += 1
+            count.computed += 1
+            return network(images[item])
+
+        return lambda query: network(queries[query]), of_item
+
+
+def _no_features(index: int) -> LocalFeatures:
+    raise AssertionError(f"the features of {index} are not there to be looked at")

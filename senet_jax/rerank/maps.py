@@ -36,6 +36,22 @@ SIDE_MULTIPLE = 64
 Size = tuple[int, int]
 
 
+def map_size(image_size: Size, stride: int) -> Size:
+    """Height and width of the map of an image, of a layer with so many pixels to a position."""
+    height, width = (-(-side // stride) for side in image_size)
+    return height, width
+
+
+def padded_to_program(image: np.ndarray) -> tuple[np.ndarray, ValidRegion]:
+    """An image as a batch of its own, in a shape that it shares with others, and where it is.
+
+    uint8[h w 3] -> uint8[1 h' w' 3].
+    """
+    room = [(0, -side % SIDE_MULTIPLE) for side in image.shape[:2]]
+    padded = np.pad(image, (*room, (0, 0)))[None]
+    return padded, ValidRegion(np.array([image.shape[:2]], np.int32))
+
+
 class MapNetwork:
     """From an image to its maps: the trunk of CVNet, and the first layers of its re-ranker.
 
@@ -77,17 +93,13 @@ class MapNetwork:
 
     def map_size(self, image_size: Size) -> Size:
         """Height and width of the maps of an image."""
-        height, width = (-(-side // self._stride) for side in image_size)
-        return height, width
+        return map_size(image_size, self._stride)
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """uint8[h w 3] BGR -> float32[s h' w' d]."""
-        shape = tuple(-(-side // SIDE_MULTIPLE) * SIDE_MULTIPLE for side in image.shape[:2])
-        padded = np.zeros((1, *shape, 3), np.uint8)
-        padded[0, : image.shape[0], : image.shape[1]] = image
+        padded, region = padded_to_program(image)
         height, width = size = self.map_size(image.shape[:2])
-        region = ValidRegion(np.array([image.shape[:2]], np.int32))
-        to_scales = resizings(size, self.map_size(shape))
+        to_scales = resizings(size, self.map_size(padded.shape[1:3]))
         maps = self._network(self._trunk, self.reranker, padded, region, to_scales)
         return np.asarray(maps)[0, :, :height, :width]
 

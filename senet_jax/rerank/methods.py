@@ -10,6 +10,7 @@ import scipy.sparse
 from senet_jax.errors import UserError
 from senet_jax.rerank.cvnet import CVNetRerank, ScoredPairs
 from senet_jax.rerank.diffusion import Diffusion
+from senet_jax.rerank.geometric import GeometricVerification, LocalFeatures
 from senet_jax.rerank.graph import mutual_graph
 from senet_jax.rerank.query_expansion import (
     DatabaseAugmentation,
@@ -20,6 +21,8 @@ from senet_jax.rerank.query_expansion import (
 from senet_jax.rerank.refinement import Refinement
 from senet_jax.rerank.retrieval import Reranker, Retrieval
 from senet_jax.retrieval.blocks import BlockedDatabase
+
+FeaturesOf = Callable[[int], LocalFeatures]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +53,9 @@ class Circumstances:
         graph_of: see `Diffusion`.
         keep: see `DatabaseAugmentation`.
         score_pairs: see `CVNetRerank`; None where there are no photographs to look at.
-        pairs_top: how many items of a list a pairwise method scores.
+        features: the local features of queries and of items, see `GeometricVerification`; None
+            where there are no photographs to look at.
+        pairs_top: how many items of a list a pairwise method looks at.
         on_scored: see `CVNetRerank`.
     """
 
@@ -59,6 +64,7 @@ class Circumstances:
     graph_of: Callable[[BlockedDatabase, int], scipy.sparse.csr_array] = mutual_graph
     keep: Callable[[Iterable[np.ndarray], tuple[int, int]], np.ndarray] = in_memory
     score_pairs: Callable[[np.ndarray], np.ndarray] | None = None
+    features: tuple[FeaturesOf, FeaturesOf] | None = None
     pairs_top: int = 100
     on_scored: Callable[[ScoredPairs], None] = lambda scored: None
 
@@ -68,7 +74,9 @@ class Circumstances:
         return PRESETS.get(self.dataset, OTHER_DATASETS)
 
 
-CVNET = "cvnet"
+CVNET, GEOMETRIC = "cvnet", "geometric"
+PAIRWISE = (CVNET, GEOMETRIC)
+"""The methods that look at photographs."""
 
 
 def _cvnet(circumstances: Circumstances) -> CVNetRerank:
@@ -80,6 +88,15 @@ def _cvnet(circumstances: Circumstances) -> CVNetRerank:
     return CVNetRerank(circumstances.score_pairs, circumstances.pairs_top, circumstances.on_scored)
 
 
+def _geometric(circumstances: Circumstances) -> GeometricVerification:
+    if circumstances.features is None:
+        raise UserError(
+            "geometric looks at photographs, and there are none here; run it in an evaluation, "
+            "with --config.rerank=geometric"
+        )
+    return GeometricVerification(*circumstances.features, circumstances.pairs_top)
+
+
 METHODS: Mapping[str, Callable[[Circumstances], Reranker]] = {
     "aqe": lambda c: QueryExpansion(c.preset.neighbours, 0.0),
     "alpha_qe": lambda c: QueryExpansion(c.preset.neighbours, c.preset.alpha),
@@ -89,6 +106,7 @@ METHODS: Mapping[str, Callable[[Circumstances], Reranker]] = {
     "diffusion": lambda c: Diffusion(None, c.graph_of),
     "truncated_diffusion": lambda c: Diffusion(1000 if c.top is None else c.top, c.graph_of),
     CVNET: _cvnet,
+    GEOMETRIC: _geometric,
 }
 
 

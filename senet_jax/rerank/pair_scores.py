@@ -14,6 +14,7 @@ from senet_jax.errors import UserError
 from senet_jax.files import written_whole
 from senet_jax.models.cvnet import PairRegion, Reranker
 from senet_jax.progress import Progress
+from senet_jax.rerank.evaluation import PairCount
 from senet_jax.rerank.maps import MapCache, Size
 
 # Maps are padded to multiples, so that few programs are compiled.
@@ -37,12 +38,18 @@ class PairScores:
         cache: the maps, and with them the network.
         queries: photographs with their boxes.
         images: the database, and its distractors.
+        count: counts the pairs.
     """
 
     def __init__(
-        self, cache: MapCache, queries: Sequence[Photograph], images: Sequence[Photograph]
+        self,
+        cache: MapCache,
+        queries: Sequence[Photograph],
+        images: Sequence[Photograph],
+        count: PairCount,
     ):
         self._cache, self._queries, self._images = cache, queries, images
+        self._count = count
 
     def __call__(self, pairs: np.ndarray) -> np.ndarray:
         """The probability that both of a pair show the same: int64[p 2] -> float32[p].
@@ -59,6 +66,8 @@ class PairScores:
             for key, pair in zip(keys, photographs, strict=True)
             if key not in journal.scores
         }
+        self._count.compared += len(pairs)
+        self._count.computed += len(missing)
         if missing:
             self._score(missing, journal)
         return np.array([journal.scores[key] for key in keys], np.float32)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from senet_jax.data.ground_truth import GroundTruth
-from senet_jax.rerank.evaluation import evaluate_reranked, without_junk
+from senet_jax.rerank.evaluation import PairCount, evaluate_reranked, without_junk
 from senet_jax.rerank.query_expansion import QueryExpansion
 from senet_jax.rerank.retrieval import search
 from senet_jax.retrieval.blocks import BlockedDatabase
@@ -44,7 +44,9 @@ def test_junk_leaves_the_lists_and_the_order_stays(retrieval, ground_truth, prot
 
 def test_a_method_that_does_nothing_changes_no_score(retrieval, ground_truth):
     plain = evaluate_descriptors(ground_truth, retrieval.queries, retrieval.database.parts)
-    for report in evaluate_reranked(ground_truth, retrieval, lambda found: found).values():
+    for report in evaluate_reranked(
+        ground_truth, retrieval, lambda found: found, PairCount()
+    ).values():
         for name, scores in plain.scores.items():
             np.testing.assert_array_equal(report.scores.scores[name], scores)
 
@@ -56,8 +58,8 @@ def test_only_one_of_the_two_looks_at_the_ground_truth(retrieval, ground_truth):
         seen.append(found.ranked.ranks)
         return found
 
-    evaluate_reranked(ground_truth, retrieval, spy)
-    *of_protocols, blind = seen
+    evaluate_reranked(ground_truth, retrieval, spy, PairCount())
+    blind, *of_protocols = seen
     np.testing.assert_array_equal(blind, retrieval.ranked.ranks)
     assert [np.isin(JUNK, ranks).any() for ranks in of_protocols] == [False] * 3
 
@@ -66,9 +68,24 @@ def test_blind_expansion_is_a_search_with_the_expanded_queries(retrieval, ground
     expansion = QueryExpansion(3, 1.0)
     queries = expansion(retrieval).queries
     expected = evaluate_descriptors(ground_truth, queries, retrieval.database.parts)
-    report = evaluate_reranked(ground_truth, retrieval, expansion)["blind"]
+    report = evaluate_reranked(ground_truth, retrieval, expansion, PairCount())["blind"]
     for name, scores in expected.scores.items():
         np.testing.assert_array_equal(report.scores.scores[name], scores)
     value = report.to_json()
     assert value["cost"]["seconds_per_query"] > 0
     assert value["medium"]["queries"] == 2
+
+
+def test_the_cost_is_that_of_a_list(retrieval, ground_truth):
+    pairs = PairCount()
+
+    def looks_at_three_pairs_of_each_query(found):
+        pairs.compared += 3 * len(found.queries)
+        pairs.computed += 1
+        return found
+
+    reports = evaluate_reranked(ground_truth, retrieval, looks_at_three_pairs_of_each_query, pairs)
+    for report in reports.values():
+        assert report.cost.pairs_per_query == 3
+        assert report.cost.computed_pairs_per_query == 1 / len(retrieval.queries)
+        assert report.cost.peak_memory_bytes > 2**20

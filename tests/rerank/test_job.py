@@ -60,7 +60,7 @@ def test_a_method_is_reported_twice_beside_the_search(evaluate, tmp_path):
     code, printed, _ = evaluate("--config.rerank=dba,alpha_qe")
     assert code == 0
     report = _report(tmp_path / "run")
-    names = ["town", "town+dba,alpha_qe:protocol", "town+dba,alpha_qe:blind", "run"]
+    names = ["town", "town+dba,alpha_qe:blind", "town+dba,alpha_qe:protocol", "run"]
     assert list(report) == names
     for name in names[1:3]:
         assert report[name]["cost"]["seconds_per_query"] > 0
@@ -88,7 +88,16 @@ def test_cvnet_leaves_the_pairs_that_it_scored(evaluate, places, tmp_path):
     # The shortlists of the plain search are among them.
     for query, scores in enumerate(queries @ database.T):
         assert {(query, int(item)) for item in np.argsort(-scores)[:TOP]} <= set(pairs)
-    assert "town+cvnet:blind" in _report(workdir)
+    cost = _report(workdir)["town+cvnet:blind"]["cost"]
+    assert cost["pairs_per_query"] == cost["computed_pairs_per_query"] == TOP
+
+
+def test_geometry_counts_the_pairs_it_looks_at(evaluate, tmp_path):
+    code, printed, errors = evaluate("--config.rerank=geometric", f"--config.rerank_top={TOP}")
+    assert code == 0, errors
+    report = _report(tmp_path / "run")
+    assert report["town+geometric:blind"]["cost"]["pairs_per_query"] == TOP
+    assert "town+geometric:protocol, tiny_baseline\n" in printed
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from senet_jax.data.revisitop import Photograph
 from senet_jax.data.transforms import UnreadableImage
 from senet_jax.errors import UserError
 from senet_jax.rerank import pair_scores as pair_scores_module
+from senet_jax.rerank.evaluation import PairCount
 from senet_jax.rerank.maps import MapCache, MapNetwork
 from senet_jax.rerank.pair_scores import PairScores
 from tests.data.pictures import encoded, picture
@@ -41,8 +42,9 @@ def photographs(tmp_path):
     return [images[0], Photograph(tmp_path, "1.png", box=BOX)], images
 
 
-def _scorer(network, tmp_path, photographs, limit_bytes=10**9, **options):
-    return PairScores(MapCache(network, tmp_path / "maps", limit_bytes, **options), *photographs)
+def _scorer(network, tmp_path, photographs, limit_bytes=10**9, count=None, **options):
+    cache = MapCache(network, tmp_path / "maps", limit_bytes, **options)
+    return PairScores(cache, *photographs, count or PairCount())
 
 
 def _stage3(photograph, dtype):
@@ -116,6 +118,14 @@ def test_goes_on_behind_the_last_whole_line(network, tmp_path, photographs):
     np.testing.assert_allclose(_scorer(network, tmp_path, photographs)(PAIRS[:5]), scores, 1e-4)
     assert journal.read_text()[: len(content) // 2] == content[: len(content) // 2]
     assert len(journal.read_text().splitlines()) == 5
+
+
+def test_what_is_known_from_before_is_compared_but_not_computed(network, tmp_path, photographs):
+    count = PairCount()
+    _scorer(network, tmp_path, photographs, count=count)(PAIRS[:3])
+    assert (count.compared, count.computed) == (3, 3)
+    _scorer(network, tmp_path, photographs, count=count)(PAIRS[:4])
+    assert (count.compared, count.computed) == (7, 4)
 
 
 def test_other_maps_have_other_scores(network, tmp_path, photographs):

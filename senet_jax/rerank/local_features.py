@@ -1,0 +1,99 @@
+"""Local features of photographs, from the maps of the network that also describes them."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from senet_jax.data.revisitop import Photograph
+from senet_jax.data.transforms import UnreadableImage, normalise
+from senet_jax.errors import UserError
+from senet_jax.models.cvnet import stage3_stride
+from senet_jax.models.inference import fold_batch_norms
+from senet_jax.models.senet import build_model
+from senet_jax.models.valid_region import ValidRegion
+from senet_jax.progress import Progress
+from senet_jax.rerank.geometric import (
+    LocalFeatures,
+    fit_whitening,
+    local_features,
+    strongest_positions,
+)
+from senet_jax.rerank.maps import map_size, padded_to_program
+from senet_jax.retrieval.describer import FAST
+from senet_jax.retrieval.extract import read_pyramid
+from senet_jax.weights import Weights
+
+# Of each photograph; 500 of 128 numbers are 256 KB.
+FEATURES, WIDTH = 500, 128
+KEPT = 2048
+# How many photographs the whitening is fitted to at most.
+FITTED = 64
+
+
+class LocalFeatureNetwork:
+    """Local features at full size; those used last are kept in memory.
+
+    Args:
+        weights: of any network with a trunk.
+        typical: photographs to which the whitening is fitted, evenly spread over these.
+
+    Raises:
+        UserError: none of them can be read, or they have too few active positions.
+    """
+
+    def __init__(self, weights: Weights, typical: Sequence[Photograph]):
+        architecture, preprocessing = weights.architecture, weights.preprocessing
+        model = build_model(architecture, **FAST)
+        self._variables = jax.device_put(fold_batch_norms(weights.variables()))
+        self._stride = stage3_stride(architecture)
+
+        @jax.jit
+        def network(variables: Any, images: jax.Array, region: ValidRegion) -> jax.Array:
+            pixels = region.zero_outside(normalise(images, preprocessing))
+            # Accelerators multiply in fewer bits unless they are told not to.
+            with jax.default_matmul_precision("highest"):
+                return model.apply(variables, pixels, region)[1]["s3"]
+
+        self._network = network
+        self._whitening = self._fit(typical[:: -(-len(typical) // FITTED)])
+        self._kept = functools.lru_cache(KEPT)(self._features)
+
+    def __call__(self, photograph: Photograph) -> LocalFeatures:
+        """The local features of a photograph, or of its box.
+
+        Raises:
+            UnreadableImage: it cannot be read.
+            UserError: its box is not in the image.
+        """
+        return self._kept(photograph)
+
+    def _features(self, photograph: Photograph) -> LocalFeatures:
+        return local_features(self._maps(photograph), self._whitening, self._stride, FEATURES)
+
+    def _maps(self, photograph: Photograph) -> np.ndarray:
+        [image] = read_pyramid(photograph, [1.0])
+        maps = self._network(self._variables, *padded_to_program(image))
+        height, width = map_size(image.shape[:2], self._stride)
+        return np.asarray(maps)[0, :height, :width]
+
+    def _fit(self, photographs: Sequence[Photograph]):
+        activations = []
+        progress = Progress("whitening of local features", len(photographs), "images")
+        for photograph in photographs:
+            try:
+                maps = self._maps(photograph)
+            except UnreadableImage:
+                maps = None
+            if maps is not None:
+                rows, columns = strongest_positions(maps, FEATURES).T
+                activations.append(maps[rows, columns])
+            progress.advance()
+        if not activations:
+            raise UserError(
+                "no image of the database can be read, so there are no local features; check it"
+            )
+        samples = np.concatenate(activations)
+        return fit_whitening(samples, min(WIDTH, samples.shape[1], len(samples) - 1))
