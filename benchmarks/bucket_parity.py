@@ -49,7 +49,7 @@ def main() -> None:
         sizes = np.unique(listed, axis=0)[:: arguments.every]
     weights = load_weights(arguments.weights)
     with tempfile.TemporaryDirectory() as folder:
-        photographs = _write(pathlib.Path(folder), sizes, rng)
+        photographs = write_images(pathlib.Path(folder), sizes, rng)
         auto, exact = (Describer.of(weights, mode) for mode in ("auto", "exact"))
         print(plan_job(auto, photographs, scales, label="auto", skip_unreadable=False).summary(1))
         ours, unpadded = (
@@ -71,8 +71,10 @@ def main() -> None:
         )
 
 
-def _write(folder: pathlib.Path, sizes: np.ndarray, rng: np.random.Generator) -> list[Photograph]:
-    """Images whose amplitudes fall with the frequency, as those of photographs do."""
+def write_images(
+    folder: pathlib.Path, sizes: np.ndarray, rng: np.random.Generator
+) -> list[Photograph]:
+    """Noise in images whose amplitudes fall with the frequency, as those of photographs do."""
     names = []
     for index, (height, width) in enumerate(sizes.tolist()):
         rows, columns = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]

@@ -11,8 +11,9 @@ import numpy as np
 from senet_jax.data.ground_truth import load_ground_truth
 from senet_jax.errors import CommandParser, UserError, run_command
 from senet_jax.files import open_array
-from senet_jax.rerank.evaluation import PairCount, evaluate_reranked
+from senet_jax.rerank.evaluation import evaluate_reranked
 from senet_jax.rerank.methods import METHODS, PAIRWISE, Circumstances, make_reranker
+from senet_jax.rerank.pairwise import PairCount
 from senet_jax.rerank.retrieval import search
 from senet_jax.retrieval.blocks import BlockedDatabase
 from senet_jax.retrieval.evaluation import evaluate_descriptors

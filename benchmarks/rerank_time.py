@@ -117,9 +117,9 @@ def _ours(arguments: argparse.Namespace) -> dict:
     use_compilation_cache()
     tune_for_inference()
     from senet_jax.rerank.cvnet import CVNetRerank
-    from senet_jax.rerank.evaluation import PairCount
     from senet_jax.rerank.maps import MapCache, MapNetwork
     from senet_jax.rerank.pair_scores import PairScores
+    from senet_jax.rerank.pairwise import PairCount
     from senet_jax.rerank.retrieval import search
     from senet_jax.retrieval.blocks import BlockedDatabase
     from senet_jax.retrieval.ranked_list import NO_MORE

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from senet_jax.data.ground_truth import GroundTruth
+from senet_jax.rerank.pairwise import PairCount
 from senet_jax.rerank.retrieval import Reranker, Retrieval
 from senet_jax.retrieval.evaluation import EvaluationReport, evaluate_ranks
 from senet_jax.retrieval.protocols import PROTOCOLS, Protocol
@@ -48,14 +49,6 @@ class RerankedReport:
     def to_json(self) -> dict[str, Any]:
         """The value that stands under `NAME+METHOD:protocol` or `:blind` in `report.json`."""
         return self.scores.to_json() | {"cost": dataclasses.asdict(self.cost)}
-
-
-@dataclasses.dataclass
-class PairCount:
-    """How many pairs of images were compared so far, and how many of them were computed."""
-
-    compared: int = 0
-    computed: int = 0
 
 
 def evaluate_reranked(

@@ -17,7 +17,7 @@ import numpy as np
 
 from senet_jax.errors import UserError
 from senet_jax.progress import Progress
-from senet_jax.rerank.retrieval import Retrieval, reordered
+from senet_jax.rerank.pairwise import PairCount
 
 SMALLEST_VARIANCE = 1e-8
 """Of activations at unit length: what varies less is rounding, and is not blown up further."""
@@ -181,38 +181,34 @@ def verify(query: LocalFeatures, item: LocalFeatures, pixels: float = 24.0) -> V
     return Verification(query_points[agree], item_points[agree])
 
 
-@dataclasses.dataclass(frozen=True)
-class GeometricVerification:
-    """Brings a shortlist into the order of the number of inliers.
+class InlierCounts:
+    """Scores pairs of a query and an item by the number of inliers, none of them twice.
 
-    Attributes:
+    Args:
         query_features: the local features of a query, by its index.
         item_features: likewise of an item of the database.
-        top: how many items of a list are verified; of a shorter one, all.
-
-    Raises:
-        UserError: the shortlist is empty.
+        count: counts the pairs.
     """
 
-    query_features: Callable[[int], LocalFeatures]
-    item_features: Callable[[int], LocalFeatures]
-    top: int = 100
+    def __init__(
+        self,
+        query_features: Callable[[int], LocalFeatures],
+        item_features: Callable[[int], LocalFeatures],
+        count: PairCount,
+    ):
+        self._query_features, self._item_features = query_features, item_features
+        self._count = count
+        self._inliers: dict[tuple[int, int], int] = {}
 
-    def __post_init__(self):
-        if self.top < 1:
-            raise UserError(f"a shortlist of {self.top} items to verify; take one at least")
-
-    def __call__(self, retrieval: Retrieval) -> Retrieval:
-        """The same queries with other ranks."""
-        shape = len(retrieval.queries), min(self.top, retrieval.length)
-        scores = np.full(shape, -np.inf)
-        progress = Progress("verifying", scores.size, "pairs")
-        unranked = list(retrieval.database.unranked)
-        for query in range(len(scores)):
-            of_query = self.query_features(query)
-            items = retrieval.ranked.items(query)[: self.top]
-            for place in np.flatnonzero(~np.isin(items, unranked)):
-                item = int(items[place])
-                scores[query, place] = verify(of_query, self.item_features(item)).inliers
-            progress.advance(scores.shape[1])
-        return reordered(retrieval, scores)
+    def __call__(self, pairs: np.ndarray) -> np.ndarray:
+        """int[p 2] -> float32[p]."""
+        keys = [tuple(pair) for pair in pairs.tolist()]
+        missing = [key for key in dict.fromkeys(keys) if key not in self._inliers]
+        self._count.compared += len(keys)
+        self._count.computed += len(missing)
+        progress = Progress("verifying", len(missing), "pairs")
+        for query, item in missing:
+            verified = verify(self._query_features(query), self._item_features(item))
+            self._inliers[query, item] = verified.inliers
+            progress.advance()
+        return np.array([self._inliers[key] for key in keys], np.float32)

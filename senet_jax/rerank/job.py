@@ -9,13 +9,13 @@ from ml_collections import config_dict
 from senet_jax.config import names
 from senet_jax.data.revisitop import Dataset, Photograph
 from senet_jax.errors import UserError
-from senet_jax.rerank.cvnet import ScoredPairs
-from senet_jax.rerank.evaluation import PairCount, RerankedReport, evaluate_reranked
-from senet_jax.rerank.geometric import LocalFeatures
+from senet_jax.rerank.evaluation import RerankedReport, evaluate_reranked
+from senet_jax.rerank.geometric import InlierCounts
 from senet_jax.rerank.local_features import LocalFeatureNetwork
 from senet_jax.rerank.maps import MapCache, MapNetwork
-from senet_jax.rerank.methods import CVNET, GEOMETRIC, Circumstances, FeaturesOf, make_reranker
+from senet_jax.rerank.methods import CVNET, GEOMETRIC, PAIRWISE, Circumstances, make_reranker
 from senet_jax.rerank.pair_scores import PairScores
+from senet_jax.rerank.pairwise import PairCount, ScoredPairs, ScorePairs
 from senet_jax.rerank.retrieval import Retrieval
 from senet_jax.weights import Weights, load_weights
 
@@ -55,42 +55,36 @@ class Reranking:
                 )
             network = MapNetwork(load_weights(config.cvnet_weights))
             self._maps = MapCache(network, self._folder / "maps", MAPS_BYTES)
-        check = Circumstances(score_pairs=np.zeros_like, features=(_no_features, _no_features))
+        check = Circumstances(score_pairs=dict.fromkeys(PAIRWISE, np.zeros_like))
         make_reranker(self._methods, check)
 
     def __call__(self, dataset: Dataset, found: Retrieval) -> dict[str, RerankedReport]:
         """The reports `blind` and `protocol`; the pairs that were scored are left in a file."""
         queries = dataset.queries if self._crop_queries else dataset.whole_queries
         images = (*dataset.images, *self._distractors)
-        scored: list[ScoredPairs] = []
+        scored: dict[str, list[ScoredPairs]] = {}
         count = PairCount()
         circumstances = Circumstances(
             dataset.name,
-            score_pairs=self._maps and PairScores(self._maps, queries, images, count),
-            features=self._features(queries, images, count),
+            score_pairs=self._score_pairs(queries, images, count),
             pairs_top=self._top,
-            on_scored=scored.append,
+            on_scored=lambda method, pairs: scored.setdefault(method, []).append(pairs),
         )
         rerank = make_reranker(self._methods, circumstances)
         reports = evaluate_reranked(dataset.ground_truth, found, rerank, count)
-        if scored:
-            ScoredPairs.union(scored).save(self._folder / dataset.name / f"{CVNET}.csv")
+        for method, several in scored.items():
+            ScoredPairs.union(several).save(self._folder / dataset.name / f"{method}.csv")
         return reports
 
-    def _features(
+    def _score_pairs(
         self, queries: Sequence[Photograph], images: Sequence[Photograph], count: PairCount
-    ) -> tuple[FeaturesOf, FeaturesOf] | None:
-        if GEOMETRIC not in names(self._methods):
-            return None
-        network = LocalFeatureNetwork(self._weights, images)
-
-        def of_item(item: int) -> LocalFeatures:
-            count.compared += 1
-            count.computed += 1
-            return network(images[item])
-
-        return lambda query: network(queries[query]), of_item
-
-
-def _no_features(index: int) -> LocalFeatures:
-    raise AssertionError(f"the features of {index} are not there to be looked at")
+    ) -> dict[str, ScorePairs]:
+        found: dict[str, ScorePairs] = {}
+        if self._maps:
+            found[CVNET] = PairScores(self._maps, queries, images, count)
+        if GEOMETRIC in names(self._methods):
+            network = LocalFeatureNetwork(self._weights, images)
+            found[GEOMETRIC] = InlierCounts(
+                lambda query: network(queries[query]), lambda item: network(images[item]), count
+            )
+        return found

@@ -8,10 +8,10 @@ import numpy as np
 import scipy.sparse
 
 from senet_jax.errors import UserError
-from senet_jax.rerank.cvnet import CVNetRerank, ScoredPairs
+from senet_jax.rerank.cvnet import CVNetRerank
 from senet_jax.rerank.diffusion import Diffusion
-from senet_jax.rerank.geometric import GeometricVerification, LocalFeatures
 from senet_jax.rerank.graph import mutual_graph
+from senet_jax.rerank.pairwise import PairwiseRerank, ScoredPairs, ScorePairs
 from senet_jax.rerank.query_expansion import (
     DatabaseAugmentation,
     DiscriminativeQueryExpansion,
@@ -21,8 +21,6 @@ from senet_jax.rerank.query_expansion import (
 from senet_jax.rerank.refinement import Refinement
 from senet_jax.rerank.retrieval import Reranker, Retrieval
 from senet_jax.retrieval.blocks import BlockedDatabase
-
-FeaturesOf = Callable[[int], LocalFeatures]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,21 +50,19 @@ class Circumstances:
         top: the length of shortlists, None for each method's own.
         graph_of: see `Diffusion`.
         keep: see `DatabaseAugmentation`.
-        score_pairs: see `CVNetRerank`; None where there are no photographs to look at.
-        features: the local features of queries and of items, see `GeometricVerification`; None
-            where there are no photographs to look at.
+        score_pairs: what scores the pairs of each pairwise method; empty where there are no
+            photographs to look at.
         pairs_top: how many items of a list a pairwise method looks at.
-        on_scored: see `CVNetRerank`.
+        on_scored: takes the method and the pairs that it scored.
     """
 
     dataset: str = ""
     top: int | None = None
     graph_of: Callable[[BlockedDatabase, int], scipy.sparse.csr_array] = mutual_graph
     keep: Callable[[Iterable[np.ndarray], tuple[int, int]], np.ndarray] = in_memory
-    score_pairs: Callable[[np.ndarray], np.ndarray] | None = None
-    features: tuple[FeaturesOf, FeaturesOf] | None = None
+    score_pairs: Mapping[str, ScorePairs] = dataclasses.field(default_factory=dict)
     pairs_top: int = 100
-    on_scored: Callable[[ScoredPairs], None] = lambda scored: None
+    on_scored: Callable[[str, ScoredPairs], None] = lambda method, scored: None
 
     @property
     def preset(self) -> Preset:
@@ -75,26 +71,21 @@ class Circumstances:
 
 
 CVNET, GEOMETRIC = "cvnet", "geometric"
-PAIRWISE = (CVNET, GEOMETRIC)
+PAIRWISE: Mapping[str, type[PairwiseRerank]] = {CVNET: CVNetRerank, GEOMETRIC: PairwiseRerank}
 """The methods that look at photographs."""
 
 
-def _cvnet(circumstances: Circumstances) -> CVNetRerank:
-    if circumstances.score_pairs is None:
+def _pairwise(method: str, circumstances: Circumstances) -> PairwiseRerank:
+    if method not in circumstances.score_pairs:
         raise UserError(
-            "cvnet looks at photographs, and there are none here; run it in an evaluation, with "
-            "--config.rerank=cvnet and --config.cvnet_weights=FOLDER"
+            f"{method} looks at photographs, and there are none here; run it in an evaluation, "
+            f"with --config.rerank={method}"
         )
-    return CVNetRerank(circumstances.score_pairs, circumstances.pairs_top, circumstances.on_scored)
-
-
-def _geometric(circumstances: Circumstances) -> GeometricVerification:
-    if circumstances.features is None:
-        raise UserError(
-            "geometric looks at photographs, and there are none here; run it in an evaluation, "
-            "with --config.rerank=geometric"
-        )
-    return GeometricVerification(*circumstances.features, circumstances.pairs_top)
+    return PAIRWISE[method](
+        circumstances.score_pairs[method],
+        circumstances.pairs_top,
+        functools.partial(circumstances.on_scored, method),
+    )
 
 
 METHODS: Mapping[str, Callable[[Circumstances], Reranker]] = {
@@ -105,8 +96,7 @@ METHODS: Mapping[str, Callable[[Circumstances], Reranker]] = {
     "refinement": lambda c: Refinement() if c.top is None else Refinement(c.top),
     "diffusion": lambda c: Diffusion(None, c.graph_of),
     "truncated_diffusion": lambda c: Diffusion(1000 if c.top is None else c.top, c.graph_of),
-    CVNET: _cvnet,
-    GEOMETRIC: _geometric,
+    **{name: functools.partial(_pairwise, name) for name in PAIRWISE},
 }
 
 

@@ -14,8 +14,8 @@ from senet_jax.errors import UserError
 from senet_jax.files import written_whole
 from senet_jax.models.cvnet import PairRegion, Reranker
 from senet_jax.progress import Progress
-from senet_jax.rerank.evaluation import PairCount
 from senet_jax.rerank.maps import MapCache, Size
+from senet_jax.rerank.pairwise import PairCount
 
 # Maps are padded to multiples, so that few programs are compiled.
 MAP_MULTIPLE = 8

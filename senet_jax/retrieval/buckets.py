@@ -17,7 +17,9 @@ from senet_jax.data.transforms import resized_shape
 GROUP_MULTIPLE = 64
 SHAPE_MULTIPLE = 16
 # On two CPU cores R50 needs as long for so many pixels as for compiling one program.
-PROGRAM_PIXELS = 4_000_000
+PROGRAM_PIXELS = 500_000
+# More programs than so many have to save far more; accelerators compile for longer than CPUs.
+FEW_PROGRAMS, FURTHER_PROGRAM_PIXELS = 15, 10_000_000
 
 Mode = Literal["auto", "exact"]
 Shape = tuple[int, int]
@@ -128,7 +130,14 @@ def _groups(sizes: np.ndarray, scales: Sequence[float]) -> tuple[np.ndarray, np.
         return pixels
 
     costs = np.array([more(one) for one in range(len(counts))])
-    while costs.size and costs.min() <= PROGRAM_PIXELS * len(scales):
+
+    def saved() -> int:
+        """How many pixels' time it saves to have one group less."""
+        programs = np.count_nonzero(counts) * len(scales)
+        each = PROGRAM_PIXELS if programs <= FEW_PROGRAMS else FURTHER_PROGRAM_PIXELS
+        return each * len(scales)
+
+    while costs.size and costs.min() <= saved():
         kept, gone = np.unravel_index(costs.argmin(), costs.shape)
         largest[kept] = np.maximum(largest[kept], largest[gone])
         counts[kept], counts[gone] = counts[kept] + counts[gone], 0

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from senet_jax.data.ground_truth import GroundTruth
-from senet_jax.rerank.evaluation import PairCount, evaluate_reranked, without_junk
+from senet_jax.rerank.evaluation import evaluate_reranked, without_junk
+from senet_jax.rerank.pairwise import PairCount
 from senet_jax.rerank.query_expansion import QueryExpansion
 from senet_jax.rerank.retrieval import search
 from senet_jax.retrieval.blocks import BlockedDatabase

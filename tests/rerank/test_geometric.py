@@ -6,7 +6,7 @@ from senet_jax.errors import UserError
 from senet_jax.models.architecture import find_architecture
 from senet_jax.models.senet import build_model
 from senet_jax.rerank.geometric import (
-    GeometricVerification,
+    InlierCounts,
     LocalFeatures,
     fit_whitening,
     local_features,
@@ -14,6 +14,7 @@ from senet_jax.rerank.geometric import (
     strongest_positions,
     verify,
 )
+from senet_jax.rerank.pairwise import PairCount, PairwiseRerank
 from senet_jax.rerank.retrieval import Retrieval
 from senet_jax.retrieval.blocks import BlockedDatabase
 from senet_jax.retrieval.ranked_list import RankedList
@@ -170,9 +171,11 @@ def test_a_shortlist_is_in_the_order_of_inliers():
     shared = {0: 12, 1: 30, 2: 12, 3: 0, 5: 40, 6: 20}
     inliers = {item: verify(_scene(99, 40), _scene(item, n)).inliers for item, n in shared.items()}
     assert inliers[1] > inliers[0] > inliers[3]
-    verified = GeometricVerification(
-        lambda query: _scene(99, 40), lambda item: _scene(item, shared[item]), top=4
-    )(found)
+    count = PairCount()
+    inlier_counts = InlierCounts(
+        lambda query: _scene(99, 40), lambda item: _scene(item, shared[item]), count
+    )
+    verified = PairwiseRerank(inlier_counts, top=4)(found)
     expected = [
         [*sorted([3, 0, 1, 2], key=lambda item: -inliers[item]), 5, 6],
         [*sorted([2, 1], key=lambda item: -inliers[item]), 4, -1, -1, -1],
@@ -181,16 +184,31 @@ def test_a_shortlist_is_in_the_order_of_inliers():
     assert verified.ranked.ranks.tolist() == expected
     assert expected[0][:2] != [3, 0]
     other, order = shuffled(found)
-    verified = GeometricVerification(
-        lambda query: _scene(99, 40), lambda item: _scene(order[item], shared[order[item]]), top=4
-    )(other)
+    inlier_counts = InlierCounts(
+        lambda query: _scene(99, 40), lambda item: _scene(order[item], shared[order[item]]), count
+    )
+    verified = PairwiseRerank(inlier_counts, top=4)(other)
     assert [order[verified.ranked.items(query)].tolist() for query in range(3)] == [
         [item for item in items if item >= 0] for items in expected
     ]
 
 
-def test_an_empty_shortlist_is_refused():
-    with pytest.raises(UserError, match="a shortlist of 0 items"):
-        GeometricVerification(None, None, top=0)
+def test_no_pair_is_verified_twice():
+    asked, count = [], PairCount()
+    inlier_counts = InlierCounts(
+        lambda query: _scene(99, 40), lambda item: asked.append(item) or _scene(item, 20), count
+    )
+    pairs = np.array([[0, 3], [1, 3], [0, 3]])
+    first = inlier_counts(pairs)
+    np.testing.assert_array_equal(inlier_counts(pairs), first)
+    assert (
+        first.dtype == np.float32
+        and first[0] == first[2] == verify(_scene(99, 40), _scene(3, 20)).inliers
+    )
+    assert asked == [3, 3] and count == PairCount(compared=6, computed=2)
+
+
+def test_an_empty_list_has_nothing_to_verify():
     nothing = retrieval(length=0)
-    assert GeometricVerification(lambda _: _scene(0, 0), None)(nothing).ranked.ranks.shape == (5, 0)
+    verified = PairwiseRerank(InlierCounts(None, None, PairCount()))(nothing)
+    assert verified.ranked.ranks.shape == (5, 0)

@@ -92,12 +92,15 @@ def test_cvnet_leaves_the_pairs_that_it_scored(evaluate, places, tmp_path):
     assert cost["pairs_per_query"] == cost["computed_pairs_per_query"] == TOP
 
 
-def test_geometry_counts_the_pairs_it_looks_at(evaluate, tmp_path):
+def test_geometry_leaves_and_counts_the_pairs_that_it_looked_at(evaluate, tmp_path):
     code, printed, errors = evaluate("--config.rerank=geometric", f"--config.rerank_top={TOP}")
     assert code == 0, errors
     report = _report(tmp_path / "run")
     assert report["town+geometric:blind"]["cost"]["pairs_per_query"] == TOP
     assert "town+geometric:protocol, tiny_baseline\n" in printed
+    with (tmp_path / "run" / "rerank" / "town" / "geometric.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) >= 2 * TOP and all(float(row["score"]).is_integer() for row in rows)
 
 
 @pytest.mark.parametrize(

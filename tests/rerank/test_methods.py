@@ -3,8 +3,14 @@ import pytest
 
 from senet_jax.errors import UserError
 from senet_jax.rerank.diffusion import Diffusion
-from senet_jax.rerank.geometric import LocalFeatures
-from senet_jax.rerank.methods import METHODS, OTHER_DATASETS, PRESETS, Circumstances, make_reranker
+from senet_jax.rerank.methods import (
+    METHODS,
+    OTHER_DATASETS,
+    PAIRWISE,
+    PRESETS,
+    Circumstances,
+    make_reranker,
+)
 from senet_jax.rerank.query_expansion import DatabaseAugmentation, QueryExpansion
 from senet_jax.rerank.refinement import Refinement
 from tests.rerank.retrievals import retrieval, shuffled
@@ -61,12 +67,12 @@ def test_every_method_by_its_name(name):
         pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     found = retrieval(seed=7)
     other, order = shuffled(found)
-    nothing = LocalFeatures(np.zeros((0, 2), np.float32), np.zeros((0, 4), np.float32))
-    no_pair_stands_out = Circumstances(
-        score_pairs=lambda pairs: np.zeros(len(pairs), np.float32),
-        features=(lambda query: nothing, lambda item: nothing),
-    )
-    rerank = make_reranker(name, no_pair_stands_out)
+
+    def no_pair_stands_out(pairs):
+        return np.zeros(len(pairs), np.float32)
+
+    score_pairs = dict.fromkeys(PAIRWISE, no_pair_stands_out)
+    rerank = make_reranker(name, Circumstances(score_pairs=score_pairs))
     expected = rerank(found).ranked.ranks.tolist()
     assert order[rerank(other).ranked.ranks].tolist() == expected
     short = found.with_ranks(found.ranked.ranks[:, :12])

@@ -9,9 +9,9 @@ from senet_jax.data.revisitop import Photograph
 from senet_jax.data.transforms import UnreadableImage
 from senet_jax.errors import UserError
 from senet_jax.rerank import pair_scores as pair_scores_module
-from senet_jax.rerank.evaluation import PairCount
 from senet_jax.rerank.maps import MapCache, MapNetwork
 from senet_jax.rerank.pair_scores import PairScores
+from senet_jax.rerank.pairwise import PairCount
 from tests.data.pictures import encoded, picture
 from tests.oracles import pyramid
 from tests.oracles.cvnet_twin import (

@@ -55,19 +55,18 @@ def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(
 
 
 def test_told_to_stop_it_saves_and_goes_on_later(undisturbed, tiny_world, tmp_path, processes):
-    if processes > 1:
-        pytest.skip("test_checkpoint stops two processes as one")
-    command = Command(tiny_world, tmp_path / "run")
-    with command.started() as (process,):
+    command = Command(tiny_world, tmp_path / "run", processes)
+    with command.started() as running:
         while command.logged_step() < 2:
-            assert process.poll() is None
+            assert all(process.poll() is None for process in running)
             time.sleep(0.001)
-        process.send_signal(signal.SIGTERM)
-        _, error = process.communicate(timeout=100)
-    assert process.returncode == PREEMPTED_EXIT_CODE
+        # A host that is taken away is told so alone.
+        running[-1].send_signal(signal.SIGTERM)
+        outputs = [process.communicate(timeout=100)[1] for process in running]
+    assert [process.returncode for process in running] == [PREEMPTED_EXIT_CODE] * processes
     stopped = read_metrics(command.workdir)[-1]["step"]
     assert 2 <= stopped < STEPS
-    assert f"stopped at step {stopped}, its state is saved\n" in error
+    assert f"stopped at step {stopped}, its state is saved\n" in outputs[0]
     assert command.saved(stopped)
     assert f"going on from step {stopped}\n" in command.finish()
     assert command.metrics() == undisturbed.metrics()
