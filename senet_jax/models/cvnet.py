@@ -125,11 +125,17 @@ class PairRegion(flax.struct.PyTreeNode):
         return jnp.where(inside, correlations, 0)
 
     def mean(self, correlations: Array) -> Array:
-        """The mean over all positions of what is zero outside: float[b h w u v c] -> float[b c]."""
-        # In two steps, because a float32 sum of a million terms would lose digits.
-        query, key = (jnp.prod(self.sizes[:, part], axis=1) for part in (slice(2), slice(2, 4)))
-        means = jnp.sum(correlations, axis=(3, 4)) / key[:, None, None, None]
-        return jnp.sum(means, axis=(1, 2)) / query[:, None]
+        """The mean over the positions inside: float[b h w u v c] -> float[b c]."""
+        # Axis by axis, because a float32 sum of a million terms would lose digits; and as products
+        # of matrices, which are faster than sums.
+        sums = correlations
+        for axis in range(4):
+            batch, side = sums.shape[:2]
+            inside = jnp.arange(side) < self.sizes[:, axis, None]
+            rest = sums.reshape(batch, side, -1)
+            sums = jnp.einsum("bp,bpn->bn", inside.astype(sums.dtype), rest)
+            sums = sums.reshape(batch, *correlations.shape[axis + 2 :])
+        return sums / jnp.prod(self.sizes, axis=1, keepdims=True)
 
 
 class CentrePivotConv(nn.Module):
@@ -169,13 +175,13 @@ class CentrePivotLayer(nn.Module):
     ) -> Array:
         """As `CentrePivotConv`; `region` is that of its output, and zero is all outside of it."""
         conv = CentrePivotConv(self.width, self.kernel, self.stride, name="conv")
-        maps = region.zero_outside(conv(of_thinned_keys, of_thinned_queries))
+        maps = conv(of_thinned_keys, of_thinned_queries)
         scale = self.param("scale", nn.initializers.ones, (self.width,))
         bias = self.param("bias", nn.initializers.zeros, (self.width,))
-        maps = region.zero_outside(maps - self._group_mean(region.mean(maps)))
-        variance = self._group_mean(region.mean(jnp.square(maps)))
-        maps = maps / jnp.sqrt(variance + GROUP_NORM_EPSILON) * scale + bias
-        return region.zero_outside(nn.relu(maps))
+        mean = self._group_mean(region.mean(maps))
+        variance = self._group_mean(region.mean(jnp.square(maps - mean)))
+        factor = scale / jnp.sqrt(variance + GROUP_NORM_EPSILON)
+        return region.zero_outside(nn.relu((maps - mean) * factor + bias))
 
     def _group_mean(self, channels: Array) -> Array:
         """The mean of the channel's group for each: float[b c] -> float[b 1 1 1 1 c]."""
