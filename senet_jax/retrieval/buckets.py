@@ -15,7 +15,7 @@ import numpy as np
 from senet_jax.data.transforms import resized_shape
 
 GROUP_MULTIPLE = 64
-SHAPE_MULTIPLE = 16
+SHAPE_MULTIPLE = 8
 # On two CPU cores R50 needs as long for so many pixels as for compiling one program.
 PROGRAM_PIXELS = 500_000
 # More programs than so many have to save far more; accelerators compile for longer than CPUs.
