@@ -1,0 +1,50 @@
+"""Rounds descriptors to fewer bits, for a smaller database: float16, bfloat16, or int8.
+
+X.npy holds descriptors [n d], and so will OUT.npy, which `score` and `rerank` read as any other
+descriptors. It is read and written in blocks, so it may be larger than the memory.
+"""
+
+import numpy as np
+
+from senet_jax.errors import CommandParser, UserError, run_command
+from senet_jax.files import open_array, written_whole
+from senet_jax.progress import Progress
+from senet_jax.retrieval.blocks import as_float32, check_descriptors
+from senet_jax.retrieval.quantise import STORAGES, descriptor_width, quantise
+
+_ROWS_AT_ONCE = 2**13
+
+
+def main() -> None:
+    """Reads, rounds, and writes."""
+    parser = CommandParser(prog="python -m senet_jax.quantise", description=__doc__)
+    parser.add_argument("descriptors", metavar="X.npy", help="the descriptors")
+    parser.add_argument("out", metavar="OUT.npy", help="where the rounded ones are written")
+    parser.add_argument("--storage", choices=STORAGES, required=True)
+    flags = parser.parse_args()
+    descriptors = open_array(flags.descriptors)
+    check_descriptors(descriptors, flags.descriptors)
+    nothing = quantise(np.zeros((0, descriptor_width(descriptors)), np.float32), flags.storage)
+    shape = len(descriptors), *nothing.shape[1:]
+    with written_whole(flags.out) as temporary:
+        out = np.lib.format.open_memmap(temporary, "w+", nothing.dtype, shape)
+        progress = Progress(flags.storage, len(descriptors), "rows")
+        for start in range(0, len(descriptors), _ROWS_AT_ONCE):
+            rows = slice(start, min(start + _ROWS_AT_ONCE, len(descriptors)))
+            numbers = as_float32(descriptors[rows])
+            _check_finite(numbers, start, f"{flags.descriptors} is not finite in float32")
+            out[rows] = rounded = quantise(numbers, flags.storage)
+            too_large = f"{flags.descriptors} is too large for {flags.storage}"
+            _check_finite(as_float32(rounded), start, too_large)
+            progress.advance(len(numbers))
+        out.flush()
+
+
+def _check_finite(numbers: np.ndarray, first: int, otherwise: str) -> None:
+    are_finite = np.isfinite(numbers).all(axis=1)
+    if not are_finite.all():
+        raise UserError(f"row {first + are_finite.argmin()} of {otherwise}; mend the descriptor")
+
+
+if __name__ == "__main__":
+    run_command(main)
