@@ -1,9 +1,11 @@
 """CVNet's scores of pairs of photographs, many in few programs, and none of them twice."""
 
+import collections
 import functools
+import itertools
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import jax
 import numpy as np
@@ -16,9 +18,12 @@ from senet_jax.models.cvnet import PairRegion, Reranker
 from senet_jax.progress import Progress
 from senet_jax.rerank.maps import MapCache, Size
 from senet_jax.rerank.pairwise import PairCount
+from senet_jax.retrieval.buckets import join_groups
 
 # Maps are padded to multiples, so that few programs are compiled.
 MAP_MULTIPLE = 8
+# On two CPU cores so many pairs of positions take as long as compiling one program.
+PROGRAM_POSITIONS = 50_000_000
 # Of how many pairs of positions the correlations are held at once. A pair of large photographs has
 # ten million; two CPU cores are filled by far less.
 CPU_POSITIONS, ACCELERATOR_POSITIONS = 2**18, 2**26
@@ -61,45 +66,56 @@ class PairScores:
         photographs = [(self._queries[query], self._images[item]) for query, item in pairs.tolist()]
         keys = [(self._cache.key(query), self._cache.key(item)) for query, item in photographs]
         journal = _Journal(self._cache.folder / JOURNAL)
-        missing = {
-            key: pair
-            for key, pair in zip(keys, photographs, strict=True)
-            if key not in journal.scores
-        }
-        self._count.compared += len(pairs)
+        pairs_of = dict(zip(keys, photographs, strict=True))
+        missing = pairs_of.keys() - journal.scores.keys()
+        self._count.compared += len(keys)
         self._count.computed += len(missing)
         if missing:
-            self._score(missing, journal)
+            self._score(pairs_of, missing, journal)
         return np.array([journal.scores[key] for key in keys], np.float32)
 
-    def _score(self, pairs: dict, journal: "_Journal") -> None:
-        needed = list(dict.fromkeys(photograph for pair in pairs.values() for photograph in pair))
-        sizes, _ = photograph_sizes(needed, label="cvnet", skip_unreadable=False)
+    def _score(self, pairs_of: dict, missing: Collection, journal: "_Journal") -> None:
+        """Scores those of the pairs that are missing, in the programs that are planned for all.
+
+        So work that was ended has the same scores, to the bit, as work that was not.
+        """
+        everything = list(dict.fromkeys(itertools.chain(*pairs_of.values())))
+        sizes, _ = photograph_sizes(everything, label="cvnet", skip_unreadable=False)
         size_of = {
             photograph: self._cache.network.map_size(tuple(size))
-            for photograph, size in zip(needed, sizes.tolist(), strict=True)
+            for photograph, size in zip(everything, sizes.tolist(), strict=True)
         }
-        groups: dict[tuple[Size, Size], list] = {}
-        for key, (query, item) in pairs.items():
-            program = _padded_size(size_of[query]), _padded_size(size_of[item])
-            groups.setdefault(program, []).append((key, query, item))
-        self._make_maps(size_of, len(pairs), len(groups))
+        sizes_of_pairs = np.array([size_of[q] + size_of[i] for q, i in pairs_of.values()])
+        shapes = [tuple(shape) for shape in pair_shapes(sizes_of_pairs).tolist()]
+        capacity_of = {
+            shape: _capacity(count, shape) for shape, count in collections.Counter(shapes).items()
+        }
+        groups: dict[tuple[int, ...], list] = {}
+        for shape, (key, pair) in zip(shapes, pairs_of.items(), strict=True):
+            if key in missing:
+                groups.setdefault(shape, []).append((key, *pair))
+        of_missing = dict.fromkeys(
+            photograph for group in groups.values() for _, *pair in group for photograph in pair
+        )
+        self._make_maps({p: size_of[p] for p in of_missing}, len(missing), len(groups))
 
         @functools.lru_cache(MAPS_IN_MEMORY)
-        def padded_maps(photograph: Photograph) -> np.ndarray:
+        def padded_maps(photograph: Photograph, *shape: int) -> np.ndarray:
             maps = self._cache[photograph]
-            room = np.subtract(_padded_size(size_of[photograph]), maps.shape[1:3])
+            room = np.subtract(shape, maps.shape[1:3])
             return np.pad(maps, ((0, 0), (0, room[0]), (0, room[1]), (0, 0)))
 
-        progress = Progress("cvnet, scores", len(pairs), "pairs")
-        for program, group in groups.items():
-            for batch in _batches(group, program):
+        progress = Progress("cvnet, scores", len(missing), "pairs")
+        for shape, group in groups.items():
+            capacity = capacity_of[shape]
+            for start in range(0, len(group), capacity):
+                batch = group[start : start + capacity]
                 # The last batch of a program is filled up.
-                full = [*batch, *batch[:1] * (_capacity(group, program) - len(batch))]
+                full = [*batch, *batch[:1] * (capacity - len(batch))]
                 scores = _scores(
                     self._cache.network.reranker,
-                    np.stack([padded_maps(query) for _, query, _ in full]),
-                    np.stack([padded_maps(item) for _, _, item in full]),
+                    np.stack([padded_maps(query, *shape[:2]) for _, query, _ in full]),
+                    np.stack([padded_maps(item, *shape[2:]) for _, _, item in full]),
                     np.array([size_of[q] + size_of[i] for _, q, i in full], np.int32),
                 )
                 journal.add([key for key, _, _ in batch], np.asarray(scores)[: len(batch)])
@@ -129,22 +145,25 @@ def _scores(params: dict, queries: jax.Array, keys: jax.Array, sizes: jax.Array)
         return Reranker().apply({"params": params}, queries, keys, region, method="scores")
 
 
-def _padded_size(size: Size) -> Size:
-    height, width = (-(-side // MAP_MULTIPLE) * MAP_MULTIPLE for side in size)
-    return height, width
+def pair_shapes(sizes: np.ndarray) -> np.ndarray:
+    """To what the maps of pairs are padded, so that few shapes are left.
+
+    int64[p 4], height and width of the query's map, then of the item's -> int64[p 4].
+    """
+    rounded = -(-sizes // MAP_MULTIPLE) * MAP_MULTIPLE
+    distinct, shape_of, counts = np.unique(rounded, axis=0, return_inverse=True, return_counts=True)
+    joined_of, joined = join_groups(
+        distinct, counts, lambda shapes: shapes.prod(axis=-1), lambda groups: PROGRAM_POSITIONS
+    )
+    return joined[joined_of[shape_of]]
 
 
-def _capacity(group: Sequence, program: tuple[Size, Size]) -> int:
-    """How many pairs a program takes: as few as give no more batches than need be."""
+def _capacity(count: int, shape: tuple[int, ...]) -> int:
+    """How many of `count` pairs a program takes: as few as give no more batches than need be."""
     on_cpu = jax.default_backend() == "cpu"
     positions = CPU_POSITIONS if on_cpu else ACCELERATOR_POSITIONS
-    most = max(1, positions // int(np.prod(program)))
-    return -(-len(group) // -(-len(group) // most))
-
-
-def _batches(group: Sequence, program: tuple[Size, Size]) -> list[Sequence]:
-    capacity = _capacity(group, program)
-    return [group[start : start + capacity] for start in range(0, len(group), capacity)]
+    most = max(1, positions // int(np.prod(shape)))
+    return -(-count // -(-count // most))
 
 
 class _Journal:

@@ -7,7 +7,7 @@ that saves more time for compiling than it costs for padding.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -119,33 +119,55 @@ def _groups(sizes: np.ndarray, scales: Sequence[float]) -> tuple[np.ndarray, np.
     _, group_of, counts = np.unique(rounded, axis=0, return_inverse=True, return_counts=True)
     largest = np.zeros((len(counts), 2), np.int64)
     np.maximum.at(largest, group_of, sizes)
+
+    def saved(groups: int) -> int:
+        """How many pixels' time it saves to have one group less."""
+        few = groups * len(scales) <= FEW_PROGRAMS
+        return (PROGRAM_PIXELS if few else FURTHER_PROGRAM_PIXELS) * len(scales)
+
+    joined_of, joined = join_groups(largest, counts, lambda sides: _area(sides, scales), saved)
+    return joined_of[group_of], joined
+
+
+def join_groups(
+    largest: np.ndarray,
+    counts: np.ndarray,
+    area: Callable[[np.ndarray], np.ndarray],
+    saved: Callable[[int], int],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Joins groups of rectangles, two at a time, for as long as that saves more than it costs.
+
+    Args:
+        largest: int64[g k], the largest sides in each group.
+        counts: int64[g], how many are in it.
+        area: what each costs in a group with such largest sides, int64[... k] -> int64[...].
+        saved: what it saves to have one group less than so many.
+
+    Returns:
+        Into which group each went, int64[g], and the largest sides in those, int64[h k].
+    """
+    largest, counts = largest.copy(), counts.copy()
+    joined_of = np.arange(len(counts))
     never = np.iinfo(np.int64).max
 
     def more(one: int) -> np.ndarray:
-        """How many pixels more it takes to join a group with each of the others: int64[g]."""
-        joined = np.maximum(largest, largest[one]), counts + counts[one]
-        apart = counts * _area(largest, scales)
-        pixels = joined[1] * _area(joined[0], scales) - apart - apart[one]
-        pixels[counts == 0] = pixels[one] = never
-        return pixels
+        """How much more it takes to join a group with each of the others: int64[g]."""
+        sides, count = np.maximum(largest, largest[one]), counts + counts[one]
+        apart = counts * area(largest)
+        costs = count * area(sides) - apart - apart[one]
+        costs[counts == 0] = costs[one] = never
+        return costs
 
     costs = np.array([more(one) for one in range(len(counts))])
-
-    def saved() -> int:
-        """How many pixels' time it saves to have one group less."""
-        programs = np.count_nonzero(counts) * len(scales)
-        each = PROGRAM_PIXELS if programs <= FEW_PROGRAMS else FURTHER_PROGRAM_PIXELS
-        return each * len(scales)
-
-    while costs.size and costs.min() <= saved():
+    while costs.size and costs.min() <= saved(np.count_nonzero(counts)):
         kept, gone = np.unravel_index(costs.argmin(), costs.shape)
         largest[kept] = np.maximum(largest[kept], largest[gone])
         counts[kept], counts[gone] = counts[kept] + counts[gone], 0
-        group_of[group_of == gone] = kept
+        joined_of[joined_of == gone] = kept
         costs[gone] = costs[:, gone] = never
         costs[kept] = costs[:, kept] = more(kept)
-    _, group_of = np.unique(group_of, return_inverse=True)
-    return group_of, largest[counts > 0]
+    _, joined_of = np.unique(joined_of, return_inverse=True)
+    return joined_of, largest[counts > 0]
 
 
 def _resized(sizes: np.ndarray, scale: float) -> np.ndarray:

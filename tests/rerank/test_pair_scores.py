@@ -10,7 +10,7 @@ from senet_jax.data.transforms import UnreadableImage
 from senet_jax.errors import UserError
 from senet_jax.rerank import pair_scores as pair_scores_module
 from senet_jax.rerank.maps import MapCache, MapNetwork
-from senet_jax.rerank.pair_scores import PairScores
+from senet_jax.rerank.pair_scores import PROGRAM_POSITIONS, PairScores, pair_shapes
 from senet_jax.rerank.pairwise import PairCount
 from tests.data.pictures import encoded, picture
 from tests.oracles import pyramid
@@ -97,27 +97,26 @@ def _never(*_):
 
 def test_no_pair_is_scored_twice(network, tmp_path, photographs, monkeypatch):
     first = _scorer(network, tmp_path, photographs)(PAIRS[:5])
-    scored = []
-    original = pair_scores_module._scores
-    monkeypatch.setattr(
-        pair_scores_module, "_scores", lambda *a: scored.append(len(a[1])) or original(*a)
+    count = PairCount()
+    twice = _scorer(network, tmp_path, photographs, count=count)(
+        np.concatenate([PAIRS[::-1], PAIRS])
     )
-    twice = _scorer(network, tmp_path, photographs)(np.concatenate([PAIRS[::-1], PAIRS]))
-    assert sum(scored) == 3
+    assert count == PairCount(compared=16, computed=3)
     np.testing.assert_array_equal(twice[8:13], first)
     np.testing.assert_array_equal(twice[:8], twice[:7:-1])
     monkeypatch.setattr(pair_scores_module, "_scores", _never)
     np.testing.assert_array_equal(_scorer(network, tmp_path, photographs)(PAIRS), twice[8:])
 
 
-def test_goes_on_behind_the_last_whole_line(network, tmp_path, photographs):
-    scores = _scorer(network, tmp_path, photographs)(PAIRS[:5])
+@pytest.mark.parametrize("lines", range(8))
+def test_what_was_ended_has_the_same_scores(network, tmp_path, photographs, lines):
+    """To the bit, wherever it was ended, be it in the middle of a line."""
+    scores = _scorer(network, tmp_path, photographs)(PAIRS)
     journal = tmp_path / "maps" / "scores.csv"
-    content = journal.read_text()
-    journal.write_text(content[:-3])
-    np.testing.assert_allclose(_scorer(network, tmp_path, photographs)(PAIRS[:5]), scores, 1e-4)
-    assert journal.read_text()[: len(content) // 2] == content[: len(content) // 2]
-    assert len(journal.read_text().splitlines()) == 5
+    content = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join(content[:lines]) + content[lines][:-3])
+    np.testing.assert_array_equal(_scorer(network, tmp_path, photographs)(PAIRS), scores)
+    assert sorted(journal.read_text().splitlines(keepends=True)) == sorted(content)
 
 
 def test_what_is_known_from_before_is_compared_but_not_computed(network, tmp_path, photographs):
@@ -161,7 +160,28 @@ def test_an_unreadable_photograph_is_named(network, tmp_path, photographs):
 
 
 def test_batches_are_as_full_as_they_can_be():
-    program = (8, 8), (16, 16)  # 16 of them at once.
-    batches = pair_scores_module._batches(list(range(33)), program)
-    assert [len(batch) for batch in batches] == [11, 11, 11]
-    assert pair_scores_module._capacity([1], ((64, 64), (64, 64))) == 1
+    shape = 8, 8, 16, 16  # 16 of them at once.
+    assert [pair_scores_module._capacity(count, shape) for count in (1, 16, 17, 33)] == [
+        *(1, 16, 9, 11)
+    ]
+    assert pair_scores_module._capacity(5, (64, 64, 64, 64)) == 1
+
+
+@pytest.mark.parametrize("repeats", [1, 20, 100])
+def test_few_shapes_hold_all_maps(repeats):
+    sizes = np.random.default_rng(0).integers(1, 65, (500, 4)).repeat(repeats, axis=0)
+    shapes, apart = pair_shapes(sizes), -(-sizes // 8) * 8
+    assert (shapes >= sizes).all() and (shapes % 8 == 0).all()
+
+    def cost(shapes):
+        programs = len(np.unique(shapes, axis=0))
+        return shapes.prod(axis=1).sum() + programs * PROGRAM_POSITIONS
+
+    assert cost(shapes) < cost(apart)
+
+
+def test_shapes_of_which_there_are_few_stay():
+    np.testing.assert_array_equal(pair_shapes(np.full((9, 4), 16)), np.full((9, 4), 16))
+    assert pair_shapes(np.array([[48, 64, 64, 48]] * 300 + [[8, 8, 48, 64]] * 300)).tolist() == [
+        *([[48, 64, 64, 48]] * 300 + [[8, 8, 48, 64]] * 300)
+    ]
