@@ -3,12 +3,13 @@
   python -m benchmarks.killed_extraction --weights=W --data_root=D --dataset=NAME [--kills=20]
 
 The evaluate job runs on a dataset of the benchmark's layout and is killed with SIGKILL after a
-random time, again and again, then left to end. Its descriptors are compared to the byte with those
-of an undisturbed run.
+random time, again and again; where it ends before that, it begins anew. Whenever it ends, and at
+last it is left to, its descriptors are compared to the byte with those of an undisturbed run.
 """
 
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -44,30 +45,40 @@ def main() -> None:
                 stderr=subprocess.DEVNULL,
             )
 
-        start = time.monotonic()
-        if run("undisturbed").wait():
-            raise SystemExit("the undisturbed run failed")
-        seconds = time.monotonic() - start
+        def check() -> None:
+            files = [
+                file
+                for file in sorted(pathlib.Path(folder, "undisturbed", "descriptors").rglob("*.*"))
+                if file.is_file()
+            ]
+            equal = [sha256_of_file(file) == sha256_of_file(_counterpart(file)) for file in files]
+            left = [path.name for path in pathlib.Path(folder, "killed").rglob("*.shards")]
+            print(
+                f"killed {killed} times so far; {sum(equal)} of {len(equal)} files are equal to "
+                f"the byte; left behind: {', '.join(left) or 'nothing'}",
+                flush=True,
+            )
+
+        for workdir in ("compiling", "undisturbed"):
+            start = time.monotonic()
+            if run(workdir).wait():
+                raise SystemExit("an undisturbed run failed")
+            seconds = time.monotonic() - start
         killed = 0
         while killed < arguments.kills:
             process = run("killed")
             try:
-                process.wait(timeout=rng.uniform(0, seconds))
-                break
+                if process.wait(timeout=rng.uniform(0, seconds)):
+                    raise SystemExit("a run after a kill failed")
+                check()
+                shutil.rmtree(f"{folder}/killed")
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)
                 process.wait()
                 killed += 1
         if run("killed").wait():
             raise SystemExit("the run after the kills failed")
-        equal = [
-            sha256_of_file(file) == sha256_of_file(_counterpart(file))
-            for file in sorted(pathlib.Path(folder, "undisturbed", "descriptors").rglob("*.*"))
-            if file.is_file()
-        ]
-        left = [path.name for path in pathlib.Path(folder, "killed").rglob("*.shards")]
-    print(f"killed {killed} times; {sum(equal)} of {len(equal)} files are equal to the byte")
-    print(f"left behind: {', '.join(left) or 'nothing'}")
+        check()
 
 
 def _counterpart(file: pathlib.Path) -> pathlib.Path:
