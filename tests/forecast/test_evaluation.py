@@ -35,13 +35,13 @@ def config(tmp_path):
 
 def test_images_descriptors_and_weights(config):
     lines = dict(forecast_evaluation(config))
-    padding = 100 * (32 * 32 / (30 * 20) - 1)
+    padding = 100 * (24 * 32 / (30 * 20) - 1)
     assert lines["town, queries"] == (
         f"1 images, 0 unreadable; descriptors of 512 bytes; {padding:.1f} % of padding"
     )
     # The portrait is turned and is as alone in its batch of four as it would be without.
     area = sum(height * width for height, width in SIZES)
-    padding = 100 * (2 * 4 * 80 * 144 / area - 1)
+    padding = 100 * (2 * 4 * 72 * 136 / area - 1)
     assert lines["town, database"] == (
         f"6 images, 1 unreadable; descriptors of 3,072 bytes (3.0 KiB); {padding:.1f} % of padding"
     )
@@ -54,7 +54,7 @@ def test_images_descriptors_and_weights(config):
 @pytest.mark.parametrize(
     # Every shape its own; or one for all landscapes and portraits and one for the query of 20x30.
     ("mode", "count", "pixels"),
-    [("exact", len(set(SIZES)) + 1, 64 * 96), ("auto", 2, 4 * 80 * 144)],
+    [("exact", len(set(SIZES)) + 1, 64 * 96), ("auto", 2, 4 * 72 * 136)],
 )
 def test_programs(config, mode, count, pixels):
     config.mode = mode

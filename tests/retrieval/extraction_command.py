@@ -27,7 +27,7 @@ def read_slowly(path, read=extract.read_image):
     return read(path)
 
 extract.read_image = read_slowly
-memory.CPU_BATCH_PIXELS = 4 * 64 * 96
+memory.CPU_BATCH_PIXELS = 3 * 64 * 96
 shards.SHARD_BATCHES = 4
 run_command(main)
 """
