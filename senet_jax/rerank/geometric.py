@@ -23,6 +23,9 @@ SMALLEST_VARIANCE = 1e-8
 """Of activations at unit length: what varies less is rounding, and is not blown up further."""
 CORNERS = 4
 """As many points determine a homography."""
+TOLERANCE = 1.5
+"""How far a point may be from where the homography takes its match, in strides: both know their
+place to half of one."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -95,14 +98,16 @@ class LocalFeatures:
     Attributes:
         points: float32[k 2], x and y in pixels.
         descriptors: float32[k p], of unit length.
+        stride: pixels from one point to the next that there could be.
     """
 
     points: np.ndarray
     descriptors: np.ndarray
+    stride: int
 
 
 def local_features(
-    maps: np.ndarray, whitening: Whitening, stride: int = 16, count: int = 500
+    maps: np.ndarray, whitening: Whitening, stride: int, count: int = 500
 ) -> LocalFeatures:
     """Describes the strongest positions of an image's maps.
 
@@ -123,7 +128,7 @@ def local_features(
         )
     positions = strongest_positions(maps, count)
     points = (stride * positions[:, ::-1]).astype(np.float32)
-    return LocalFeatures(points, whitening(maps[positions[:, 0], positions[:, 1]]))
+    return LocalFeatures(points, whitening(maps[positions[:, 0], positions[:, 1]]), stride)
 
 
 def mutual_matches(descriptors: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -162,19 +167,13 @@ class Verification:
         return len(self.query_points)
 
 
-def verify(query: LocalFeatures, item: LocalFeatures, pixels: float = 24.0) -> Verification:
-    """Matches two images and keeps what agrees on a homography; two runs agree to the bit.
-
-    Args:
-        query: of one image.
-        item: of the other one.
-        pixels: how far a point may be from where the homography takes its match. Points know their
-            place to half a stride.
-    """
+def verify(query: LocalFeatures, item: LocalFeatures) -> Verification:
+    """Matches two images and keeps what agrees on a homography; two runs agree to the bit."""
     matches = mutual_matches(query.descriptors, item.descriptors)
     query_points, item_points = query.points[matches[:, 0]], item.points[matches[:, 1]]
     agree = np.zeros(len(matches), bool)
     if len(matches) >= CORNERS:
+        pixels = TOLERANCE * max(query.stride, item.stride)
         _, mask = cv2.findHomography(query_points, item_points, cv2.USAC_MAGSAC, pixels)
         if mask is not None:
             agree = mask.ravel() > 0

@@ -22,6 +22,7 @@ from tests.models.initial import initial_variables
 from tests.rerank.retrievals import clustered, retrieval, shuffled
 
 WIDTH = 8
+STRIDE = 16
 
 
 def _unit(rows):
@@ -68,13 +69,14 @@ def test_strongest_positions():
 def test_local_features_are_in_pixels():
     maps = np.random.default_rng(0).random((3, 4, 20)).astype(np.float32)
     whitening = fit_whitening(maps.reshape(-1, 20), WIDTH)
-    features = local_features(maps, whitening, count=5)
+    features = local_features(maps, whitening, STRIDE, count=5)
     positions = strongest_positions(maps, 5)
+    assert features.stride == STRIDE
     assert features.points.tolist() == [[16 * column, 16 * row] for row, column in positions]
     expected = whitening(np.stack([maps[row, column] for row, column in positions]))
     assert features.descriptors.tolist() == expected.tolist()
     with pytest.raises(UserError, match="maps have 19 channels, the whitening 20"):
-        local_features(maps[..., :-1], whitening)
+        local_features(maps[..., :-1], whitening, STRIDE)
 
 
 def test_mutual_matches_against_loops():
@@ -102,7 +104,7 @@ def _mapped(points):
 
 
 def _features(points, descriptors):
-    return LocalFeatures(points.astype(np.float32), descriptors)
+    return LocalFeatures(points.astype(np.float32), descriptors, STRIDE)
 
 
 def test_inliers_are_the_points_that_lie_alike():
@@ -191,6 +193,20 @@ def test_a_shortlist_is_in_the_order_of_inliers():
     assert [order[verified.ranked.items(query)].tolist() for query in range(3)] == [
         [item for item in items if item >= 0] for items in expected
     ]
+
+
+def test_points_may_be_off_by_their_stride():
+    rng = np.random.default_rng(0)
+    points, descriptors = rng.uniform(0, 1000, (80, 2)), _unit(rng.standard_normal((80, 32)))
+    shaken = points + rng.uniform(-12, 12, (80, 2))
+
+    def inliers(stride):
+        query, item = (
+            LocalFeatures(p.astype(np.float32), descriptors, stride) for p in (points, shaken)
+        )
+        return verify(query, item).inliers
+
+    assert inliers(16) == 80 and inliers(2) < 40
 
 
 def test_no_pair_is_verified_twice():
