@@ -37,3 +37,13 @@ def shuffled(found: Retrieval, seed=1) -> tuple[Retrieval, np.ndarray]:
     ranks = found.ranked.ranks
     ranks = np.where(ranks == NO_MORE, NO_MORE, new_items[ranks])
     return Retrieval(found.queries, database, RankedList(ranks, database.size)), order
+
+
+def score_of(query, item):
+    """Of any pair, between 0 and 1."""
+    return np.random.default_rng([query, item]).random()
+
+
+def score_pairs(pairs):
+    """The scores of pairs int[p 2], as a pairwise method takes them."""
+    return np.array([score_of(*pair) for pair in pairs.tolist()], np.float32)

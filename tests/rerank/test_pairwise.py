@@ -6,26 +6,17 @@ from senet_jax.rerank.pairwise import PairwiseRerank, ScoredPairs
 from senet_jax.rerank.retrieval import Retrieval, search
 from senet_jax.retrieval.blocks import BlockedDatabase
 from senet_jax.retrieval.ranked_list import RankedList
-from tests.rerank.retrievals import retrieval
-
-
-def _score_of(query, item):
-    """Of any pair, between 0 and 1."""
-    return np.random.default_rng([query, item]).random()
-
-
-def _score_pairs(pairs):
-    return np.array([_score_of(*pair) for pair in pairs.tolist()], np.float32)
+from tests.rerank.retrievals import retrieval, score_of, score_pairs
 
 
 @pytest.mark.parametrize("top", [1, 7, 25, 100])
 def test_the_first_items_go_by_their_scores(top):
     before = retrieval(rows=60, length=25)
-    after = PairwiseRerank(_score_pairs, top)(before)
+    after = PairwiseRerank(score_pairs, top)(before)
     moved = 0
     for query in range(5):
         items = before.ranked.ranks[query].tolist()
-        scores = {item: _score_of(query, item) for item in items}
+        scores = {item: score_of(query, item) for item in items}
         expected = sorted(items[:top], key=lambda item: -scores[item]) + items[top:]
         assert after.ranked.ranks[query].tolist() == expected
         moved += expected != items
@@ -34,7 +25,7 @@ def test_the_first_items_go_by_their_scores(top):
 
 def test_only_pairs_of_shortlists_are_scored_each_once():
     asked = []
-    PairwiseRerank(lambda pairs: asked.append(pairs) or _score_pairs(pairs), 4)(retrieval())
+    PairwiseRerank(lambda pairs: asked.append(pairs) or score_pairs(pairs), 4)(retrieval())
     [pairs] = asked
     expected = [(q, i) for q in range(5) for i in retrieval().ranked.ranks[q, :4].tolist()]
     assert [tuple(pair) for pair in pairs.tolist()] == expected
@@ -62,7 +53,7 @@ def test_what_could_not_be_read_is_not_scored_and_stays_last():
 
 def test_no_pair_at_all():
     found = search(np.ones((2, 3), np.float32), BlockedDatabase((np.ones((1, 3)),), (0,)), 1)
-    assert PairwiseRerank(_score_pairs)(found).ranked.ranks.tolist() == [[0], [0]]
+    assert PairwiseRerank(score_pairs)(found).ranked.ranks.tolist() == [[0], [0]]
 
 
 def test_the_pairs_are_saved(tmp_path):
@@ -73,7 +64,7 @@ def test_the_pairs_are_saved(tmp_path):
         scored.append(pairs)
         pairs.save(path)
 
-    PairwiseRerank(_score_pairs, 3, save)(retrieval())
+    PairwiseRerank(score_pairs, 3, save)(retrieval())
     head, *lines = path.read_text().splitlines()
     assert head == "query,item,global,score" and len(lines) == 15
     table = np.array([line.split(",") for line in lines], np.float64)
@@ -87,7 +78,7 @@ def test_the_pairs_are_saved(tmp_path):
 
 def test_an_empty_shortlist_is_refused():
     with pytest.raises(UserError, match="a shortlist of 0 items to score; take one at least"):
-        PairwiseRerank(_score_pairs, 0)
+        PairwiseRerank(score_pairs, 0)
 
 
 def test_scores_that_do_not_fit_are_refused():
