@@ -5,7 +5,7 @@ import functools
 import itertools
 import os
 import pathlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import jax
 import numpy as np
@@ -31,6 +31,10 @@ CPU_POSITIONS, ACCELERATOR_POSITIONS = 2**18, 2**26
 MAPS_IN_MEMORY = 16
 
 JOURNAL = "scores.csv"
+
+Pair = tuple[Photograph, Photograph]
+Key = tuple[str, str]
+"""Of the maps of a pair."""
 
 
 class PairScores:
@@ -74,17 +78,22 @@ class PairScores:
             self._score(pairs_of, missing, journal)
         return np.array([journal.scores[key] for key in keys], np.float32)
 
-    def _score(self, pairs_of: dict, missing: Collection, journal: "_Journal") -> None:
+    def _map_sizes(self, pairs: Iterable[Pair]) -> dict[Photograph, Size]:
+        photographs = list(dict.fromkeys(itertools.chain(*pairs)))
+        sizes, _ = photograph_sizes(photographs, label="cvnet", skip_unreadable=False)
+        return {
+            photograph: self._cache.network.map_size(tuple(size))
+            for photograph, size in zip(photographs, sizes.tolist(), strict=True)
+        }
+
+    def _score(
+        self, pairs_of: dict[Key, Pair], missing: Collection[Key], journal: "_Journal"
+    ) -> None:
         """Scores those of the pairs that are missing, in the programs that are planned for all.
 
         So work that was ended has the same scores, to the bit, as work that was not.
         """
-        everything = list(dict.fromkeys(itertools.chain(*pairs_of.values())))
-        sizes, _ = photograph_sizes(everything, label="cvnet", skip_unreadable=False)
-        size_of = {
-            photograph: self._cache.network.map_size(tuple(size))
-            for photograph, size in zip(everything, sizes.tolist(), strict=True)
-        }
+        size_of = self._map_sizes(pairs_of.values())
         sizes_of_pairs = np.array([size_of[q] + size_of[i] for q, i in pairs_of.values()])
         shapes = [tuple(shape) for shape in pair_shapes(sizes_of_pairs).tolist()]
         capacity_of = {
@@ -176,7 +185,7 @@ class _Journal:
         if whole != content:
             with written_whole(path) as temporary:
                 temporary.write_bytes(whole)
-        self.scores: dict[tuple[str, str], float] = {}
+        self.scores: dict[Key, float] = {}
         try:
             for line in whole.decode().splitlines():
                 query, item, score = line.split(",")
@@ -184,7 +193,7 @@ class _Journal:
         except ValueError as error:
             raise UserError(f"{path} is broken ({error}); remove it") from error
 
-    def add(self, keys: Sequence[tuple[str, str]], scores: np.ndarray) -> None:
+    def add(self, keys: Sequence[Key], scores: np.ndarray) -> None:
         """Writes scores down."""
         lines = []
         for (query, item), score in zip(keys, scores.tolist(), strict=True):
