@@ -12,10 +12,10 @@ import csv
 import pathlib
 import tempfile
 
-import cv2
 import numpy as np
 import torch
 
+from benchmarks.noise import write_images
 from senet_jax.convert.translate import state_from_weights
 from senet_jax.convert.twin import Twin
 from senet_jax.data.revisitop import Photograph
@@ -69,22 +69,6 @@ def main() -> None:
             f"PyTorch's, median {np.median(distance / own):.2f}, "
             f"largest over largest {distance.max() / own.max():.2f} (bar 2)"
         )
-
-
-def write_images(
-    folder: pathlib.Path, sizes: np.ndarray, rng: np.random.Generator
-) -> list[Photograph]:
-    """Noise in images whose amplitudes fall with the frequency, as those of photographs do."""
-    names = []
-    for index, (height, width) in enumerate(sizes.tolist()):
-        rows, columns = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]
-        frequency = np.maximum(np.hypot(rows, columns), 1 / max(height, width))
-        spectrum = np.fft.rfft2(rng.normal(size=(3, height, width))) / frequency
-        image = np.fft.irfft2(spectrum, (height, width)).transpose(1, 2, 0)
-        image = (image - image.mean()) / image.std() * rng.uniform(30, 70) + rng.uniform(90, 160)
-        names.append(f"{index}.png")
-        cv2.imwrite(str(folder / names[-1]), image.clip(0, 255).astype(np.uint8))
-    return [Photograph(folder, name) for name in names]
 
 
 def _twins(

@@ -13,8 +13,8 @@ import time
 
 import numpy as np
 
-from benchmarks.bucket_parity import write_images
 from benchmarks.memory import in_own_process
+from benchmarks.noise import write_images
 from senet_jax.data.revisitop import Photograph
 from senet_jax.errors import CommandParser, run_command
 from senet_jax.progress import format_seconds
