@@ -80,7 +80,7 @@ class Reranking:
         self, queries: Sequence[Photograph], images: Sequence[Photograph], count: PairCount
     ) -> dict[str, ScorePairs]:
         found: dict[str, ScorePairs] = {}
-        if self._maps:
+        if self._maps is not None:
             found[CVNET] = PairScores(self._maps, queries, images, count)
         if GEOMETRIC in names(self._methods):
             network = LocalFeatureNetwork(self._weights, images)

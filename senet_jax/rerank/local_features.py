@@ -1,5 +1,6 @@
 """Local features of photographs, from the maps of the network that also describes them."""
 
+import contextlib
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from senet_jax.models.valid_region import ValidRegion
 from senet_jax.progress import Progress
 from senet_jax.rerank.geometric import (
     LocalFeatures,
+    Whitening,
     fit_whitening,
     local_features,
     strongest_positions,
@@ -79,15 +81,12 @@ class LocalFeatureNetwork:
         height, width = map_size(image.shape[:2], self._stride)
         return np.asarray(maps)[0, :height, :width]
 
-    def _fit(self, photographs: Sequence[Photograph]):
+    def _fit(self, photographs: Sequence[Photograph]) -> Whitening:
         activations = []
         progress = Progress("whitening of local features", len(photographs), "images")
         for photograph in photographs:
-            try:
+            with contextlib.suppress(UnreadableImage):
                 maps = self._maps(photograph)
-            except UnreadableImage:
-                maps = None
-            if maps is not None:
                 rows, columns = strongest_positions(maps, FEATURES).T
                 activations.append(maps[rows, columns])
             progress.advance()
