@@ -16,6 +16,7 @@ import time
 
 import numpy as np
 
+from senet_jax.data.revisitop import load_dataset
 from senet_jax.errors import CommandParser, run_command
 
 SCALES = [0.7071, 1.0, 1.4142]
@@ -52,7 +53,12 @@ def main() -> None:
             rounds.append((seconds("ours"), seconds("theirs")))
             print("ours {:.1f} s, theirs {:.1f} s".format(*rounds[-1]), flush=True)
     ours, theirs = np.median(rounds, axis=0)
-    print(f"medians: ours {ours:.1f} s, theirs {theirs:.1f} s, ratio {ours / theirs:.2f}")
+    dataset = load_dataset(arguments.data_root, arguments.dataset)
+    images = len(dataset.queries) + len(dataset.images)
+    print(
+        f"medians: ours {ours:.1f} s, {ours / images:.2f} s an image; theirs {theirs:.1f} s, "
+        f"{theirs / images:.2f} s an image; ratio {ours / theirs:.2f}"
+    )
 
 
 def _ours(arguments: argparse.Namespace) -> float:
@@ -60,7 +66,6 @@ def _ours(arguments: argparse.Namespace) -> float:
 
     use_compilation_cache()
     tune_for_inference()
-    from senet_jax.data.revisitop import load_dataset
     from senet_jax.retrieval.describer import Describer
     from senet_jax.retrieval.extract import extract
     from senet_jax.weights import load_weights
@@ -75,7 +80,6 @@ def _ours(arguments: argparse.Namespace) -> float:
 
 def _theirs(arguments: argparse.Namespace) -> float:
     from benchmarks import authors
-    from senet_jax.data.revisitop import load_dataset
     from senet_jax.weights import load_weights
 
     model = authors.load_model(arguments.authors, load_weights(arguments.weights))
