@@ -100,6 +100,8 @@ def test_the_compiled_step(config):
     assert found["besides it in a step"] > 2 * 32 * 32 * 16 * 4
 
 
-def test_the_demo_needs_its_data():
+def test_the_demo_needs_its_data(tmp_path, monkeypatch):
+    # In the repository they are, once `make demo` was there.
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="runs/demo/data/synthetic_landmarks is no prepared"):
         next(forecast_training(demo.get_config()))
