@@ -19,13 +19,15 @@ PREEMPTED_EXIT_CODE = os.EX_TEMPFAIL
 class Preemption:
     """Notices a SIGTERM, and lets all processes agree on the step to stop after.
 
-    Several processes have JAX's own handler (`jax.distributed.initialize` installs it); a single
-    one is given a handler here, for as long as this is open.
+    Several processes have JAX's own handler (`jax.distributed.initialize` installs it), which
+    serves one of these a process; a single one is given a handler here, for as long as this is
+    open.
     """
 
     def __init__(self):
         self._alone = jax.process_count() == 1
         self._received = False
+        self._calls = 0
         if self._alone:
             self._former = signal.signal(signal.SIGTERM, self._receive)
 
@@ -35,14 +37,17 @@ class Preemption:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def requested(self, step: int) -> bool:
-        """Whether to stop now, after `step`: the same answer in all processes.
+    def requested(self) -> bool:
+        """Whether to stop now: the same answer in all processes.
 
         With several of them it has to be asked after every step, and is true once.
         """
         if self._alone:
             return self._received
-        return multihost_utils.reached_preemption_sync_point(step)
+        # JAX stops at one more than the last number it was told, 0 before the first. Numbers of
+        # steps would skip that where a training goes on from a checkpoint, and never stop.
+        self._calls += 1
+        return multihost_utils.reached_preemption_sync_point(self._calls)
 
     def close(self) -> None:
         """Gives the signal back to whoever had it."""

@@ -20,10 +20,10 @@ def test_exit_code():
 def test_sigterm_is_noticed_and_the_handler_given_back():
     former = signal.getsignal(signal.SIGTERM)
     with Preemption() as preemption:
-        assert not preemption.requested(1)
+        assert not preemption.requested()
         os.kill(os.getpid(), signal.SIGTERM)
-        assert preemption.requested(2)
-        assert preemption.requested(3)
+        assert preemption.requested()
+        assert preemption.requested()
     assert signal.getsignal(signal.SIGTERM) is former
 
 
@@ -85,6 +85,15 @@ def test_a_folder_that_cannot_be(tmp_path):
     file.write_text("")
     with pytest.raises(UserError, match=f"cannot lock {file}: File exists"), locked_workdir(file):
         pytest.fail("entered")
+
+
+@pytest.mark.slow
+def test_sigterm_before_the_first_step_stops_two_processes(tmp_path):
+    processes = start_two("told_before_the_first_step", tmp_path)
+    with ended(*processes):
+        for process in processes:
+            process.communicate(timeout=60)
+    assert [process.returncode for process in processes] == [PREEMPTED_EXIT_CODE] * 2
 
 
 @pytest.mark.slow

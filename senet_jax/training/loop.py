@@ -167,7 +167,7 @@ class _Training:
                     self._state, values = self._parallel(self._state, batch)
                     window.add(values)
                     self._step += 1
-                    stop = self._preemption.requested(self._step)
+                    stop = self._preemption.requested()
                     evaluate = self._is_due(config.evaluation.every_steps) and self.evaluator
                     save = self._is_due(config.checkpoint.every_steps) or evaluate or stop
                     if save or self._is_due(config.log_every_steps):

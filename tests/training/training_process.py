@@ -6,9 +6,11 @@ import itertools
 import os
 import pathlib
 import resource
+import signal
 import socket
 import subprocess
 import sys
+import time
 import zlib
 
 import jax
@@ -172,11 +174,27 @@ def train_together(workdir, port, index):
             for step in itertools.count(3):
                 # As the collectives of a step do, this keeps the processes together.
                 multihost_utils.process_allgather(np.asarray(step))
-                if preemption.requested(step):
+                if preemption.requested():
                     checkpoints.save(step, state_after(step), {"step": step})
                     break
     print("stopped after", step, flush=True)
     sys.exit(PREEMPTED_EXIT_CODE)
+
+
+def told_before_the_first_step(workdir, port, index):
+    """Goes on from step 1000, when a SIGTERM has already reached one of two."""
+    _join(port, index)
+    del workdir
+    if index == 1:
+        signal.raise_signal(signal.SIGTERM)
+    # JAX looks for the signal once a second, and then tells the others.
+    time.sleep(3)
+    multihost_utils.sync_global_devices("the signal was seen")
+    with Preemption() as preemption:
+        for step in range(1000, 1010):
+            multihost_utils.process_allgather(np.asarray(step))
+            if preemption.requested():
+                sys.exit(PREEMPTED_EXIT_CODE)
 
 
 def largest_file(folder):
