@@ -51,7 +51,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         photographs = write_images(pathlib.Path(folder), sizes, rng)
         auto, exact = (Describer.of(weights, mode) for mode in ("auto", "exact"))
-        print(plan_job(auto, photographs, scales, label="auto", skip_unreadable=False).summary(1))
+        print(plan_job(auto, photographs, scales, label="auto", skip_unreadable=False).summary())
         ours, unpadded = (
             extract(describer, photographs, scales, label=describer.mode)[0]
             for describer in (auto, exact)

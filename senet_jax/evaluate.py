@@ -174,7 +174,7 @@ class _DescribedLists:
                 label=label,
                 skip_unreadable=part == "database" and not self._config.strict,
             )
-            print(job.summary(self._describer.lanes), flush=True)
+            print(job.summary(), flush=True)
             extract_to_store(self._describer, job, folder, part, origin)
             if jax.process_index() != 0:
                 return

@@ -20,7 +20,9 @@ from senet_jax.errors import UserError
 from senet_jax.progress import Progress
 from senet_jax.retrieval.buckets import Batch, Plan, make_plan
 from senet_jax.retrieval.describer import Describer, mean_descriptors
-from senet_jax.retrieval.memory import batch_pixels, memory_bytes, needed_bytes
+from senet_jax.retrieval.memory import BATCHES_AT_ONCE, batch_pixels, memory_bytes, needed_bytes
+
+Pyramid = list[np.ndarray] | UnreadableImage
 
 
 def read_pyramid(photograph: Photograph, scales: Sequence[float]) -> list[np.ndarray]:
@@ -47,6 +49,8 @@ class Job:
         photographs: the list.
         scales: the sizes at which each is described, relative to its own.
         plan: which of them are described together.
+        at_once: how many such batches are under way on each device.
+        needed_bytes: what that takes of the memory.
         unreadable: row -> why its image could not even be measured; such rows are not planned.
         label: of the lines of progress.
         skip_unreadable: give an unreadable image a row of zeros instead of stopping.
@@ -55,17 +59,19 @@ class Job:
     photographs: Sequence[Photograph]
     scales: Sequence[float]
     plan: Plan
+    at_once: int
+    needed_bytes: int
     unreadable: Mapping[int, str]
     label: str
     skip_unreadable: bool
 
-    def summary(self, lanes: int) -> str:
+    def summary(self) -> str:
         """What the work takes, in one line."""
         count = len(self.photographs) - len(self.unreadable)
         return (
             f"{self.label}: {count:,} images at {len(self.scales)} scales in "
             f"{len(self.plan.programs)} programs, {100 * self.plan.padding:.1f} % of padding, "
-            f"up to {needed_bytes(self.plan, lanes) / 2**30:.1f} GiB"
+            f"up to {self.needed_bytes / 2**30:.1f} GiB"
         )
 
 
@@ -92,8 +98,12 @@ def plan_job(
     """
     sizes, unreadable = photograph_sizes(photographs, label=label, skip_unreadable=skip_unreadable)
     plan = make_plan(sizes, scales, describer.mode, batch_pixels())
-    needed, there = needed_bytes(plan, describer.lanes), memory_bytes()
-    if needed > there:
+    there = memory_bytes()
+    for at_once in range(BATCHES_AT_ONCE, 0, -1):
+        needed = needed_bytes(plan, describer.lanes, at_once)
+        if needed <= there:
+            break
+    else:
         largest = sizes.prod(axis=1).argmax()
         height, width = sizes[largest]
         raise UserError(
@@ -101,7 +111,7 @@ def plan_job(
             f"{needed / 2**30:.1f} GiB at scale {max(scales)}, there are {there / 2**30:.1f}; "
             "make it smaller, leave it out, or give smaller scales"
         )
-    return Job(photographs, scales, plan, unreadable, label, skip_unreadable)
+    return Job(photographs, scales, plan, at_once, needed, unreadable, label, skip_unreadable)
 
 
 def extract(
@@ -154,18 +164,32 @@ def describe_batches(
         UnreadableImage: an image cannot be read, and such images are not to be skipped.
         UserError: a photograph has another size than when the job was planned.
     """
-    with_pyramids = _read_ahead(job, batches)
-    alike = itertools.groupby(with_pyramids, key=lambda pair: _program(pair[0]))
-    for _, same_program in alike:
-        while together := list(itertools.islice(same_program, describer.lanes)):
-            yield _describe(describer, job, together)
+    under_way: collections.deque = collections.deque()
+    with concurrent.futures.ThreadPoolExecutor(job.at_once) as pool:
+        try:
+            for together in _grouped(_read_ahead(job, batches), describer.lanes):
+                under_way.append(pool.submit(_describe, describer, job, together))
+                # One more waits, so that a thread goes on at once when it has finished.
+                if len(under_way) > job.at_once:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            for future in under_way:
+                future.cancel()
+
+
+def _grouped(
+    with_pyramids: Iterator[tuple[Batch, list[Pyramid]]], lanes: int
+) -> Iterator[list[tuple[Batch, list[Pyramid]]]]:
+    """Batches of one program, one for each lane."""
+    for _, same_program in itertools.groupby(with_pyramids, key=lambda pair: _program(pair[0])):
+        while together := list(itertools.islice(same_program, lanes)):
+            yield together
 
 
 def _program(batch: Batch) -> tuple:
     return batch.capacity, batch.shapes, batch.turned
-
-
-Pyramid = list[np.ndarray] | UnreadableImage
 
 
 def _describe(

@@ -13,6 +13,8 @@ BYTES_PER_PIXEL = 400
 KERNEL_BYTES = 80 * 2**20
 # An image of a landmark fills two CPU cores by itself; an accelerator wants many of them.
 CPU_BATCH_PIXELS, ACCELERATOR_BATCH_PIXELS = 2**18, 2**25
+# While one batch waits for a core, or for its pixels to reach an accelerator, another goes on.
+BATCHES_AT_ONCE = 2
 # What a container may take, as Linux tells it.
 _LIMIT = pathlib.Path("/sys/fs/cgroup/memory.max")
 
@@ -24,13 +26,17 @@ def batch_pixels() -> int:
     return min(ACCELERATOR_BATCH_PIXELS, memory_bytes() // (2 * BYTES_PER_PIXEL))
 
 
-def needed_bytes(plan: Plan, lanes: int) -> int:
-    """What the largest program of a plan takes; of the host's memory, where devices share it."""
-    if not plan.batches:
-        return 0
-    pixels = max(batch.pixels for batch in plan.batches)
-    sharing = lanes if jax.default_backend() == "cpu" else 1
-    return sharing * (BYTES_PER_PIXEL * pixels + KERNEL_BYTES)
+def needed_bytes(plan: Plan, lanes: int, at_once: int = BATCHES_AT_ONCE) -> int:
+    """What the largest programs of a plan take; of the host's memory, where devices share it.
+
+    Args:
+        plan: with which images are described.
+        lanes: how many devices there are.
+        at_once: how many batches are under way on each; an accelerator computes one at a time.
+    """
+    pixels = sorted((batch.pixels for batch in plan.batches), reverse=True)
+    sharing, at_once = (lanes, at_once) if jax.default_backend() == "cpu" else (1, 1)
+    return sharing * sum(BYTES_PER_PIXEL * count + KERNEL_BYTES for count in pixels[:at_once])
 
 
 def memory_bytes() -> int:

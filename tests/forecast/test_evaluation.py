@@ -60,8 +60,8 @@ def test_programs(config, mode, count, pixels):
     config.mode = mode
     lines = dict(forecast_evaluation(config))
     assert lines["programs"] == str(count)
-    needed = (BYTES_PER_PIXEL * pixels + KERNEL_BYTES) * jax.local_device_count()
-    assert lines["memory of the largest"].startswith(f"about {needed:,} bytes (")
+    needed = 2 * (BYTES_PER_PIXEL * pixels + KERNEL_BYTES) * jax.local_device_count()
+    assert lines["memory of the largest two"].startswith(f"about {needed:,} bytes (")
     if mode == "exact":
         assert "; 0.0 % of padding" in lines["town, database"]
 

@@ -55,11 +55,19 @@ def test_of_an_accelerator(limit, monkeypatch):
 
 
 def test_devices_of_a_host_share_its_memory(monkeypatch):
-    largest = 2 * 30 * 40
-    assert needed_bytes(PLAN, lanes=1) == 400 * largest + memory.KERNEL_BYTES
-    assert needed_bytes(PLAN, lanes=8) == 8 * (400 * largest + memory.KERNEL_BYTES)
+    largest = 400 * 2 * 30 * 40 + memory.KERNEL_BYTES
+    assert needed_bytes(PLAN, lanes=1, at_once=1) == largest
+    assert needed_bytes(PLAN, lanes=8, at_once=1) == 8 * largest
     _accelerator(monkeypatch, {})
-    assert needed_bytes(PLAN, lanes=8) == 400 * largest + memory.KERNEL_BYTES
+    assert needed_bytes(PLAN, lanes=8) == largest
+
+
+def test_so_do_batches_that_are_under_way_at_once(monkeypatch):
+    both = 400 * (2 * 30 * 40 + 50 * 30) + 2 * memory.KERNEL_BYTES
+    assert needed_bytes(PLAN, lanes=1) == both
+    assert needed_bytes(PLAN, lanes=3, at_once=2) == 3 * both
+    alone = Plan(PLAN.batches[:1], 0.0)
+    assert needed_bytes(alone, lanes=1) == needed_bytes(alone, lanes=1, at_once=1)
     assert needed_bytes(Plan((), 0.0), lanes=8) == 0
 
 
@@ -80,5 +88,5 @@ def test_no_program_takes_more_than_is_foreseen(shape):
     variables = jax.eval_shape(model.init, jax.random.key(0), image)
     program = jax.jit(lambda *inputs: model.apply(*inputs)[0]).lower(variables, image, region)
     taken = program.compile().memory_analysis().temp_size_in_bytes
-    foreseen = needed_bytes(Plan((Batch((0,), (shape,)),), 0.0), lanes=1)
+    foreseen = needed_bytes(Plan((Batch((0,), (shape,)),), 0.0), lanes=1, at_once=1)
     assert 0.6 * foreseen < taken <= foreseen
