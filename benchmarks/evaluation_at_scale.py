@@ -7,7 +7,7 @@ distractors in shards; deleted at the end) and evaluates it as `score` does. The
 all descriptors in memory, multiplies them with the queries and sorts the scores of each query,
 as the benchmark's code does; its size is `--argsort_rows`, what fits. Each has a process of its
 own, and they take turns. Prints medians, ratios at equal size, and how far the mAPs are apart:
-of the same scores, and of those that each computed itself.
+of the same scores, of those that each computed itself, and of either from scores in float64.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from senet_jax.retrieval.protocols import PROTOCOLS
 from senet_jax.retrieval.scores import scores_of_blocks
 
 WIDTH = 2048
+_WIDE_ROWS = 8192
 # How much of its query an image holds, beside noise of weight one.
 WEIGHTS = {"easy": (0.3, 0.9), "hard": (0.1, 0.5), "junk": (0.1, 0.7)}
 
@@ -55,8 +56,12 @@ def main() -> None:
                 _print_run(f"round {number}, ours, {rows:,} rows", ours[rows][-1])
             sorting.append(in_own_process(sort, *everything, flags.argsort_rows))
             _print_run(f"round {number}, argsort, {flags.argsort_rows:,} rows", sorting[-1])
-        sorted_scores = in_own_process(sort_same_scores, *everything, flags.argsort_rows).value
-    _print_result(ours, sorting, flags.argsort_rows, sorted_scores)
+        others = {
+            way: in_own_process(way, *everything, flags.argsort_rows).value
+            for way in (sort_same_scores, sort_wide_scores)
+        }
+    _print_result(ours, sorting, flags.argsort_rows)
+    _print_differences(ours[flags.argsort_rows][0].value, sorting[0].value, others)
 
 
 def _flags() -> argparse.Namespace:
@@ -102,6 +107,19 @@ def sort_same_scores(ground_truth, queries, paths, rows):
     return _mean_average_precisions(ground_truth, np.argsort(-scores, axis=1, kind="stable").T)
 
 
+def sort_wide_scores(ground_truth, queries, paths, rows):
+    """The mAP under each protocol, from scores in float64."""
+    wide = queries.astype(np.float64).T
+    scores = [
+        part[start : start + _WIDE_ROWS] @ wide
+        for part in first_parts(paths, rows)
+        for start in range(0, len(part), _WIDE_ROWS)
+    ]
+    return _mean_average_precisions(
+        ground_truth, np.argsort(-np.concatenate(scores), axis=0, kind="stable")
+    )
+
+
 def _mean_average_precisions(ground_truth: GroundTruth, ranks: np.ndarray) -> list[float]:
     """By the definition, from ranks int[n q]."""
     means = []
@@ -132,7 +150,7 @@ def _print_run(what: str, run: Measured) -> None:
     print(f"{what}: {run.seconds:.2f} s, {run.peak_bytes / 1e6:.0f} MB anonymous", flush=True)
 
 
-def _print_result(ours, sorting, argsort_rows, sorted_scores):
+def _print_result(ours, sorting, argsort_rows):
     for rows, runs in ours.items():
         means = " / ".join(f"{100 * mean:.4f}" for mean in runs[0].value)
         print(f"{rows:,} rows: mAP x 100 under Easy / Medium / Hard {means}")
@@ -148,9 +166,17 @@ def _print_result(ours, sorting, argsort_rows, sorted_scores):
         f"ours over argsort at {argsort_rows:,} rows: time {our_seconds / seconds:.2f}, "
         f"memory {our_bytes / peak_bytes:.3f}"
     )
-    mine = np.array(ours[argsort_rows][0].value)
-    for what, other in (("the same scores", sorted_scores), ("own scores", sorting[0].value)):
-        print(f"largest difference of mAP x 100, {what}: {100 * abs(mine - other).max():.1e}")
+
+
+def _print_differences(ours, sorting, others):
+    for what, one, other in (
+        ("the same scores", ours, others[sort_same_scores]),
+        ("own scores", ours, sorting),
+        ("ours from float64", ours, others[sort_wide_scores]),
+        ("argsort's from float64", sorting, others[sort_wide_scores]),
+    ):
+        difference = 100 * np.abs(np.subtract(one, other)).max()
+        print(f"largest difference of mAP x 100, {what}: {difference:.1e}")
 
 
 def _medians(runs: Sequence[Measured]) -> tuple[float, float]:
