@@ -3,18 +3,16 @@
 import contextlib
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import numpy as np
 
 from senet_jax.data.revisitop import Photograph
-from senet_jax.data.transforms import UnreadableImage, normalise
+from senet_jax.data.transforms import UnreadableImage
 from senet_jax.errors import UserError
 from senet_jax.models.cvnet import stage3_stride
 from senet_jax.models.inference import fold_batch_norms
 from senet_jax.models.senet import build_model
-from senet_jax.models.valid_region import ValidRegion
 from senet_jax.progress import Progress
 from senet_jax.rerank.geometric import (
     LocalFeatures,
@@ -24,7 +22,7 @@ from senet_jax.rerank.geometric import (
     strongest_positions,
 )
 from senet_jax.rerank.maps import map_size, padded_to_program
-from senet_jax.retrieval.describer import FAST
+from senet_jax.retrieval.describer import FAST, from_pixels
 from senet_jax.retrieval.extract import read_pyramid
 from senet_jax.weights import Weights
 
@@ -47,19 +45,12 @@ class LocalFeatureNetwork:
     """
 
     def __init__(self, weights: Weights, typical: Sequence[Photograph]):
-        architecture, preprocessing = weights.architecture, weights.preprocessing
-        model = build_model(architecture, **FAST)
+        model = build_model(weights.architecture, **FAST)
         self._variables = jax.device_put(fold_batch_norms(weights.variables()))
-        self._stride = stage3_stride(architecture)
-
-        @jax.jit
-        def network(variables: Any, images: jax.Array, region: ValidRegion) -> jax.Array:
-            pixels = region.zero_outside(normalise(images, preprocessing))
-            # Accelerators multiply in fewer bits unless they are told not to.
-            with jax.default_matmul_precision("highest"):
-                return model.apply(variables, pixels, region)[1]["s3"]
-
-        self._network = network
+        self._stride = stage3_stride(weights.architecture)
+        self._network = jax.jit(
+            from_pixels(lambda *inputs: model.apply(*inputs)[1]["s3"], weights.preprocessing)
+        )
         self._whitening = self._fit(typical[:: -(-len(typical) // FITTED)])
         self._kept = functools.lru_cache(KEPT)(self._features)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from senet_jax.convert.translate import reranker_params
 from senet_jax.data.revisitop import Photograph
-from senet_jax.data.transforms import UnreadableImage, normalise
+from senet_jax.data.transforms import UnreadableImage
 from senet_jax.files import sha256_of_file, written_whole
 from senet_jax.models.cvnet import (
     SCALES,
@@ -26,7 +26,7 @@ from senet_jax.models.cvnet import (
 from senet_jax.models.inference import fold_batch_norms
 from senet_jax.models.senet import build_model
 from senet_jax.models.valid_region import ValidRegion
-from senet_jax.retrieval.describer import FAST
+from senet_jax.retrieval.describer import FAST, from_pixels
 from senet_jax.retrieval.extract import read_pyramid
 from senet_jax.weights import Weights
 
@@ -75,21 +75,17 @@ class MapNetwork:
         self.reranker = jax.device_put(reranker_params(weights))
         self._trunk = jax.device_put(fold_batch_norms(weights.variables()))
 
-        @jax.jit
-        def network(
-            trunk: Any,
-            reranker: Any,
-            images: jax.Array,
+        def maps(
+            variables: tuple[Any, Any],
+            pixels: jax.Array,
             region: ValidRegion,
             to_scales: tuple[Resizing, ...],
         ) -> jax.Array:
-            pixels = region.zero_outside(normalise(images, preprocessing))
-            # Accelerators multiply in fewer bits unless they are told not to.
-            with jax.default_matmul_precision("highest"):
-                stage3 = stage3_before_relu(model, trunk, pixels, region)
-                return Reranker().apply({"params": reranker}, stage3, to_scales, method="maps")
+            trunk, reranker = variables
+            stage3 = stage3_before_relu(model, trunk, pixels, region)
+            return Reranker().apply({"params": reranker}, stage3, to_scales, method="maps")
 
-        self._network = network
+        self._network = jax.jit(from_pixels(maps, preprocessing))
 
     def map_size(self, image_size: Size) -> Size:
         """Height and width of the maps of an image."""
@@ -100,7 +96,7 @@ class MapNetwork:
         padded, region = padded_to_program(image)
         height, width = size = self.map_size(image.shape[:2])
         to_scales = resizings(size, self.map_size(padded.shape[1:3]))
-        maps = self._network(self._trunk, self.reranker, padded, region, to_scales)
+        maps = self._network((self._trunk, self.reranker), padded, region, to_scales)
         return np.asarray(maps)[0, :, :height, :width]
 
 

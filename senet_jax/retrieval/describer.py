@@ -28,6 +28,26 @@ FAST = {
 SPREAD, EVERYWHERE = PartitionSpec("images"), PartitionSpec()
 
 
+def from_pixels(apply: Callable, preprocessing: Preprocessing) -> Callable:
+    """What a network makes of images as they are read.
+
+    Args:
+        apply: takes variables, normalised images float32[b h w 3] and their region, and more.
+        preprocessing: how they are normalised.
+
+    Returns:
+        A function that takes variables, uint8[b h w 3] BGR and their region, and more.
+    """
+
+    def network(variables: Any, images: jax.Array, region: ValidRegion, *more: Any) -> Any:
+        pixels = region.zero_outside(normalise(images, preprocessing))
+        # Accelerators multiply in fewer bits unless they are told not to.
+        with jax.default_matmul_precision("highest"):
+            return apply(variables, pixels, region, *more)
+
+    return network
+
+
 @functools.cache
 def _network(
     architecture: Architecture, preprocessing: Preprocessing, mode: Mode, mesh: Mesh
@@ -40,17 +60,16 @@ def _network(
     """
     model = build_model(architecture, **(FAST if mode == "auto" else {}))
 
-    @jax.jit
-    @functools.partial(
-        jax.shard_map, mesh=mesh, in_specs=(EVERYWHERE, SPREAD, SPREAD), out_specs=SPREAD
-    )
-    def network(variables: Any, images: jax.Array, region: ValidRegion) -> jax.Array:
-        pixels = region.zero_outside(normalise(images, preprocessing))
-        # Accelerators multiply in fewer bits unless they are told not to.
-        with jax.default_matmul_precision("highest"):
-            return l2_normalise(model.apply(variables, pixels, region)[0])
+    def descriptors(*inputs: Any) -> jax.Array:
+        return l2_normalise(model.apply(*inputs)[0])
 
-    return network
+    network = jax.shard_map(
+        from_pixels(descriptors, preprocessing),
+        mesh=mesh,
+        in_specs=(EVERYWHERE, SPREAD, SPREAD),
+        out_specs=SPREAD,
+    )
+    return jax.jit(network)
 
 
 class Describer:
