@@ -103,6 +103,15 @@ def join(processes: Processes) -> None:
     print(topology(), file=sys.stderr, flush=True)
 
 
+def leave() -> None:
+    """Ends what binds the processes; all call it together, and each then goes on alone, or ends.
+
+    One that still has to work for long would else be ended with those that wait for it.
+    """
+    if jax.process_count() > 1:
+        jax.distributed.shutdown()
+
+
 def topology() -> str:
     """Which process this is and what it computes with, in a line."""
     device = jax.local_devices()[0]

@@ -17,6 +17,7 @@ from ml_collections import config_dict
 from senet_jax import __version__
 from senet_jax.config import names
 from senet_jax.data.revisitop import Photograph, load_dataset, load_distractors
+from senet_jax.distributed import leave
 from senet_jax.errors import UserError
 from senet_jax.files import write_json, written_whole
 from senet_jax.process import ended_by_sigterm, locked_workdir
@@ -38,7 +39,7 @@ SKIPPED = "skipped.txt"
 def evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
     """Runs the job; see the module.
 
-    With several processes they describe together, and the first one evaluates.
+    Several processes describe and rank together; the first one re-ranks and reports.
 
     Raises:
         UserError: a setting, a file, an image or a place to write is not as it has to be.
@@ -81,23 +82,22 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
         described.describe(dataset.name, "database", dataset.images)
     if distractors:
         described.describe(config.distractors, "database", distractors)
+
+    results = [
+        evaluate_descriptors(
+            dataset.ground_truth,
+            *described.to_rank(dataset.name),
+            share=(jax.process_index(), jax.process_count()),
+        )
+        for dataset in datasets
+    ]
+    leave()
     if jax.process_index() != 0:
         return
 
     report: dict[str, Any] = {}
-    for dataset in datasets:
-        queries = described.store(dataset.name, "query")
-        databases = [described.store(dataset.name, "database")]
-        if distractors:
-            databases.append(described.store(config.distractors, "database"))
-        skipped_rows, first = [], 0
-        for database in databases:
-            skipped_rows += (first + database.skipped_rows).tolist()
-            first += len(database.descriptors)
-        parts = [database.descriptors for database in databases]
-        result = evaluate_descriptors(
-            dataset.ground_truth, queries.descriptors, parts, skipped_rows
-        )
+    for dataset, result in zip(datasets, results, strict=True):
+        queries, parts, skipped_rows = described.to_rank(dataset.name)
         report[dataset.name] = result.to_json()
         described.counts[dataset.name] = {
             "queries": len(dataset.queries),
@@ -107,11 +107,8 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
         }
         _print_result(dataset.name, config, weights, result)
         if config.rerank:
-            found = search(
-                np.asarray(queries.descriptors),
-                BlockedDatabase(tuple(parts), skipped_rows),
-                sum(map(len, parts)),
-            )
+            database = BlockedDatabase(tuple(parts), skipped_rows)
+            found = search(np.asarray(queries), database, database.size)
             for kind, reranked in rerank(dataset, found).items():
                 name = f"{dataset.name}+{config.rerank}:{kind}"
                 report[name] = reranked.to_json()
@@ -147,9 +144,17 @@ class _DescribedLists:
         self.counts: dict[str, dict[str, int]] = {}
         self.lists_sha256: dict[str, str] = {}
 
-    def store(self, name: str, part: str) -> DescriptorStore:
-        """The descriptors of a list that was described."""
-        return self._stores[name, part]
+    def to_rank(self, name: str) -> tuple[np.ndarray, list[np.ndarray], list[int]]:
+        """A dataset's queries, the parts of its database, and the rows without an image."""
+        databases = [self._stores[name, "database"]]
+        if self._config.distractors:
+            databases.append(self._stores[self._config.distractors, "database"])
+        skipped_rows, first = [], 0
+        for database in databases:
+            skipped_rows += (first + database.skipped_rows).tolist()
+            first += len(database.descriptors)
+        queries = self._stores[name, "query"].descriptors
+        return queries, [database.descriptors for database in databases], skipped_rows
 
     def describe(self, name: str, part: str, photographs: Sequence[Photograph]) -> None:
         """Sees to it that a list is described; all processes call it together."""
@@ -176,8 +181,6 @@ class _DescribedLists:
             )
             print(job.summary(), flush=True)
             extract_to_store(self._describer, job, folder, part, origin)
-            if jax.process_index() != 0:
-                return
             store = load_store(folder, part, origin)
         elif self._config.strict and store.skipped:
             raise UserError(f"{next(iter(store.skipped.values()))} (strict)")

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from senet_jax.retrieval.blocks import BlockedDatabase
-from senet_jax.retrieval.scores import scores_of_blocks
+from senet_jax.retrieval.scores import gathered, scores_of_blocks
 
 _AFTER_ALL_ITEMS = np.iinfo(np.int32).max
 
@@ -63,7 +63,8 @@ def positions_by_score(
         ahead += _count_ahead(of_block, np.int32(start), *slots_of_device)
         counted[of_block.device] = ahead, *slots_of_device
         on_rows(min(database.block_rows, database.size - start))
-    ahead = sum(np.asarray(of_device, np.int64) for of_device, *_ in counted.values())
+    ahead = sum(np.asarray(of_device) for of_device, *_ in counted.values())
+    ahead = gathered(ahead, database).sum(axis=0, dtype=np.int64)
 
     positions = [np.empty(len(order), np.int64) for order in orders]
     for query, order in enumerate(orders):

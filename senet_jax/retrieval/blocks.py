@@ -45,6 +45,9 @@ class BlockedDatabase:
         parts: number[n_i d] each, or quantised.
         unranked: items that rank after everything else (images that could not be read).
         block_rows: how many rows a block has, the last one as well.
+        share: which process of how many this is, where several rank the database together: each
+            takes every so manyth block, and what they found is put together. All of them have to
+            make the same calls.
 
     Raises:
         UserError: a part is no matrix of numbers, or the widths differ.
@@ -53,6 +56,7 @@ class BlockedDatabase:
     parts: tuple[np.ndarray, ...]
     unranked: Collection[int] = ()
     block_rows: int = 8192
+    share: tuple[int, int] = (0, 1)
 
     def __post_init__(self):
         for index, part in enumerate(self.parts):
@@ -76,8 +80,14 @@ class BlockedDatabase:
 
     @property
     def starts(self) -> range:
-        """The first item of every block."""
-        return range(0, self.size, self.block_rows)
+        """The first item of every block of this process's share."""
+        index, count = self.share
+        return range(index * self.block_rows, self.size, count * self.block_rows)
+
+    @property
+    def share_size(self) -> int:
+        """How many items this process's blocks hold."""
+        return sum(min(self.block_rows, self.size - start) for start in self.starts)
 
     def read(self, start: int) -> np.ndarray:
         """The block that begins with the item `start`: float32[b d], zeros beyond the last item."""

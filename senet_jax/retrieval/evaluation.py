@@ -124,6 +124,7 @@ def evaluate_descriptors(
     queries: np.ndarray,
     database_parts: Sequence[np.ndarray],
     unranked: Collection[int] = (),
+    share: tuple[int, int] = (0, 1),
 ) -> EvaluationReport:
     """Scores the ranking by dot product; descriptors are used as they are, in float32.
 
@@ -134,13 +135,15 @@ def evaluate_descriptors(
             order of `image_names`, then any distractors.
         unranked: items that rank after everything else whatever their descriptor is, by index
             among themselves: images that could not be read.
+        share: which process of how many this is, where all of them call this together; see
+            `BlockedDatabase`.
 
     Raises:
         UserError: a wrong number of rows, a wrong width or type, or a value that is not finite.
     """
     name = array_name(queries, "the array of queries")
     check_descriptors(queries, name)
-    database = BlockedDatabase(tuple(database_parts), unranked)
+    database = BlockedDatabase(tuple(database_parts), unranked, share=share)
     _check_query_count(ground_truth, len(queries), name)
     if database.size < len(ground_truth.image_names):
         raise UserError(
@@ -158,7 +161,7 @@ def evaluate_descriptors(
         raise UserError(
             f"row {wrong_rows[0]} of {name} is not finite in float32; mend the descriptor"
         )
-    progress = Progress("ranking", database.size, "rows")
+    progress = Progress("ranking", database.share_size, "rows")
     forecast = RankingForecast(database, len(queries))
 
     def advance(rows: int) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 
 from senet_jax.errors import UserError
 from senet_jax.retrieval.blocks import BlockedDatabase
@@ -20,13 +21,13 @@ def scores_of_blocks(
 ) -> Iterator[tuple[int, jax.Array]]:
     """The scores of some blocks, each on the device that it belongs to.
 
-    The database's blocks go to the local devices in turn, so every block is always computed by the
+    The blocks of a share go to the local devices in turn, so every block is always computed by the
     same device. While they work, one block more is read.
 
     Args:
         queries: float32[q d], finite.
         database: whose blocks they are.
-        starts: some of the database's `starts`.
+        starts: where some of its blocks start.
 
     Yields:
         Each block's start and its scores float32[q b]; -inf for rows that are not ranked by score.
@@ -35,9 +36,10 @@ def scores_of_blocks(
         UserError: a descriptor that should be ranked is not finite, or its score is not.
     """
     devices = jax.local_devices()
+    stride = database.block_rows * database.share[1]
     begun: collections.deque = collections.deque()
     for start in starts:
-        device = devices[start // database.block_rows % len(devices)]
+        device = devices[start // stride % len(devices)]
         begun.append((start, *_begin(queries, database, start, device)))
         if len(begun) > len(devices):
             yield _finished(*begun.popleft(), database)
@@ -65,6 +67,13 @@ def _refuse(start, scores, database):
         f"the dot product of query {query} with {database.name(start + row)} is "
         f"{scores[query, row]} in float32; scale the descriptors down"
     )
+
+
+def gathered(found: np.ndarray, database: BlockedDatabase) -> np.ndarray:
+    """What each process found in its share of a database: [...] -> [p ...]."""
+    if database.share[1] == 1:
+        return found[None]
+    return np.asarray(multihost_utils.process_allgather(found))
 
 
 @jax.jit

@@ -1,5 +1,6 @@
 """Search: for each query the items of a database with the highest scores."""
 
+import dataclasses
 from collections.abc import Callable
 
 import jax
@@ -8,7 +9,7 @@ import numpy as np
 
 from senet_jax.retrieval.blocks import BlockedDatabase
 from senet_jax.retrieval.ranked_list import RankedList
-from senet_jax.retrieval.scores import scores_of_blocks
+from senet_jax.retrieval.scores import gathered, scores_of_blocks
 
 _AFTER_ALL_ITEMS = np.iinfo(np.int32).max
 
@@ -44,13 +45,20 @@ def top_k(
     for start, scores in scores_of_blocks(queries, database, database.starts):
         best[scores.device] = _merge(*best[scores.device], scores, np.int32(start))
         on_rows(min(database.block_rows, database.size - start))
-    scores, items = (np.concatenate(lists, axis=1) for lists in zip(*best.values(), strict=True))
+    scores, items = (
+        np.concatenate(gathered(np.concatenate(lists, axis=1), database), axis=1)
+        for lists in zip(*best.values(), strict=True)
+    )
     order = np.lexsort((items, -scores))[:, : shape[1]]
     return RankedList(np.take_along_axis(items, order, axis=1), database.size)
 
 
 def _whole_ranking(queries, database, on_rows):
-    """All items, best first: the list itself is as large as the scores. int32[q n]."""
+    """All items, best first: the list itself is as large as the scores. int32[q n].
+
+    So every process computes all of them.
+    """
+    database = dataclasses.replace(database, share=(0, 1))
     scores = np.empty((len(queries), database.size), np.float32)
     for start, of_block in scores_of_blocks(queries, database, database.starts):
         rows = min(database.block_rows, database.size - start)

@@ -87,6 +87,8 @@ def extract_to_store(
             origin=origin,
         )
         shards.remove()
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(f"{folder} {part} is saved")
 
 
 class _Shards:

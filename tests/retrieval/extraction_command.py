@@ -5,7 +5,7 @@ import os
 import sys
 import time
 
-from senet_jax.files import write_json
+from senet_jax.files import read_json, write_json
 from senet_jax.weights import save_weights
 from tests.data.pictures import encoded, picture
 from tests.oracles.lively_twin import lively_weights
@@ -29,6 +29,22 @@ def read_slowly(path, read=extract.read_image):
 extract.read_image = read_slowly
 memory.CPU_BATCH_PIXELS = 3 * 64 * 96
 shards.SHARD_BATCHES = 4
+run_command(main)
+"""
+
+# As where re-ranking takes hours; the others end, and wait for the first one.
+LONG_REPORT = """
+import time
+from senet_jax import distributed, evaluate
+from senet_jax.errors import run_command
+from senet_jax.main import main
+
+def write_late(*content, write=evaluate.write_json):
+    time.sleep(8)
+    write(*content)
+
+evaluate.write_json = write_late
+distributed.SHUTDOWN_SECONDS = 2
 run_command(main)
 """
 
@@ -57,9 +73,10 @@ def write_world(root):
 class Command:
     """The command, of one process or of several on this machine."""
 
-    def __init__(self, world, workdir, processes=1):
+    def __init__(self, world, workdir, processes=1, code=CODE):
         self.shards = workdir / "descriptors" / "town" / "database.shards"
         self._descriptors, self._count = workdir / "descriptors" / "town", processes
+        self._code = code
         self._flags = [
             f"--config={ROOT / 'configs' / 'evaluate.py'}:{MODEL}",
             f"--workdir={workdir}",
@@ -72,7 +89,7 @@ class Command:
     def started(self):
         """All processes, killed at the end."""
         environment = {key: value for key, value in os.environ.items() if key != "XLA_FLAGS"}
-        command = [sys.executable, "-c", CODE, *self._flags]
+        command = [sys.executable, "-c", self._code, *self._flags]
         return started(command, self._count, environment | {"JAX_PLATFORMS": "cpu"})
 
     def finish(self):
@@ -95,6 +112,10 @@ class Command:
                 assert codes == [None] * self._count, "ended before"
                 time.sleep(0.0005)
             yield processes
+
+    def report(self):
+        """What was found, without how."""
+        return read_json(self._descriptors.parents[1] / "report.json")["town"]
 
     def content(self):
         """All that is left of descriptors: file -> bytes."""

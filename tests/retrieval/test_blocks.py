@@ -21,6 +21,16 @@ def test_blocks_do_not_depend_on_the_parts(cuts, block_rows):
     assert is_ranked.tolist() == [True] * 11 + [False] * (len(whole) - 11)
 
 
+@pytest.mark.parametrize(("size", "count"), [(21, 2), (21, 3), (3, 2), (0, 2), (40, 1)])
+def test_shares_are_all_blocks_once(size, count):
+    shares = [
+        BlockedDatabase((np.zeros((size, 2)),), block_rows=4, share=(index, count))
+        for index in range(count)
+    ]
+    assert sorted(start for share in shares for start in share.starts) == [*range(0, size, 4)]
+    assert sum(share.share_size for share in shares) == size
+
+
 def test_unranked_rows():
     database = BlockedDatabase((ROWS,), unranked={10, 0, 5}, block_rows=6)
     assert np.flatnonzero(~database.is_ranked(0)).tolist() == [0, 5]

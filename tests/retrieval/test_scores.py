@@ -1,3 +1,4 @@
+import json
 import os
 import pathlib
 import subprocess
@@ -10,7 +11,9 @@ import pytest
 from senet_jax.errors import UserError
 from senet_jax.retrieval.blocks import BlockedDatabase
 from senet_jax.retrieval.scores import scores_of_blocks
+from tests.processes import started
 from tests.retrieval import spread_ranking
+from tests.retrieval.shared_ranking import rankings
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -86,3 +89,20 @@ def test_the_ranking_does_not_depend_on_the_number_of_devices(tmp_path):
         assert other["devices"] == 1
         np.testing.assert_array_equal(other["positions"], positions)
         np.testing.assert_array_equal(other["ranks"], ranks)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [1, 2])
+def test_three_processes_rank_as_one(devices):
+    alone = rankings()
+    assert alone["8"] == alone["128"]
+    environment = os.environ | {
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "JAX_PLATFORMS": "cpu",
+    }
+    command = [sys.executable, "-m", "tests.retrieval.shared_ranking"]
+    with started(command, 3, environment) as processes:
+        outputs = [process.communicate(timeout=100) for process in processes]
+    assert [process.returncode for process in processes] == [0] * 3, outputs
+    for said, _ in outputs:
+        assert json.loads(said.splitlines()[-1]) == alone

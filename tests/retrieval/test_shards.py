@@ -18,7 +18,14 @@ from senet_jax.retrieval.extract import extract, plan_job
 from senet_jax.retrieval.shards import extract_to_store, versions
 from senet_jax.retrieval.store import load_store
 from tests.data.pictures import encoded, picture
-from tests.retrieval.extraction_command import BROKEN, CUT_SHORT, IMAGES, Command, write_world
+from tests.retrieval.extraction_command import (
+    BROKEN,
+    CUT_SHORT,
+    IMAGES,
+    LONG_REPORT,
+    Command,
+    write_world,
+)
 from tests.retrieval.mean_colour import MeanColour
 
 ORIGIN = {"weights": "abc", "scales": [0.5, 1.0]}
@@ -268,8 +275,20 @@ def test_two_processes_leave_the_bytes_of_one(world, undisturbed, tmp_path):
     first, second = command.finish()
     assert "shards are there already" in first[0] + second[0]
     assert command.content() == undisturbed
+    # Both rank; the first one tells.
+    assert "mAP" in first[0] and "mAP" not in second[0]
+    alone = Command(world, tmp_path / "alone")
+    alone.finish()
+    assert command.report() == alone.report()
     rows = load_store(tmp_path / "run" / "descriptors" / "town", "database", _origin(undisturbed))
     assert rows.skipped_rows.tolist() == [BROKEN, CUT_SHORT]
+
+
+@pytest.mark.slow
+def test_the_first_process_may_work_for_longer_than_the_others_wait(world, tmp_path):
+    command = Command(world, tmp_path / "run", processes=2, code=LONG_REPORT)
+    command.finish()
+    assert command.report()["medium"]["map"] > 0
 
 
 def _origin(content):
