@@ -1,4 +1,5 @@
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from senet_jax.retrieval import describer as describer_module
 from senet_jax.retrieval.describer import Describer, mean_descriptors
 from senet_jax.weights import save_weights
 from tests.data.pictures import picture
@@ -108,3 +110,18 @@ def test_four_devices_give_the_bytes_of_one(tmp_path, name):
         )
     one, four = (np.load(tmp_path / f"{devices}.npy") for devices in (1, 4))
     np.testing.assert_array_equal(four, one)
+
+
+def test_programs_are_forgotten_before_they_are_too_many(monkeypatch):
+    """Of a few hundred, XLA would end the process."""
+    monkeypatch.setattr(describer_module, "PROGRAMS_KEPT", 3)
+    describer = Describer.of(lively_weights(NAME), "exact")
+    found, mappings = [], []
+    for height in (*range(32, 39), 32):  # The first one again at last.
+        images = np.repeat(picture(height, 40, seed=0)[None], describer.lanes, axis=0)
+        found.append(np.asarray(describer(images)))
+        mappings.append(len(pathlib.Path("/proc/self/maps").read_text().splitlines()))
+    np.testing.assert_array_equal(found[0], found[-1])
+    assert mappings[2] - mappings[0] > 20  # They are what takes mappings.
+    assert mappings[3] < mappings[2]
+    assert mappings[6] < mappings[5]
