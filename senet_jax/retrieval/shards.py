@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ from senet_jax.retrieval.extract import Described, Job, describe_batches
 from senet_jax.retrieval.store import check_finite, check_origin, save_store
 
 SHARD_BATCHES = 16
+POLL_SECONDS = 1.0
 MANIFEST = "manifest.json"
 LIBRARIES = ("jax", "jaxlib", "flax", "numpy", "opencv-python-headless")
 
@@ -73,6 +75,7 @@ def extract_to_store(
             progress.advance(len(described.rows))
         shards.write(index, pieces)
     if jax.process_count() > 1:
+        shards.wait_for_others()
         multihost_utils.sync_global_devices(f"{folder} {part}")
     if jax.process_index() == 0:
         skipped = dict(job.unreadable)
@@ -146,6 +149,15 @@ class _Shards:
                 f"{self._path(index)} is missing or broken; run this again, which makes it anew"
             )
         return shard
+
+    def wait_for_others(self) -> None:
+        """Waits until all shards are there: for days, where a collective may wait for half an hour.
+
+        Where another process ends without its shards, JAX ends this one.
+        """
+        for index in self.indices:
+            while not self._path(index).exists():
+                time.sleep(POLL_SECONDS)
 
     def remove(self) -> None:
         """Removes the folder."""

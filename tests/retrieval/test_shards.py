@@ -1,9 +1,11 @@
+import concurrent.futures
 import errno
 import json
 import os
 import random
 import shutil
 import signal
+import threading
 import time
 
 import numpy as np
@@ -238,6 +240,31 @@ def undisturbed(world, tmp_path_factory):
     content = command.content()
     assert sorted(content) == ["database.json", "database.npy", "query.json", "query.npy"]
     return content
+
+
+def test_one_that_is_done_waits_for_the_shards_of_others(work, tmp_path, monkeypatch):
+    work(folder=tmp_path / "alone")
+    process, moments, both = threading.local(), [], threading.Barrier(2)
+
+    def meet(_):
+        moments.append(time.monotonic())
+        both.wait(timeout=20)
+
+    monkeypatch.setattr(shards, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(shards.jax, "process_count", lambda: 2)
+    monkeypatch.setattr(shards.jax, "process_index", lambda: process.index)
+    monkeypatch.setattr(shards.multihost_utils, "sync_global_devices", meet)
+
+    def run(index, seconds):
+        process.index = index
+        time.sleep(seconds)
+        work(folder=tmp_path / "two")
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for done in [pool.submit(run, 0, 0), pool.submit(run, 1, 2)]:
+            done.result(timeout=30)
+    assert moments[1] - moments[0] < 1  # The first one did not wait there.
+    assert _content(tmp_path / "two") == _content(tmp_path / "alone")
 
 
 @pytest.mark.slow
