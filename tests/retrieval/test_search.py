@@ -78,7 +78,7 @@ def test_rows_are_reported():
 
 
 def test_memory_does_not_grow_with_the_database(monkeypatch):
-    """The scores of all queries with the second half would be 52 MB."""
+    """The scores of all queries with the second half would be 210 MB."""
     queries = np.ones((32, 1), np.float32)
-    database = BlockedDatabase((np.zeros((100 * 8192, 1), np.float32),))
-    assert growth(monkeypatch, functools.partial(top_k, queries, database, 10), steps=100) < 26e6
+    database = BlockedDatabase((np.zeros((400 * 8192, 1), np.float32),))
+    assert growth(monkeypatch, functools.partial(top_k, queries, database, 10), steps=400) < 100e6
