@@ -75,18 +75,21 @@ def positions_by_score(
 def _scores_of_items(queries, database, items):
     """Scores of single items: float32[m] for each query, bit for bit those that are counted.
 
-    They come out of the whole block's product: a product of other shape may round differently, and
-    an item would be counted ahead of itself.
+    They come out of the whole block's product, by the process that counts in it: a product of other
+    shape, or on another machine, may round differently, and an item would be counted ahead of
+    itself.
     """
-    scores = [np.empty(len(i), np.float32) for i in items]
-    starts = [i // database.block_rows * database.block_rows for i in items]
-    needed = np.unique(np.concatenate([*starts, np.zeros(0, np.int64)]))
-    for start, of_block in scores_of_blocks(queries, database, needed.tolist()):
-        of_block = np.asarray(of_block)
-        for query in range(len(items)):
-            here = starts[query] == start
-            scores[query][here] = of_block[query, items[query][here] - start]
-    return scores
+    lengths = [len(i) for i in items]
+    owners, items = np.repeat(np.arange(len(items)), lengths), np.concatenate([[], *items])
+    items = items.astype(np.int64)
+    scores = np.zeros(len(items), np.float32)
+    starts = items // database.block_rows * database.block_rows
+    needed = [start for start in database.starts if (starts == start).any()]
+    for start, of_block in scores_of_blocks(queries, database, needed):
+        here = starts == start
+        scores[here] = np.asarray(of_block)[owners[here], items[here] - start]
+    scores = gathered(scores, database).sum(axis=0)
+    return np.split(scores, np.cumsum(lengths, dtype=int))[:-1]
 
 
 @jax.jit

@@ -1,7 +1,4 @@
-import json
 import os
-import pathlib
-import subprocess
 import sys
 
 import jax
@@ -13,9 +10,6 @@ from senet_jax.retrieval.blocks import BlockedDatabase
 from senet_jax.retrieval.scores import scores_of_blocks
 from tests.processes import started
 from tests.retrieval import spread_ranking
-from tests.retrieval.shared_ranking import rankings
-
-ROOT = pathlib.Path(__file__).parents[2]
 
 
 def _scores(queries, database, start):
@@ -73,36 +67,23 @@ def test_blocks_take_turns_on_the_devices():
         assert [s.device for _, s in found] == [devices[i // 2 % len(devices)] for i in starts]
 
 
-def test_the_ranking_does_not_depend_on_the_number_of_devices(tmp_path):
-    if jax.local_device_count() == 1:
-        pytest.skip("this process has one device, as the other one will")
-    path = tmp_path / "ranking.npz"
-    flags = "--xla_force_host_platform_device_count=1"
-    subprocess.run(
-        [sys.executable, "-m", "tests.retrieval.spread_ranking", path],
-        cwd=ROOT,
-        env={**os.environ, "XLA_FLAGS": flags},
-        check=True,
-    )
-    positions, ranks = spread_ranking.rank()
-    with np.load(path) as other:
-        assert other["devices"] == 1
-        np.testing.assert_array_equal(other["positions"], positions)
-        np.testing.assert_array_equal(other["ranks"], ranks)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("devices", [1, 2])
-def test_three_processes_rank_as_one(devices):
-    alone = rankings()
-    assert alone["8"] == alone["128"]
-    environment = os.environ | {
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-        "JAX_PLATFORMS": "cpu",
-    }
-    command = [sys.executable, "-m", "tests.retrieval.shared_ranking"]
-    with started(command, 3, environment) as processes:
-        outputs = [process.communicate(timeout=100) for process in processes]
-    assert [process.returncode for process in processes] == [0] * 3, outputs
-    for said, _ in outputs:
-        assert json.loads(said.splitlines()[-1]) == alone
+@pytest.mark.parametrize(
+    ("processes", "devices"),
+    [
+        (1, 1),
+        pytest.param(3, 1, marks=pytest.mark.slow),
+        pytest.param(3, 2, marks=pytest.mark.slow),
+    ],
+)
+def test_the_ranking_does_not_depend_on_processes_and_devices(tmp_path, processes, devices):
+    flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    command = [sys.executable, "-m", "tests.retrieval.spread_ranking", tmp_path / "ranking"]
+    with started(command, processes, os.environ | flags) as running:
+        outputs = [process.communicate(timeout=100) for process in running]
+    assert [process.returncode for process in running] == [0] * processes, outputs
+    expected = spread_ranking.rank()
+    for index in range(processes):
+        with np.load(tmp_path / f"ranking{index}.npz") as other:
+            assert other["devices"] == devices
+            for name, numbers in expected.items():
+                np.testing.assert_array_equal(other[name], numbers, name)
