@@ -7,9 +7,10 @@ gets it again; the scales are resizings of the decoded pixels, not of the normal
 import collections
 import concurrent.futures
 import dataclasses
+import functools
 import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from senet_jax.retrieval.describer import Describer, mean_descriptors
 from senet_jax.retrieval.memory import BATCHES_AT_ONCE, batch_pixels, memory_bytes, needed_bytes
 
 Pyramid = list[np.ndarray] | UnreadableImage
+ReadBatch = tuple[Batch, list[Pyramid]]
 
 
 def read_pyramid(photograph: Photograph, scales: Sequence[float]) -> list[np.ndarray]:
@@ -164,13 +166,19 @@ def describe_batches(
         UnreadableImage: an image cannot be read, and such images are not to be skipped.
         UserError: a photograph has another size than when the job was planned.
     """
+    together = _together(_with_pyramids(job, batches), describer.lanes)
+    yield from _in_order(functools.partial(_describe, describer, job), together, job.at_once)
+
+
+def _in_order(function: Callable, inputs: Iterable, threads: int) -> Iterator:
+    """What a function makes of each input, in their order; the threads work ahead."""
     under_way: collections.deque = collections.deque()
-    with concurrent.futures.ThreadPoolExecutor(job.at_once) as pool:
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         try:
-            for together in _grouped(_read_ahead(job, batches), describer.lanes):
-                under_way.append(pool.submit(_describe, describer, job, together))
-                # One more waits, so that a thread goes on at once when it has finished.
-                if len(under_way) > job.at_once:
+            for given in inputs:
+                under_way.append(pool.submit(function, given))
+                # One more waits, so that a thread that has finished goes on at once.
+                if len(under_way) > threads:
                     yield under_way.popleft().result()
             while under_way:
                 yield under_way.popleft().result()
@@ -179,12 +187,25 @@ def describe_batches(
                 future.cancel()
 
 
-def _grouped(
-    with_pyramids: Iterator[tuple[Batch, list[Pyramid]]], lanes: int
-) -> Iterator[list[tuple[Batch, list[Pyramid]]]]:
+def _with_pyramids(job: Job, batches: Sequence[Batch]) -> Iterator[ReadBatch]:
+    """Batches with their images, which are read ahead."""
+
+    def read(row: int) -> Pyramid:
+        try:
+            return read_pyramid(job.photographs[row], job.scales)
+        except UnreadableImage as error:
+            return error
+
+    rows = (row for batch in batches for row in batch.rows)
+    pyramids = _in_order(read, rows, os.cpu_count() or 1)
+    for batch in batches:
+        yield batch, list(itertools.islice(pyramids, len(batch.rows)))
+
+
+def _together(batches: Iterator[ReadBatch], lanes: int) -> Iterator[list[ReadBatch]]:
     """Batches of one program, one for each lane."""
-    for _, same_program in itertools.groupby(with_pyramids, key=lambda pair: _program(pair[0])):
-        while together := list(itertools.islice(same_program, lanes)):
+    for _, alike in itertools.groupby(batches, key=lambda read: _program(read[0])):
+        while together := list(itertools.islice(alike, lanes)):
             yield together
 
 
@@ -192,10 +213,8 @@ def _program(batch: Batch) -> tuple:
     return batch.capacity, batch.shapes, batch.turned
 
 
-def _describe(
-    describer: Describer, job: Job, together: Sequence[tuple[Batch, list[Pyramid]]]
-) -> Described:
-    """Batches of one program, one for each lane."""
+def _describe(describer: Describer, job: Job, together: Sequence[ReadBatch]) -> Described:
+    """What comes of batches of one program, one for each lane."""
     skipped = {}
     for batch, pyramids in together:
         for row, pyramid in zip(batch.rows, pyramids, strict=True):
@@ -221,7 +240,7 @@ def _describe(
 
 
 def _padded(
-    describer: Describer, job: Job, together: Sequence[tuple[Batch, list[Pyramid]]], scale: int
+    describer: Describer, job: Job, together: Sequence[ReadBatch], scale: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """The images of batches at one scale, as a `Describer` takes them.
 
@@ -249,27 +268,3 @@ def _padded(
             sizes[lane, place] = height, width
     images, sizes = (array.reshape(-1, *array.shape[2:]) for array in (images, sizes))
     return images, None if exact else sizes
-
-
-def _read_ahead(job: Job, batches: Sequence[Batch]) -> Iterator[tuple[Batch, list[Pyramid]]]:
-    def read(row: int) -> Pyramid:
-        try:
-            return read_pyramid(job.photographs[row], job.scales)
-        except UnreadableImage as error:
-            return error
-
-    threads = os.cpu_count() or 1
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        waiting: collections.deque = collections.deque()
-        try:
-            for batch in batches:
-                waiting.append((batch, [pool.submit(read, row) for row in batch.rows]))
-                while len(waiting) > 1 and sum(len(f) for _, f in waiting) > 2 * threads:
-                    ready, futures = waiting.popleft()
-                    yield ready, [future.result() for future in futures]
-            for ready, futures in waiting:
-                yield ready, [future.result() for future in futures]
-        finally:
-            for _, futures in waiting:
-                for future in futures:
-                    future.cancel()
