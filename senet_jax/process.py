@@ -19,9 +19,8 @@ PREEMPTED_EXIT_CODE = os.EX_TEMPFAIL
 class Preemption:
     """Notices a SIGTERM, and lets all processes agree on the step to stop after.
 
-    Several processes have JAX's own handler (`jax.distributed.initialize` installs it), which
-    serves one of these a process; a single one is given a handler here, for as long as this is
-    open.
+    Several processes have JAX's own handler (`jax.distributed.initialize` installs it), and each
+    may open this once; a single one is given a handler here, for as long as this is open.
     """
 
     def __init__(self):
