@@ -1,10 +1,10 @@
 """The baseline of the benchmarks: the authors' own PyTorch code, from a checkout of it.
 
-Their model, their reader and their loops run unchanged, except that `.cuda()` does nothing, the
-dataset stands under the name `roxford5k`, and `np.in1d` is `np.isin`. Torch uses all cores, their
-loader its four processes. A checkout of github.com/sungonce/SENet is needed, or of sungonce/CVNet
-where it is about re-ranking (one of the two in a process: their modules have the same names), and
-`yacs`, `pyyaml` and `tqdm`; nothing of them is part of this project.
+Their model, their reader and their loops run unchanged, except that `.cuda()` does nothing where
+PyTorch has no GPU, the dataset stands under the name `roxford5k`, and `np.in1d` is `np.isin`. Torch
+uses all cores, their loader its four processes. A checkout of github.com/sungonce/SENet is needed,
+or of sungonce/CVNet where it is about re-ranking (one of the two in a process: their modules have
+the same names), and `yacs`, `pyyaml` and `tqdm`; nothing of them is part of this project.
 """
 
 import contextlib
@@ -47,7 +47,8 @@ def load_reranker(checkout: str, weights: Weights) -> torch.nn.Module:
 
 def _use(checkout: str) -> None:
     sys.path.insert(0, str(pathlib.Path(checkout).resolve()))
-    torch.Tensor.cuda = lambda self, *_, **__: self
+    if not torch.cuda.is_available():
+        torch.Tensor.cuda = lambda self, *_, **__: self
     torch.set_num_threads(os.cpu_count())
     np.in1d = np.isin
 
@@ -61,7 +62,7 @@ def _with_weights(model: torch.nn.Module, weights: Weights) -> torch.nn.Module:
     own = model.state_dict()
     own |= {key: torch.from_numpy(np.ascontiguousarray(state[key])) for key in state}
     model.load_state_dict(own)
-    return model.eval()
+    return model.cuda().eval()
 
 
 @contextlib.contextmanager

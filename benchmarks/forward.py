@@ -104,11 +104,11 @@ def _make_ours(arguments: argparse.Namespace, images: list[np.ndarray]) -> Calla
     from senet_jax.models.inference import fold_batch_norms
     from senet_jax.models.senet import build_model
     from senet_jax.models.valid_region import WHOLE, ValidRegion
-    from senet_jax.retrieval.describer import FAST
+    from senet_jax.retrieval.describer import fast_form
     from senet_jax.weights import load_weights
 
     _, changes, masked = _OURS[arguments.way]
-    form = FAST | changes
+    form = fast_form() | changes
     weights = load_weights(arguments.weights)
     model = build_model(weights.architecture, **form)
     variables = weights.variables()

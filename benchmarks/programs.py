@@ -12,8 +12,7 @@ import csv
 import numpy as np
 
 from senet_jax.errors import CommandParser, run_command
-from senet_jax.retrieval.buckets import make_plan
-from senet_jax.retrieval.memory import CPU_BATCH_PIXELS
+from senet_jax.retrieval.buckets import CPU_ECONOMY, make_plan
 
 SCALES = (0.7071, 1.0, 1.4142)
 
@@ -29,7 +28,7 @@ def main() -> None:
             sizes = np.array(
                 [(int(row["height"]), int(row["width"])) for row in rows if row["split"] == split]
             )
-            plan = make_plan(sizes, SCALES, "auto", CPU_BATCH_PIXELS)
+            plan = make_plan(sizes, SCALES, "auto", CPU_ECONOMY)
             programs |= plan.programs
             print(
                 f"{path}, {split}: {len(sizes):,} images in {len(plan.programs)} programs, "

@@ -13,7 +13,7 @@ from senet_jax.forecast.lines import Line, in_bytes
 from senet_jax.models.architecture import find_architecture
 from senet_jax.models.senet import variable_shapes
 from senet_jax.retrieval.buckets import make_plan
-from senet_jax.retrieval.memory import batch_pixels, needed_bytes
+from senet_jax.retrieval.memory import economy, needed_bytes
 
 
 def forecast_evaluation(config: ConfigDict) -> Iterator[Line]:
@@ -35,7 +35,7 @@ def forecast_evaluation(config: ConfigDict) -> Iterator[Line]:
     needed = 0
     for name, photographs in lists.items():
         sizes, unreadable = photograph_sizes(photographs, label=name, skip_unreadable=True)
-        plan = make_plan(sizes, config.scales, config.mode, batch_pixels())
+        plan = make_plan(sizes, config.scales, config.mode, economy())
         programs |= plan.programs
         needed = max(needed, needed_bytes(plan, jax.local_device_count()))
         size = in_bytes(len(photographs) * architecture.outputs * 4)

@@ -22,7 +22,7 @@ from senet_jax.rerank.geometric import (
     strongest_positions,
 )
 from senet_jax.rerank.maps import map_size, padded_to_program
-from senet_jax.retrieval.describer import FAST, from_pixels
+from senet_jax.retrieval.describer import fast_form, from_pixels
 from senet_jax.retrieval.extract import read_pyramid
 from senet_jax.weights import Weights
 
@@ -45,7 +45,7 @@ class LocalFeatureNetwork:
     """
 
     def __init__(self, weights: Weights, typical: Sequence[Photograph]):
-        model = build_model(weights.architecture, **FAST)
+        model = build_model(weights.architecture, **fast_form())
         self._variables = jax.device_put(fold_batch_norms(weights.variables()))
         self._stride = stage3_stride(weights.architecture)
         self._network = jax.jit(

@@ -26,7 +26,7 @@ from senet_jax.models.cvnet import (
 from senet_jax.models.inference import fold_batch_norms
 from senet_jax.models.senet import build_model
 from senet_jax.models.valid_region import ValidRegion
-from senet_jax.retrieval.describer import FAST, from_pixels
+from senet_jax.retrieval.describer import fast_form, from_pixels
 from senet_jax.retrieval.extract import read_pyramid
 from senet_jax.weights import Weights
 
@@ -68,7 +68,7 @@ class MapNetwork:
 
     def __init__(self, weights: Weights):
         architecture, preprocessing = weights.architecture, weights.preprocessing
-        model = build_model(architecture, **FAST)
+        model = build_model(architecture, **fast_form())
         origin = [weights.sha256, architecture.to_json(), preprocessing.to_json()]
         self.key = hashlib.sha256(json.dumps(origin).encode()).hexdigest()
         self._stride = stage3_stride(architecture)

@@ -16,14 +16,34 @@ from senet_jax.data.transforms import resized_shape
 
 GROUP_MULTIPLE = 64
 SHAPE_MULTIPLE = 8
-# One program more has to save the padding of so many pixels. On two CPU cores R50 computes three
-# times as many in the time of compiling it, but a program is kept for later runs.
-PROGRAM_PIXELS = 500_000
-# More programs than so many have to save far more: accelerators compile for longer than CPUs.
-FEW_PROGRAMS, FURTHER_PROGRAM_PIXELS = 15, 10_000_000
+FEW_PROGRAMS = 15
 
 Mode = Literal["auto", "exact"]
 Shape = tuple[int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Economy:
+    """What pays on a kind of device, in pixels that it computes.
+
+    Attributes:
+        batch_pixels: how many, at the largest scale, the images of a batch have together at most;
+            a single image may have more.
+        program_pixels: how many pixels of padding one program more has to save.
+        further_program_pixels: likewise, where there are `FEW_PROGRAMS` already.
+    """
+
+    batch_pixels: int
+    program_pixels: int
+    further_program_pixels: int
+
+
+# An image of a landmark fills two cores by itself. They compute R50 for three times
+# `program_pixels` in the time of compiling it, but a program is kept for later runs.
+CPU_ECONOMY = Economy(2**18, 500_000, 10_000_000)
+# An H200 wants many images together, and computes R50 for 900 million pixels in the time of
+# compiling it.
+ACCELERATOR_ECONOMY = Economy(2**25, 300_000_000, 300_000_000)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,17 +86,16 @@ class Plan:
         return {(batch.capacity, *shape) for batch in self.batches for shape in batch.shapes}
 
 
-def make_plan(sizes: np.ndarray, scales: Sequence[float], mode: Mode, batch_pixels: int) -> Plan:
+def make_plan(sizes: np.ndarray, scales: Sequence[float], mode: Mode, economy: Economy) -> Plan:
     """Plans in which shapes, and which of them together, images are described.
 
     Args:
         sizes: int64[n 2], height and width; 0 for images that could not be read.
         scales: at which they are described.
         mode: `exact` describes every image by itself and at its own shape, `auto` in few shapes.
-        batch_pixels: how many pixels, at the largest scale, the images of a batch have together
-            at most; a single image may have more.
+        economy: what pays on the device; `exact` does not ask.
     """
-    return _exact(sizes, scales) if mode == "exact" else _bucketed(sizes, scales, batch_pixels)
+    return _exact(sizes, scales) if mode == "exact" else _bucketed(sizes, scales, economy)
 
 
 def _exact(sizes: np.ndarray, scales: Sequence[float]) -> Plan:
@@ -90,15 +109,15 @@ def _exact(sizes: np.ndarray, scales: Sequence[float]) -> Plan:
     )
 
 
-def _bucketed(sizes: np.ndarray, scales: Sequence[float], batch_pixels: int) -> Plan:
+def _bucketed(sizes: np.ndarray, scales: Sequence[float], economy: Economy) -> Plan:
     readable = np.flatnonzero(sizes.all(axis=1))
     landscape = np.sort(sizes[readable], axis=1)
     turned = sizes[readable, 0] > sizes[readable, 1]
-    group_of, largest = _groups(landscape, scales)
+    group_of, largest = _groups(landscape, scales, economy)
     batches = []
     padded_area = 0
     for group, shapes in enumerate(_shapes(largest, scales).tolist()):
-        capacity = max(1, batch_pixels // max(height * width for height, width in shapes))
+        capacity = max(1, economy.batch_pixels // max(height * width for height, width in shapes))
         halves = [
             readable[(group_of == group) & (turned == sideways)] for sideways in (False, True)
         ]
@@ -114,7 +133,9 @@ def _bucketed(sizes: np.ndarray, scales: Sequence[float], batch_pixels: int) -> 
     return Plan(tuple(batches), padded_area / max(area, 1) - 1 if batches else 0.0)
 
 
-def _groups(sizes: np.ndarray, scales: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+def _groups(
+    sizes: np.ndarray, scales: Sequence[float], economy: Economy
+) -> tuple[np.ndarray, np.ndarray]:
     """The group of each image, int64[n], and the largest sides in each group, int64[g 2]."""
     rounded = -(-sizes // GROUP_MULTIPLE)
     _, group_of, counts = np.unique(rounded, axis=0, return_inverse=True, return_counts=True)
@@ -124,7 +145,7 @@ def _groups(sizes: np.ndarray, scales: Sequence[float]) -> tuple[np.ndarray, np.
     def saved(groups: int) -> int:
         """How many pixels' time it saves to have one group less."""
         few = groups * len(scales) <= FEW_PROGRAMS
-        return (PROGRAM_PIXELS if few else FURTHER_PROGRAM_PIXELS) * len(scales)
+        return (economy.program_pixels if few else economy.further_program_pixels) * len(scales)
 
     joined_of, joined = join_groups(largest, counts, lambda sides: _area(sides, scales), saved)
     return joined_of[group_of], joined

@@ -21,7 +21,7 @@ from senet_jax.errors import UserError
 from senet_jax.progress import Progress
 from senet_jax.retrieval.buckets import Batch, Plan, make_plan
 from senet_jax.retrieval.describer import Describer, mean_descriptors
-from senet_jax.retrieval.memory import BATCHES_AT_ONCE, batch_pixels, memory_bytes, needed_bytes
+from senet_jax.retrieval.memory import BATCHES_AT_ONCE, economy, memory_bytes, needed_bytes
 
 Pyramid = list[np.ndarray] | UnreadableImage
 ReadBatch = tuple[Batch, list[Pyramid]]
@@ -99,7 +99,7 @@ def plan_job(
         UserError: a box is empty or outside of its image, or an image is too large for the memory.
     """
     sizes, unreadable = photograph_sizes(photographs, label=label, skip_unreadable=skip_unreadable)
-    plan = make_plan(sizes, scales, describer.mode, batch_pixels())
+    plan = make_plan(sizes, scales, describer.mode, economy())
     there = memory_bytes()
     for at_once in range(BATCHES_AT_ONCE, 0, -1):
         needed = needed_bytes(plan, describer.lanes, at_once)

@@ -1,29 +1,30 @@
 """What describing images takes of the memory, and what there is."""
 
+import dataclasses
 import os
 import pathlib
 
 import jax
 
-from senet_jax.retrieval.buckets import Plan
+from senet_jax.retrieval.buckets import ACCELERATOR_ECONOMY, CPU_ECONOMY, Economy, Plan
 
 # XLA's own figure for the temporaries of R50's program on a CPU is 320 bytes a pixel, at every
 # shape of a photograph, and 77 MB of Winograd's kernels. Those of smaller networks need less.
 BYTES_PER_PIXEL = 400
 KERNEL_BYTES = 80 * 2**20
-# An image of a landmark fills two CPU cores by itself; an accelerator wants many of them.
-CPU_BATCH_PIXELS, ACCELERATOR_BATCH_PIXELS = 2**18, 2**25
 # While one batch waits for a core, or for its pixels to reach an accelerator, another goes on.
 BATCHES_AT_ONCE = 2
 # What a container may take, as Linux tells it.
 _LIMIT = pathlib.Path("/sys/fs/cgroup/memory.max")
 
 
-def batch_pixels() -> int:
-    """How many pixels of images to describe together on a device of this process."""
+def economy() -> Economy:
+    """What pays on a device of this process; batches take half of its memory at most."""
     if jax.default_backend() == "cpu":
-        return CPU_BATCH_PIXELS
-    return min(ACCELERATOR_BATCH_PIXELS, memory_bytes() // (2 * BYTES_PER_PIXEL))
+        return CPU_ECONOMY
+    most = memory_bytes() // (2 * BYTES_PER_PIXEL)
+    pixels = min(ACCELERATOR_ECONOMY.batch_pixels, most)
+    return dataclasses.replace(ACCELERATOR_ECONOMY, batch_pixels=pixels)
 
 
 def needed_bytes(plan: Plan, lanes: int, at_once: int = BATCHES_AT_ONCE) -> int:

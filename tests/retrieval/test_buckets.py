@@ -1,15 +1,25 @@
 import csv
+import dataclasses
 import pathlib
 
 import numpy as np
 import pytest
 
 from senet_jax.data.transforms import resized_shape
-from senet_jax.retrieval.buckets import Batch, Plan, make_plan
-from senet_jax.retrieval.memory import CPU_BATCH_PIXELS
+from senet_jax.retrieval.buckets import (
+    ACCELERATOR_ECONOMY,
+    CPU_ECONOMY,
+    Batch,
+    Plan,
+    make_plan,
+)
 
 SHARED = pathlib.Path(__file__).parents[2].parent / "shared" / "datasets"
 SCALES = (0.7071, 1.0, 1.4142)
+
+
+def _batches_of(pixels):
+    return dataclasses.replace(CPU_ECONOMY, batch_pixels=pixels)
 
 
 def _random_sizes(seed):
@@ -22,20 +32,20 @@ def _random_sizes(seed):
     return (
         sizes,
         tuple(rng.uniform(0.1, 3, rng.integers(1, 4)).tolist()),
-        int(rng.integers(1, 10**6)),
+        _batches_of(int(rng.integers(1, 10**6))),
     )
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_every_readable_image_fits_in_one_batch(seed):
-    sizes, scales, batch_pixels = _random_sizes(seed)
-    plan = make_plan(sizes, scales, "auto", batch_pixels)
+    sizes, scales, economy = _random_sizes(seed)
+    plan = make_plan(sizes, scales, "auto", economy)
     rows = sorted(row for batch in plan.batches for row in batch.rows)
     assert rows == [row for row, size in enumerate(sizes) if size.all()]
     computed = wanted = 0
     for batch in plan.batches:
         assert 1 <= len(batch.rows) <= batch.capacity
-        assert batch.capacity == 1 or batch.pixels <= batch_pixels
+        assert batch.capacity == 1 or batch.pixels <= economy.batch_pixels
         assert batch.pixels == batch.capacity * max(h * w for h, w in batch.shapes)
         for scale, (height, width) in zip(scales, batch.shapes, strict=True):
             computed += batch.capacity * height * width
@@ -52,14 +62,14 @@ def test_every_readable_image_fits_in_one_batch(seed):
 @pytest.mark.parametrize("mode", ["auto", "exact"])
 @pytest.mark.parametrize("count", [0, 3])
 def test_nothing_to_describe(mode, count):
-    plan = make_plan(np.zeros((count, 2), np.int64), SCALES, mode, 1000)
+    plan = make_plan(np.zeros((count, 2), np.int64), SCALES, mode, CPU_ECONOMY)
     assert plan == Plan((), 0.0)
     assert plan.programs == set()
 
 
 def test_exact_describes_each_image_by_itself_and_at_its_own_shape():
     sizes = np.array([(30, 40), (0, 0), (41, 29), (30, 40)])
-    plan = make_plan(sizes, (0.5, 1.0), "exact", 10**9)
+    plan = make_plan(sizes, (0.5, 1.0), "exact", CPU_ECONOMY)
     assert plan.batches == (
         Batch((0,), ((15, 20), (30, 40))),
         Batch((2,), ((20, 14), (41, 29))),  # Halves become even.
@@ -71,7 +81,7 @@ def test_exact_describes_each_image_by_itself_and_at_its_own_shape():
 
 def test_portraits_share_the_programs_of_landscapes():
     sizes = np.array([(48, 64), (64, 48)] * 5)
-    plan = make_plan(sizes, (1.0,), "auto", 3 * 48 * 64)
+    plan = make_plan(sizes, (1.0,), "auto", _batches_of(3 * 48 * 64))
     assert [(batch.rows, batch.turned) for batch in plan.batches] == [
         ((0, 2, 4), False),
         ((6, 8), False),
@@ -85,7 +95,7 @@ def test_portraits_share_the_programs_of_landscapes():
 def test_batches_are_as_full_as_they_can_be():
     """Seven at most six at a time are four and three, not six and one."""
     sizes = np.full((7, 2), 16)
-    plan = make_plan(sizes, (1.0,), "auto", 6 * 16 * 16)
+    plan = make_plan(sizes, (1.0,), "auto", _batches_of(6 * 16 * 16))
     assert [len(batch.rows) for batch in plan.batches] == [4, 3]
     assert plan.programs == {(4, 16, 16)}
 
@@ -93,14 +103,14 @@ def test_batches_are_as_full_as_they_can_be():
 def test_rare_sizes_are_padded_and_common_ones_are_not():
     """A program is worth compiling for many images, not for one."""
     sizes = np.array([(768, 1024)] * 200 + [(700, 1024)] + [(512, 512)] * 200)
-    plan = make_plan(sizes, (1.0,), "auto", CPU_BATCH_PIXELS)
+    plan = make_plan(sizes, (1.0,), "auto", CPU_ECONOMY)
     assert plan.programs == {(1, 768, 1024), (1, 512, 512)}
     assert 0 < plan.padding < 0.001
 
 
 def test_many_kinds_of_sizes():
     sizes = np.random.default_rng(0).integers(1, 2001, (3000, 2))
-    plan = make_plan(sizes, (1.0,), "auto", CPU_BATCH_PIXELS)
+    plan = make_plan(sizes, (1.0,), "auto", CPU_ECONOMY)
     assert sum(len(batch.rows) for batch in plan.batches) == 3000
     assert plan.padding < 0.25 and len(plan.programs) <= 50
 
@@ -121,10 +131,20 @@ needs_sizes = pytest.mark.skipif(
 def test_the_benchmark_takes_few_programs_and_little_padding():
     programs = set()
     for name, count in (("roxford5k", 4993), ("rparis6k", 6322)):
-        database = make_plan(_sizes(name, "database"), SCALES, "auto", CPU_BATCH_PIXELS)
-        queries = make_plan(_sizes(name, "query_crop"), SCALES, "auto", CPU_BATCH_PIXELS)
+        database = make_plan(_sizes(name, "database"), SCALES, "auto", CPU_ECONOMY)
+        queries = make_plan(_sizes(name, "query_crop"), SCALES, "auto", CPU_ECONOMY)
         assert sum(len(batch.rows) for batch in database.batches) == count
         assert sum(len(batch.rows) for batch in queries.batches) == 70
         assert database.padding <= 0.05
         programs |= database.programs | queries.programs
     assert len(programs) <= 50
+
+
+def test_accelerators_compile_less_and_pad_more():
+    sizes = np.random.default_rng(0).integers(300, 1100, (5000, 2))
+    on_cpu, there = (
+        make_plan(sizes, SCALES, "auto", economy) for economy in (CPU_ECONOMY, ACCELERATOR_ECONOMY)
+    )
+    assert len(there.programs) < len(on_cpu.programs)
+    assert on_cpu.padding < there.padding
+    assert all(len(batch.rows) > 1 for batch in there.batches)

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import threading
 import time
@@ -9,8 +10,8 @@ import pytest
 from senet_jax.data.revisitop import Photograph, read_image
 from senet_jax.data.transforms import UnreadableImage
 from senet_jax.errors import UserError
-from senet_jax.retrieval import buckets
 from senet_jax.retrieval import extract as extract_module
+from senet_jax.retrieval.buckets import CPU_ECONOMY
 from senet_jax.retrieval.describer import Describer
 from senet_jax.retrieval.extract import describe_batches, extract, plan_job
 from tests.data.pictures import encoded, picture
@@ -31,6 +32,11 @@ def _photographs(folder, shapes, suffix=".png"):
     return [Photograph(folder, f"{number}{suffix}") for number in range(len(shapes))]
 
 
+def _plan_with(monkeypatch, **changes):
+    economy = dataclasses.replace(CPU_ECONOMY, **changes)
+    monkeypatch.setattr(extract_module, "economy", lambda: economy)
+
+
 def _colours(photographs):
     means = np.stack([cv2.imread(str(p.path)).mean(axis=(0, 1)) for p in photographs])
     return means / np.linalg.norm(means, axis=1, keepdims=True)
@@ -44,15 +50,15 @@ def _extract(photographs, *, describer=None, scales=(1.0,), skip_unreadable=True
 @pytest.mark.parametrize(
     ("name", "mode", "program_pixels"),
     [
-        ("tiny_baseline", "auto", buckets.PROGRAM_PIXELS),
-        pytest.param("tiny", "auto", buckets.PROGRAM_PIXELS, marks=pytest.mark.slow),
+        ("tiny_baseline", "auto", CPU_ECONOMY.program_pixels),
+        pytest.param("tiny", "auto", CPU_ECONOMY.program_pixels, marks=pytest.mark.slow),
         # More programs, so that images of one group are alike; and one for every image and scale.
         pytest.param("tiny_baseline", "auto", 3000, marks=pytest.mark.slow),
         pytest.param("tiny_baseline", "exact", 0, marks=pytest.mark.slow),
     ],
 )
 def test_descriptors_are_those_of_the_definition(tmp_path, monkeypatch, name, mode, program_pixels):
-    monkeypatch.setattr(buckets, "PROGRAM_PIXELS", program_pixels)
+    _plan_with(monkeypatch, program_pixels=program_pixels)
     photographs = _photographs(tmp_path, SHAPES if mode == "auto" else SHAPES[::4])
     (tmp_path / "query.png").write_bytes(encoded(picture(50, 80), ".png"))
     photographs.append(Photograph(tmp_path, "query.png", box=(3.9, 2, 62, 43.5)))
@@ -70,8 +76,7 @@ def test_descriptors_are_those_of_the_definition(tmp_path, monkeypatch, name, mo
 @pytest.mark.parametrize("lanes", [1, 3])
 @pytest.mark.parametrize("mode", ["auto", "exact"])
 def test_order_is_kept_whatever_the_batches(tmp_path, monkeypatch, mode, lanes):
-    monkeypatch.setattr(extract_module, "batch_pixels", lambda: 4 * 64 * 96)
-    monkeypatch.setattr(buckets, "PROGRAM_PIXELS", 10_000)
+    _plan_with(monkeypatch, batch_pixels=4 * 64 * 96, program_pixels=10_000)
     shapes = [(64, 96), (20, 30), (96, 64), (63, 90), (30, 20)] * 6
     photographs = _photographs(tmp_path, shapes)[::-1]
     describer = MeanColour(mode, lanes)
@@ -83,7 +88,7 @@ def test_order_is_kept_whatever_the_batches(tmp_path, monkeypatch, mode, lanes):
 
 
 def test_lanes_describe_batches_of_one_program_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(extract_module, "batch_pixels", lambda: 2 * 64 * 64)
+    _plan_with(monkeypatch, batch_pixels=2 * 64 * 64)
     describer = MeanColour(lanes=4)
     _extract(_photographs(tmp_path, [(64, 64)] * 10), describer=describer)
     assert describer.shapes == [(8, 64, 64, 3)] * 2
@@ -181,7 +186,7 @@ def test_a_bug_in_a_reading_thread_is_not_swallowed(tmp_path, monkeypatch):
 def test_reads_only_some_images_ahead(tmp_path, monkeypatch, capacity):
     """Of batches that are described, two and one that waits; of images, one and one that waits."""
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    monkeypatch.setattr(extract_module, "batch_pixels", lambda: capacity * 32 * 32)
+    _plan_with(monkeypatch, batch_pixels=capacity * 32 * 32)
     photographs = _photographs(tmp_path, [(32, 32)] * 30)
     job = plan_job(MeanColour(), photographs, (1.0,), label="x", skip_unreadable=True)
     read = []
@@ -200,7 +205,7 @@ def test_reads_only_some_images_ahead(tmp_path, monkeypatch, capacity):
 
 
 def test_two_batches_are_described_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(extract_module, "batch_pixels", lambda: 32 * 32)
+    _plan_with(monkeypatch, batch_pixels=32 * 32)
     photographs = _photographs(tmp_path, [(32, 32)] * 6)
     both = threading.Barrier(2, timeout=10)
 

@@ -9,9 +9,9 @@ from senet_jax.models.architecture import ARCHITECTURES
 from senet_jax.models.senet import build_model
 from senet_jax.models.valid_region import ValidRegion
 from senet_jax.retrieval import memory
-from senet_jax.retrieval.buckets import Batch, Plan
-from senet_jax.retrieval.describer import FAST
-from senet_jax.retrieval.memory import batch_pixels, memory_bytes, needed_bytes
+from senet_jax.retrieval.buckets import ACCELERATOR_ECONOMY, CPU_ECONOMY, Batch, Plan
+from senet_jax.retrieval.describer import fast_form
+from senet_jax.retrieval.memory import economy, memory_bytes, needed_bytes
 
 PLAN = Plan((Batch((0, 1), ((10, 20), (30, 40)), 2), Batch((2,), ((50, 30),))), 0.0)
 
@@ -72,17 +72,17 @@ def test_so_do_batches_that_are_under_way_at_once(monkeypatch):
 
 
 def test_batches_fit_into_half_of_an_accelerator(monkeypatch):
-    assert batch_pixels() == 2**18
+    assert economy() == CPU_ECONOMY
     _accelerator(monkeypatch, {"bytes_limit": 80 * 2**30})
-    assert batch_pixels() == 2**25
+    assert economy() == ACCELERATOR_ECONOMY
     _accelerator(monkeypatch, {"bytes_limit": 8 * 2**30})
-    assert 400 * batch_pixels() == pytest.approx(4 * 2**30, rel=1e-6)
+    assert 400 * economy().batch_pixels == pytest.approx(4 * 2**30, rel=1e-6)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", [(512, 768), (1088, 1456)])
 def test_no_program_takes_more_than_is_foreseen(shape):
-    model = build_model(ARCHITECTURES["r50"], **FAST)
+    model = build_model(ARCHITECTURES["r50"], **fast_form())
     image = jax.ShapeDtypeStruct((1, *shape, 3), jnp.float32)
     region = ValidRegion(jax.ShapeDtypeStruct((1, 2), jnp.int32))
     variables = jax.eval_shape(model.init, jax.random.key(0), image)

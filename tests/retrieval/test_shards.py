@@ -1,4 +1,5 @@
 import concurrent.futures
+import dataclasses
 import errno
 import json
 import os
@@ -16,6 +17,7 @@ from senet_jax.errors import UserError
 from senet_jax.files import read_json
 from senet_jax.retrieval import extract as extract_module
 from senet_jax.retrieval import shards
+from senet_jax.retrieval.buckets import CPU_ECONOMY
 from senet_jax.retrieval.extract import extract, plan_job
 from senet_jax.retrieval.shards import extract_to_store, versions
 from senet_jax.retrieval.store import load_store
@@ -39,7 +41,8 @@ HALF = 5
 def photographs(tmp_path, monkeypatch):
     """Twenty-five, in batches of up to two, of which three make a shard; two are unreadable."""
     monkeypatch.setattr(shards, "SHARD_BATCHES", 3)
-    monkeypatch.setattr(extract_module, "batch_pixels", lambda: 2 * 80 * 96)
+    economy = dataclasses.replace(CPU_ECONOMY, batch_pixels=2 * 80 * 96)
+    monkeypatch.setattr(extract_module, "economy", lambda: economy)
     folder = tmp_path / "jpg"
     folder.mkdir()
     for number, shape in enumerate(SHAPES):

@@ -38,8 +38,13 @@ TRAININGS = {
 }
 
 
-def run(name):
-    options, sgd = TRAININGS[name]
+def run(options, sgd, *, with_relu):
+    """Metrics of every step, and the leaves of the first and the last state."""
+    with contextlib.nullcontext() if with_relu else mock.patch.object(nn, "relu", nn.silu):
+        return _run(options, sgd)
+
+
+def _run(options, sgd):
     first = landmarks.first_state(options, sgd, landmarks.lively())
     body = make_step(landmarks.ARCHITECTURE, make_optimizer(sgd), options, AXIS)
     step = ParallelStep(body, first)
@@ -66,9 +71,8 @@ def main():
         address, count, index = cluster[0], int(cluster[1]), int(cluster[2])
         jax.distributed.initialize(address, count, index)
     for name in names.split(","):
-        with_relu = name.endswith("-relu")
-        with contextlib.nullcontext() if with_relu else mock.patch.object(nn, "relu", nn.silu):
-            np.savez(pathlib.Path(folder, f"{name}.{index}.npz"), **run(name))
+        found = run(*TRAININGS[name], with_relu=name.endswith("-relu"))
+        np.savez(pathlib.Path(folder, f"{name}.{index}.npz"), **found)
 
 
 if __name__ == "__main__":
