@@ -25,11 +25,10 @@ from senet_jax.errors import CommandParser, run_command
 
 SCALES = [0.7071, 1.0, 1.4142]
 REPEATS = 7
-_CHUNKED = {"positions_at_once": 4096}
+_LEAN = {"folded": True, "positions_at_once": 4096}
 _FORMS = {
-    "folded": _CHUNKED | {"folded": True},
-    "folded, Winograd in the SSM": _CHUNKED | {"folded": True, "fast_offsets": True},
-    "folded, Winograd in the blocks": _CHUNKED | {"folded": True, "fast_blocks": True},
+    "folded": _LEAN,
+    "folded, with Winograd": _LEAN | {"fast_blocks": True, "fast_offsets": True},
     "as it is trained": {},
 }
 

@@ -36,6 +36,8 @@ def get_config(model: str = "r50") -> config_dict.ConfigDict:
     config.strict = False
     # exact: one program for each shape of image; auto: the fastest way that is as precise.
     config.mode = "auto"
+    # Of the databases' descriptors: float32, or float16, bfloat16 or int8, which are smaller.
+    config.storage = "float32"
     # Re-ranking methods, separated by commas, each on what the one before it found; see
     # `python -m senet_jax.rerank --help`, and cvnet. Empty: none.
     config.rerank = ""

@@ -6,6 +6,7 @@ from typing import Any
 
 from senet_jax.errors import UserError
 from senet_jax.models.architecture import find_architecture
+from senet_jax.retrieval.quantise import STORAGES
 
 Check = Callable[[Any], str | None]
 
@@ -80,6 +81,7 @@ _SCHEMAS: dict[str, dict[str, Check]] = {
         "crop_queries": _yes_or_no,
         "strict": _yes_or_no,
         "mode": _one_of("auto", "exact"),
+        "storage": _one_of(*STORAGES),
         "rerank": _text,
         "cvnet_weights": _text,
         "rerank_top": _integer(1),

@@ -160,6 +160,8 @@ class _DescribedLists:
         """Sees to it that a list is described; all processes call it together."""
         start = time.monotonic()
         list_sha256 = _list_sha256(photographs)
+        # Queries are few, and searched with as they are.
+        storage = self._config.storage if part == "database" else "float32"
         origin = {
             "weights": self._weights.sha256,
             # The same tensors make other descriptors in another network or from other pixels.
@@ -168,6 +170,7 @@ class _DescribedLists:
             "scales": list(self._config.scales),
             "mode": self._config.mode,
             "images": list_sha256,
+            "storage": storage,
         }
         folder, label = self._folder / name, f"{name} {part}"
         store = load_store(folder, part, origin)
@@ -180,7 +183,7 @@ class _DescribedLists:
                 skip_unreadable=part == "database" and not self._config.strict,
             )
             print(job.summary(), flush=True)
-            extract_to_store(self._describer, job, folder, part, origin)
+            extract_to_store(self._describer, job, folder, part, origin, storage)
             store = load_store(folder, part, origin)
         elif self._config.strict and store.skipped:
             raise UserError(f"{next(iter(store.skipped.values()))} (strict)")

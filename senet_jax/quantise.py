@@ -10,7 +10,7 @@ from senet_jax.errors import CommandParser, UserError, run_command
 from senet_jax.files import open_array, written_whole
 from senet_jax.progress import Progress
 from senet_jax.retrieval.blocks import as_float32, check_descriptors
-from senet_jax.retrieval.quantise import STORAGES, descriptor_width, quantise
+from senet_jax.retrieval.quantise import STORAGES, descriptor_width, no_rows, quantise
 
 _ROWS_AT_ONCE = 2**13
 
@@ -24,7 +24,7 @@ def main() -> None:
     flags = parser.parse_args()
     descriptors = open_array(flags.descriptors)
     check_descriptors(descriptors, flags.descriptors)
-    nothing = quantise(np.zeros((0, descriptor_width(descriptors)), np.float32), flags.storage)
+    nothing = no_rows(descriptor_width(descriptors), flags.storage)
     shape = len(descriptors), *nothing.shape[1:]
     with written_whole(flags.out) as temporary:
         out = np.lib.format.open_memmap(temporary, "w+", nothing.dtype, shape)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 from senet_jax.config import names
@@ -14,6 +15,7 @@ from senet_jax.models.architecture import find_architecture
 from senet_jax.models.senet import variable_shapes
 from senet_jax.retrieval.buckets import make_plan
 from senet_jax.retrieval.memory import economy, needed_bytes
+from senet_jax.retrieval.quantise import quantise
 
 
 def forecast_evaluation(config: ConfigDict) -> Iterator[Line]:
@@ -23,28 +25,31 @@ def forecast_evaluation(config: ConfigDict) -> Iterator[Line]:
         UserError: a dataset is not there.
     """
     architecture = find_architecture(config.model)
-    lists: dict[str, Sequence[Photograph]] = {}
+    lists: dict[str, tuple[Sequence[Photograph], str]] = {}
     for name in names(config.datasets):
         dataset = load_dataset(config.data_root, name)
         queries = dataset.queries if config.crop_queries else dataset.whole_queries
-        lists |= {f"{name}, queries": queries, f"{name}, database": dataset.images}
+        lists[f"{name}, queries"] = queries, "float32"
+        lists[f"{name}, database"] = dataset.images, config.storage
     if config.distractors:
-        lists[config.distractors] = load_distractors(config.data_root, config.distractors).images
+        distractors = load_distractors(config.data_root, config.distractors).images
+        lists[config.distractors] = distractors, config.storage
 
     programs: set[tuple[int, int, int]] = set()
     needed = 0
-    for name, photographs in lists.items():
+    for name, (photographs, storage) in lists.items():
         sizes, unreadable = photograph_sizes(photographs, label=name, skip_unreadable=True)
         plan = make_plan(sizes, config.scales, config.mode, economy())
         programs |= plan.programs
         needed = max(needed, needed_bytes(plan, jax.local_device_count()))
-        size = in_bytes(len(photographs) * architecture.outputs * 4)
+        row = quantise(np.zeros((1, architecture.outputs), np.float32), storage)
+        size = in_bytes(len(photographs) * row.nbytes)
         yield (
             name,
             f"{len(photographs):,} images, {len(unreadable):,} unreadable; descriptors of {size}; "
             f"{100 * plan.padding:.1f} % of padding",
         )
-    total = sum(map(len, lists.values()))
+    total = sum(len(photographs) for photographs, _ in lists.values())
     yield "images in all", f"{total:,}, each at {len(config.scales)} scales"
     yield "programs", f"{len(programs):,}"
     yield "memory of two batches at once", f"about {in_bytes(needed)}"

@@ -43,6 +43,11 @@ def quantise(descriptors: np.ndarray, storage: str) -> np.ndarray:
     raise ValueError(f"storage {storage}")
 
 
+def no_rows(width: int, storage: str) -> np.ndarray:
+    """What `quantise` makes of float32[0 d]: the type of rows in a storage, and their shape."""
+    return quantise(np.zeros((0, width), np.float32), storage)
+
+
 def dequantise(rows: np.ndarray, numbers: np.ndarray) -> None:
     """Writes the numbers of descriptors, quantised or not, into float32[n d].
 

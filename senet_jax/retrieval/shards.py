@@ -44,6 +44,7 @@ def extract_to_store(
     folder: str | os.PathLike,
     part: str,
     origin: Mapping[str, Any],
+    storage: str = "float32",
 ) -> None:
     """Describes a list of photographs into `PART.npy` and `PART.json` of a folder.
 
@@ -55,6 +56,7 @@ def extract_to_store(
         folder: for the descriptors, and for the shards until they are whole.
         part: their name.
         origin: how they are made, as JSON has it.
+        storage: of `PART.npy`, see `quantise`; shards are float32.
 
     Raises:
         UnreadableImage: an image cannot be read, and such images are not to be skipped.
@@ -88,6 +90,7 @@ def extract_to_store(
             pieces=(shards.read_whole(index) for index in shards.indices),
             skipped=skipped,
             origin=origin,
+            storage=storage,
         )
         shards.remove()
     if jax.process_count() > 1:

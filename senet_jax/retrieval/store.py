@@ -1,11 +1,13 @@
 """Descriptors on disk that know how they were made.
 
-Beside `PART.npy`, float32[n d], stands `PART.json`: the weights, the scales, the list of images
-and whatever else decides over the numbers. It is written last, so descriptors without it are not
-whole, and descriptors made in another way are never taken for these.
+Beside `PART.npy`, float32[n d] or what a smaller storage makes of it, stands `PART.json`: the
+weights, the scales, the list of images and whatever else decides over the numbers. It is written
+last, so descriptors without it are not whole, and descriptors made in another way are never taken
+for these.
 """
 
 import dataclasses
+import math
 import os
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,9 +17,12 @@ import numpy as np
 
 from senet_jax.errors import UserError
 from senet_jax.files import open_array, read_json, write_json, written_whole
+from senet_jax.retrieval.blocks import as_float32
 from senet_jax.retrieval.extract import Described
+from senet_jax.retrieval.quantise import descriptor_width, no_rows, quantise
 
 BLOCK_ROWS = 8192
+_PLAIN = (np.float32, np.float16)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,12 +30,13 @@ class DescriptorStore:
     """The descriptors of a list of images.
 
     Attributes:
-        descriptors: float32[n d], in the order of the list; a row of zeros for each skipped image.
+        descriptors: float32[n d] or quantised, in the order of the list; a row of zeros for each
+            skipped image.
         skipped: row -> why the image could not be read.
         origin: how they were made, as JSON has it; two stores mix only if this is equal.
 
     Raises:
-        UserError: descriptors that are not a finite float32 matrix, rows that are not there.
+        UserError: descriptors that are not finite, or of no storage; rows that are not there.
     """
 
     descriptors: np.ndarray
@@ -38,14 +44,15 @@ class DescriptorStore:
     origin: Mapping[str, Any]
 
     def __post_init__(self):
-        if self.descriptors.ndim != 2 or self.descriptors.dtype != np.float32:
+        is_stored = self.descriptors.dtype.names or self.descriptors.dtype in _PLAIN
+        if not is_stored or descriptor_width(self.descriptors) is None:
             raise UserError(
                 f"descriptors are {self.descriptors.dtype}{list(self.descriptors.shape)}, not a "
-                "float32 matrix; extract them again"
+                "matrix of any storage; extract them again"
             )
         for start in range(0, len(self.descriptors), BLOCK_ROWS):
             block = self.descriptors[start : start + BLOCK_ROWS]
-            check_finite(block, range(start, start + len(block)))
+            check_finite(as_float32(block), range(start, start + len(block)))
         outside = [row for row in self.skipped if not 0 <= row < len(self.descriptors)]
         if outside:
             raise UserError(f"no row {outside[0]} among {len(self.descriptors)} descriptors")
@@ -81,6 +88,7 @@ def save_store(
     pieces: Iterable[Described],
     skipped: Mapping[int, str],
     origin: Mapping[str, Any],
+    storage: str = "float32",
 ) -> None:
     """Writes `PART.npy` and `PART.json` into a folder, in place of what stands there.
 
@@ -91,6 +99,7 @@ def save_store(
         pieces: the descriptors, some rows at a time; a row that no piece has is zero.
         skipped: see `DescriptorStore`.
         origin: likewise.
+        storage: see `quantise`.
 
     Raises:
         UserError: the folder cannot be written.
@@ -99,17 +108,20 @@ def save_store(
     # What a process that was killed while it wrote has left is as large as the descriptors.
     for left in array.parent.glob(f".{array.name}.*"):
         left.unlink(missing_ok=True)
-    row_bytes = shape[1] * np.dtype(np.float32).itemsize
+    rows, width = shape
+    nothing = no_rows(width, storage)
+    row_bytes = nothing.dtype.itemsize * math.prod(nothing.shape[1:])
     with written_whole(array) as temporary, temporary.open("wb") as file:
-        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
+        header = np.lib.format.header_data_from_array_1_0(nothing)
+        np.lib.format.write_array_header_1_0(file, header | {"shape": (rows, *nothing.shape[1:])})
         start = file.tell()
         # Written by calls, not through a map: a full disk is then an error and not a signal.
-        file.truncate(start + shape[0] * row_bytes)
+        file.truncate(start + rows * row_bytes)
         for piece in pieces:
-            for row, descriptor in zip(piece.rows, piece.descriptors, strict=True):
+            stored = quantise(piece.descriptors, storage)
+            for row, descriptor in zip(piece.rows, stored, strict=True):
                 file.seek(start + row * row_bytes)
-                file.write(descriptor.astype("<f4").tobytes())
+                file.write(descriptor.tobytes())
         description.unlink(missing_ok=True)
     names = {str(row): reason for row, reason in sorted(skipped.items())}
     write_json(description, {"origin": dict(origin), "skipped": names})

@@ -66,6 +66,13 @@ def test_programs(config, mode, count, pixels):
         assert "; 0.0 % of padding" in lines["town, database"]
 
 
+def test_databases_in_fewer_bits(config):
+    config.storage = "int8"
+    lines = dict(forecast_evaluation(config))
+    assert "; descriptors of 512 bytes; " in lines["town, queries"]
+    assert f"; descriptors of {6 * (128 + 4)} bytes; " in lines["town, database"]
+
+
 def test_queries_that_are_not_cropped(config):
     """The photograph of 64x96, not the box of 20x30."""
     config.crop_queries = False

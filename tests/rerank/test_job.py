@@ -7,7 +7,10 @@ import pathlib
 import numpy as np
 import pytest
 
+from senet_jax.data.revisitop import load_dataset
 from senet_jax.main import main
+from senet_jax.retrieval.evaluation import evaluate_descriptors
+from senet_jax.retrieval.quantise import quantise
 from senet_jax.weights import save_weights
 from tests.data.pictures import encoded, picture, write_dataset
 from tests.oracles.cvnet_twin import lively_cvnet_weights
@@ -103,6 +106,25 @@ def test_geometry_leaves_and_counts_the_pairs_that_it_looked_at(evaluate, tmp_pa
     assert len(rows) >= 2 * TOP and all(float(row["score"]).is_integer() for row in rows)
 
 
+@pytest.mark.parametrize("storage", ["float16", "int8"])
+def test_a_database_in_fewer_bits_is_ranked_and_re_ranked(evaluate, places, tmp_path, storage):
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    flags = (f"--config.storage={storage}", "--config.rerank=dba,alpha_qe")
+    assert evaluate(workdir=whole)[0] == evaluate(*flags)[0] == 0
+    (queries, database), (same, stored) = (
+        [np.load(folder / f"{part}.npy") for part in ("query", "database")]
+        for folder in (workdir / "descriptors" / "town" for workdir in (whole, run))
+    )
+    np.testing.assert_array_equal(same, queries)
+    np.testing.assert_array_equal(stored, quantise(database, storage))
+    truth = load_dataset(places, "town").ground_truth
+    report = _report(run)
+    assert report["town"] == evaluate_descriptors(truth, queries, [stored]).to_json()
+    assert report["town+dba,alpha_qe:blind"]["medium"]["queries"] == 2
+    code, _, errors = evaluate()
+    assert code == 2 and f"made with storage '{storage}', now it is 'float32'" in errors
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -112,6 +134,7 @@ def test_geometry_leaves_and_counts_the_pairs_that_it_looked_at(evaluate, tmp_pa
             ["--config.rerank=cvnet", "--config.cvnet_weights={places}/weights"],
             "re-ranker",
         ),
+        (["--config.storage=int4"], "has to be one of float32, float16, bfloat16, int8"),
         (["--config.rerank_top=0"], "config.rerank_top is 0; it has to be an integer from 1 on"),
     ],
 )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from senet_jax.retrieval import describer as describer_module
-from senet_jax.retrieval.describer import Describer, mean_descriptors
+from senet_jax.retrieval.describer import Describer, fast_form, mean_descriptors
 from senet_jax.weights import save_weights
 from tests.data.pictures import picture
 from tests.oracles.lively_twin import lively_weights
@@ -72,6 +72,17 @@ def test_an_image_does_not_depend_on_its_lane(describer):
     descriptors = np.asarray(describer(images, sizes))
     moved = np.asarray(describer(np.roll(images, 6, axis=0), np.roll(sizes, 6, axis=0)))
     np.testing.assert_array_equal(np.roll(moved, -6, axis=0), descriptors)
+
+
+def test_accelerators_have_another_form_and_the_same_descriptors(describer, monkeypatch):
+    images, sizes = _batch(describer.lanes)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    # Compiled functions are kept for a network, whatever the device.
+    monkeypatch.setattr(describer_module, "_network", describer_module._network.__wrapped__)
+    assert fast_form() == {"folded": True, "positions_at_once": 4096}
+    there = Describer.of(lively_weights(NAME))(images, sizes)
+    difference = np.linalg.norm(there - describer(images, sizes), axis=1)
+    assert 0 < difference.max() <= BATCHED
 
 
 DESCRIBE = """

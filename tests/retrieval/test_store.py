@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from senet_jax.errors import UserError
+from senet_jax.retrieval.blocks import as_float32
 from senet_jax.retrieval.extract import Described
+from senet_jax.retrieval.quantise import STORAGES, quantise
 from senet_jax.retrieval.store import DescriptorStore, check_finite, load_store, save_store
 
 ORIGIN = {"weights": "abc", "scales": [0.5, 1.0], "images": "def"}
@@ -23,7 +25,7 @@ def _store(**changes):
     return DescriptorStore(**{**values, **changes})
 
 
-def _save(folder, store=None):
+def _save(folder, store=None, **options):
     """In two pieces, the rows in any order."""
     store = store or _store()
     rows = range(len(store.descriptors))
@@ -38,6 +40,7 @@ def _save(folder, store=None):
         pieces=pieces,
         skipped=store.skipped,
         origin=store.origin,
+        **options,
     )
 
 
@@ -64,17 +67,27 @@ def test_what_a_killed_process_left_is_cleared_away(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
-def test_the_file_is_the_one_that_numpy_writes(tmp_path):
-    _save(tmp_path)
-    np.save(tmp_path / "expected.npy", _store().descriptors)
+@pytest.mark.parametrize("storage", STORAGES)
+def test_the_file_is_the_one_that_numpy_writes(tmp_path, storage):
+    _save(tmp_path, storage=storage)
+    np.save(tmp_path / "expected.npy", quantise(_store().descriptors, storage))
     assert (tmp_path / "database.npy").read_bytes() == (tmp_path / "expected.npy").read_bytes()
 
 
-def test_rows_that_no_piece_has_are_zero(tmp_path):
-    piece = Described((3, 1), np.float32([[1, 2], [3, 4]]), {})
-    save_store(tmp_path, "database", shape=(5, 2), pieces=[piece], skipped={}, origin=ORIGIN)
-    expected = [[0, 0], [3, 4], [0, 0], [1, 2], [0, 0]]
-    assert load_store(tmp_path, "database", ORIGIN).descriptors.tolist() == expected
+@pytest.mark.parametrize("storage", STORAGES)
+def test_rows_that_no_piece_has_are_zero(tmp_path, storage):
+    piece = Described((3, 1), np.float32([[0, 127], [-127, 127]]), {})
+    save_store(
+        tmp_path,
+        "database",
+        shape=(5, 2),
+        pieces=[piece],
+        skipped={},
+        origin=ORIGIN,
+        storage=storage,
+    )
+    expected = [[0, 0], [-127, 127], [0, 0], [0, 127], [0, 0]]
+    assert as_float32(load_store(tmp_path, "database", ORIGIN).descriptors).tolist() == expected
 
 
 def test_there_are_none_yet(tmp_path):
@@ -170,8 +183,11 @@ def test_an_array_of_another_kind_names_its_file(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"descriptors": np.ones(3, np.float32)}, r"are float32\[3\], not a float32 matrix"),
-        ({"descriptors": np.ones((3, 2))}, r"are float64\[3, 2\], not a float32 matrix"),
+        ({"descriptors": np.ones(3, np.float32)}, r"are float32\[3\], not a matrix of any storage"),
+        ({"descriptors": np.ones((3, 2))}, r"are float64\[3, 2\], not a matrix of any storage"),
+        ({"descriptors": np.ones((3, 2), int)}, r"are int64\[3, 2\], not a matrix of any storage"),
+        ({"descriptors": np.zeros(3, [("int8", "i1", (2,))])}, "not a matrix of any storage"),
+        ({"descriptors": np.float16([[1, 2], [np.inf, 0], [0, 0]])}, "row 1 is not finite"),
         ({"descriptors": np.float32([[1, 2], [np.nan, 0], [0, 0]])}, "row 1 is not finite"),
         ({"descriptors": np.float32([[1, 2], [3, 4], [0, np.inf]])}, "row 2 is not finite"),
         ({"skipped": {3: "no image"}}, "no row 3 among 3 descriptors"),
