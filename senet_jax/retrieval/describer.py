@@ -21,7 +21,7 @@ from senet_jax.weights import Weights
 # Positions of R50 have 50 KB of self-similarities each.
 _LEAN = {"folded": True, "positions_at_once": 4096}
 _WINOGRAD = {"fast_blocks": True, "fast_offsets": True}
-# A program of R50 takes 165 of the 65,530 mappings that Linux gives a process, and XLA ends the
+# A program of R50 takes 220 of the 65,530 mappings that Linux gives a process, and XLA ends the
 # process when there are no more. In mode `exact` every shape has one.
 PROGRAMS_KEPT = 100
 SPREAD, EVERYWHERE = PartitionSpec("images"), PartitionSpec()
