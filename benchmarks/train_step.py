@@ -69,14 +69,14 @@ def main() -> None:
 
         times["whole step"].append(seconds(run))
         if repeat:
-            print({name: round(values[-1], 2) for name, values in times.items()}, flush=True)
+            print({name: round(values[-1], 3) for name, values in times.items()}, flush=True)
     medians = {name: float(np.median(values[1:])) for name, values in times.items()}
     whole = medians["whole step"]
     backward = medians["forward and backward"] - medians["forward"]
     rest = whole - medians["forward and backward"]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
-        f"batch {arguments.batch} at {arguments.side}: {whole:.1f} s a step; "
+        f"batch {arguments.batch} at {arguments.side}: {whole:.2f} s a step; "
         f"forward {medians['forward'] / whole:.0%}, backward {backward / whole:.0%}, losses, "
         f"classifier and optimiser {rest / whole:.0%}; peak memory {peak:.1f} GiB"
     )
