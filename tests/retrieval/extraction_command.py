@@ -17,6 +17,7 @@ IMAGES, BROKEN, CUT_SHORT = 200, 17, 150
 # Batches of few images, shards of few batches, and files that are read as slowly as large ones;
 # else all is as in the command.
 CODE = """
+import dataclasses
 import time
 from senet_jax.errors import run_command
 from senet_jax.main import main
@@ -27,7 +28,7 @@ def read_slowly(path, read=extract.read_image):
     return read(path)
 
 extract.read_image = read_slowly
-memory.CPU_BATCH_PIXELS = 3 * 64 * 96
+memory.CPU_ECONOMY = dataclasses.replace(memory.CPU_ECONOMY, batch_pixels=3 * 64 * 96)
 shards.SHARD_BATCHES = 4
 run_command(main)
 """
