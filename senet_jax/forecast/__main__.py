@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] = sys.argv) -> None:
             "leave it out"
         )
     for what, figures in lines:
-        print(f"{what:28}{figures}", flush=True)
+        print(f"{what:30}  {figures}", flush=True)
 
 
 if __name__ == "__main__":

@@ -49,6 +49,14 @@ def test_help(run):
     assert done.returncode == 0 and "how many devices" in done.stdout
 
 
+def test_names_and_figures_stand_apart(run, monkeypatch):
+    names = ("images", "memory of two batches at once", "a dataset with a long name, database")
+    monkeypatch.setattr(
+        "senet_jax.forecast.__main__.forecast_evaluation", lambda _: [(name, "7") for name in names]
+    )
+    assert [line.rsplit("  ", 1)[-1] for line in run(*EVALUATE).stdout.splitlines()] == ["7"] * 3
+
+
 @pytest.mark.slow
 def test_as_a_command():
     flags = ("--config.data.folder=no/gldv2_clean", "--config.data.group_classes=0")
