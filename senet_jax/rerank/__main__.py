@@ -84,7 +84,8 @@ def _open_retrieval(flags: argparse.Namespace) -> Retrieval:
     distractors = [] if flags.distractors is None else flags.distractors.split(",")
     database = BlockedDatabase(tuple(map(open_array, [flags.database, *distractors])))
     try:
-        ranked = RankedList(np.asarray(open_array(flags.ranks)), database.size)
+        ranks = np.asarray(open_array(flags.ranks))
+        ranked = RankedList.of_queries(ranks, len(queries), database.size)
     except UserError as error:
         raise UserError(f"{flags.ranks}: {error}") from error
     return Retrieval(as_float32(queries), database, ranked)

@@ -35,6 +35,20 @@ class RankedList:
         for query in range(len(self.ranks)):
             self._check(query)
 
+    @classmethod
+    def of_queries(cls, ranks: np.ndarray, query_count: int, database_size: int) -> "RankedList":
+        """The lists of so many queries, which a user gives.
+
+        Raises:
+            UserError: also where there are more or fewer, as in ranks with a column for each query.
+        """
+        if ranks.ndim == 2 and len(ranks) != query_count:
+            raise UserError(
+                f"ranks of shape {ranks.shape} have {len(ranks)} rows for {query_count} queries; a "
+                "row is a query's list, so transpose them if a column is"
+            )
+        return cls(ranks, database_size)
+
     def _check(self, query: int) -> None:
         items = self.items(query)
         rest = self.ranks[query, len(items) :]

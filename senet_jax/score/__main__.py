@@ -92,7 +92,9 @@ def _score_ranks(ground_truth: GroundTruth, flags: argparse.Namespace) -> Evalua
 def _open_ranks(path: str, ground_truth: GroundTruth) -> RankedList:
     ranks = open_array(path)
     try:
-        return RankedList(ranks, database_size=len(ground_truth.image_names))
+        return RankedList.of_queries(
+            ranks, len(ground_truth.query_names), len(ground_truth.image_names)
+        )
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
 

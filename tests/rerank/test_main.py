@@ -105,7 +105,7 @@ def test_a_graph_is_kept_and_taken_up_again(run_command_here, files, arrays, tmp
         ({"method": "aqe"}, ["--graph=g.npz"], "--graph is for diffusion, seen: --method=aqe"),
         ({"method": "diffusion"}, ["--graph={}/broken.npz"], "broken.npz is not a whole graph"),
         ({"q": "no"}, [], "cannot read .*no.npy: No such file"),
-        ({"q": "q_short"}, [], "the ranking has 3 rows for 2 queries"),
+        ({"q": "q_short"}, [], "have 3 rows for 2 queries"),
         ({"q": "q_narrow"}, [], "the queries have 3 columns, the database 8"),
         ({"q": "q_nan"}, [], "row 0 of the queries is not finite"),
         ({"q": "q_flat"}, [], r"q_flat.npy is float64 of shape \(24,\)"),

@@ -25,6 +25,16 @@ def test_rankings_may_be_empty():
     assert ranked.positions(1, np.array([0, 1, 2])).tolist() == [-1, -1, -1]
 
 
+def test_ranks_with_a_column_for_each_query_are_told_as_such():
+    """As the benchmark's own code has them."""
+    ranks = np.array([[2, 0], [1, 1], [0, 2]])
+    with pytest.raises(UserError, match=r"have 3 rows for 2 queries; .* transpose them"):
+        RankedList.of_queries(ranks, 2, 3)
+    assert RankedList.of_queries(ranks.T, 2, 3).items(0).tolist() == [2, 1, 0]
+    with pytest.raises(UserError, match="a row for each query"):
+        RankedList.of_queries(ranks[0], 2, 3)
+
+
 @pytest.mark.parametrize(
     ("ranks", "message"),
     [

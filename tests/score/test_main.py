@@ -171,7 +171,7 @@ def _descriptors(query="query", database="database", *more):
         (["--ranks=scalar.npy"], "scalar.npy: ranks are float64 of shape"),
         (["--ranks=no.npy"], "cannot read no.npy"),
         (["--ranks=pickled.npy"], "pickled.npy is not an array"),
-        (["--ranks=ranks_short.npy"], "ranks_short.npy has 1 rows for 2 queries"),
+        (["--ranks=ranks_short.npy"], "ranks_short.npy: .* 1 rows for 2 queries"),
         (["--ranks=ranks_float.npy"], "ranks_float.npy: ranks are float64"),
         (["--ranks=ranks_outside.npy"], "ranks_outside.npy: query 1 lists the item 6"),
         (["--ranks=ranks_negative.npy"], "ranks_negative.npy: query 1 lists the item -2"),
