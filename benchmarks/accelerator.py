@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.forward import random_images
 from senet_jax.errors import CommandParser, run_command
 
-SCALES = [0.7071, 1.0, 1.4142]
 REPEATS = 7
 _LEAN = {"folded": True, "positions_at_once": 4096}
 _FORMS = {
@@ -58,16 +58,6 @@ def main() -> None:
             )
 
 
-def _images(arguments: argparse.Namespace) -> list[np.ndarray]:
-    """A batch for each scale: uint8[b h w 3]."""
-    sides = [int(side) for side in arguments.image.split("x")]
-    rng = np.random.default_rng(0)
-    return [
-        rng.integers(0, 256, (arguments.batch, *(round(side * scale) for side in sides), 3), "u1")
-        for scale in SCALES
-    ]
-
-
 def _theirs(arguments: argparse.Namespace) -> None:
     import torch
 
@@ -83,7 +73,7 @@ def _theirs(arguments: argparse.Namespace) -> None:
         .permute(0, 3, 1, 2)
         .contiguous()
         .to(device)
-        for images in _images(arguments)
+        for images in random_images(arguments.image, arguments.batch)
     ]
 
     def describe(images: torch.Tensor) -> np.ndarray:
@@ -122,7 +112,7 @@ def _ours(arguments: argparse.Namespace) -> None:
     for batch, forms in ((arguments.batch, _FORMS), (1, tuple(_FORMS)[:1])):
         scales = [
             (images[:batch], np.tile(np.int32(images.shape[1:3]), (batch, 1)))
-            for images in _images(arguments)
+            for images in random_images(arguments.image, arguments.batch)
         ]
         scales = [(jax.device_put(images), ValidRegion(sizes)) for images, sizes in scales]
         for form in forms:

@@ -75,12 +75,19 @@ def main() -> None:
         )
 
 
+def random_images(size: str, batch: int) -> list[np.ndarray]:
+    """A batch for each scale of images `HxW`: uint8[b h w 3]."""
+    sides = [int(side) for side in size.split("x")]
+    rng = np.random.default_rng(0)
+    return [
+        rng.integers(0, 256, (batch, *(round(side * scale) for side in sides), 3), np.uint8)
+        for scale in SCALES
+    ]
+
+
 def _seconds(arguments: argparse.Namespace) -> float:
     """The median time an image."""
-    sides = [int(side) for side in arguments.image.split("x")]
-    shapes = [(round(sides[0] * scale), round(sides[1] * scale)) for scale in SCALES]
-    rng = np.random.default_rng(0)
-    images = [rng.integers(0, 256, (1, *shape, 3), np.uint8) for shape in shapes]
+    images = random_images(arguments.image, 1)
     make = _make_ours if arguments.way in _OURS else _make_theirs
     run = make(arguments, images)
     run()
