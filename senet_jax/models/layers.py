@@ -45,6 +45,7 @@ class LayerOptions:
             `senet.without_descriptor_norm`.
         folded: batch norms stand in the layers before them, which all have a bias for it; see
             `inference.fold_batch_norms`.
+        blocks_apart: compile each residual block as a function of its own; for inference only.
         fast_blocks: compute the 3x3 convolutions of residual blocks by Winograd's algorithm.
         fast_offsets: compute the convolutions over the window's offsets by Winograd's algorithm.
         positions_at_once: of how many positions of the maps of a batch self-similarities are held;
@@ -59,6 +60,7 @@ class LayerOptions:
     zero_last_gamma: bool = False
     descriptor_norm: bool = False
     folded: bool = False
+    blocks_apart: bool = False
     fast_blocks: bool = False
     fast_offsets: bool = False
     positions_at_once: int = sys.maxsize

@@ -6,6 +6,7 @@ have its names, so that a parameter's path here and its key there differ only in
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jax.experimental.xla_metadata import set_xla_metadata
 
 from senet_jax.models.architecture import Architecture
 from senet_jax.models.convolutions import winograd_same_conv
@@ -83,11 +84,16 @@ class Stage(nn.Module):
 
     @nn.compact
     def __call__(self, maps: Array, region: ValidRegion) -> Array:
-        residual_block = self.options.block(ResidualBlock)
+        apart = self.options.blocks_apart
+        residual_block = self.options.block(nn.jit(ResidualBlock) if apart else ResidualBlock)
         for block in range(self.depth):
             stride = self.stride if block == 0 else 1
             named = residual_block(self.width, stride, self.options, name=f"b{block + 1}")
             maps = named(maps, region)
+            if apart:
+                # Or else XLA has the sum of a block, on CPUs, add up anew what all blocks before
+                # it have added, and keeps all of that.
+                maps = set_xla_metadata(maps, inlineable="false")
             region = region.strided(stride)
         return maps
 

@@ -33,7 +33,13 @@ def fast_form() -> dict[str, Any]:
     On a GPU Winograd's algorithm saves a fifth of the time, and five times as long goes into
     compiling.
     """
-    return _LEAN | (_WINOGRAD if jax.default_backend() == "cpu" else {})
+    on_cpus = _WINOGRAD if jax.default_backend() == "cpu" else {}
+    return _LEAN | plain_form() | on_cpus
+
+
+def plain_form() -> dict[str, Any]:
+    """Options of `build_model` for networks that describe as they were trained."""
+    return {"blocks_apart": jax.default_backend() == "cpu"}
 
 
 def from_pixels(apply: Callable, preprocessing: Preprocessing) -> Callable:
@@ -66,7 +72,7 @@ def _network(
     program that a single one would run on its share, and so gives the same to the bit; only that
     on CPUs the number of threads, by which products of matrices are split, has to be the same.
     """
-    model = build_model(architecture, **(fast_form() if mode == "auto" else {}))
+    model = build_model(architecture, **(fast_form() if mode == "auto" else plain_form()))
 
     def descriptors(*inputs: Any) -> jax.Array:
         return l2_normalise(model.apply(*inputs)[0])

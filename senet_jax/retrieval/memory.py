@@ -8,10 +8,13 @@ import jax
 
 from senet_jax.retrieval.buckets import ACCELERATOR_ECONOMY, CPU_ECONOMY, Economy, Plan
 
-# XLA's own figure for the temporaries of R50's program on a CPU is 320 bytes a pixel, at every
-# shape of a photograph, and 77 MB of Winograd's kernels. Those of smaller networks need less.
-BYTES_PER_PIXEL = 400
-KERNEL_BYTES = 80 * 2**20
+# XLA's own figure for the temporaries of R50's and R101's programs on a CPU is 200 bytes a pixel
+# with the flag of `runtime` and up to 270 without, at every shape of a photograph, and some
+# megabytes of Winograd's kernels. Those of smaller networks need less.
+CPU_BYTES_PER_PIXEL = 300
+KERNEL_BYTES = 20 * 2**20
+# Where blocks are not compiled apart it is 320 for R50 and 410 for R101.
+ACCELERATOR_BYTES_PER_PIXEL = 500
 # While one batch waits for a core, or for its pixels to reach an accelerator, another goes on.
 BATCHES_AT_ONCE = 2
 # What a container may take, as Linux tells it.
@@ -22,7 +25,7 @@ def economy() -> Economy:
     """What pays on a device of this process; batches take half of its memory at most."""
     if jax.default_backend() == "cpu":
         return CPU_ECONOMY
-    most = memory_bytes() // (2 * BYTES_PER_PIXEL)
+    most = memory_bytes() // (2 * ACCELERATOR_BYTES_PER_PIXEL)
     pixels = min(ACCELERATOR_ECONOMY.batch_pixels, most)
     return dataclasses.replace(ACCELERATOR_ECONOMY, batch_pixels=pixels)
 
@@ -36,8 +39,9 @@ def needed_bytes(plan: Plan, lanes: int, at_once: int = BATCHES_AT_ONCE) -> int:
         at_once: how many batches are under way on each; an accelerator computes one at a time.
     """
     pixels = sorted((batch.pixels for batch in plan.batches), reverse=True)
-    sharing, at_once = (lanes, at_once) if jax.default_backend() == "cpu" else (1, 1)
-    return sharing * sum(BYTES_PER_PIXEL * count + KERNEL_BYTES for count in pixels[:at_once])
+    if jax.default_backend() == "cpu":
+        return lanes * sum(CPU_BYTES_PER_PIXEL * count + KERNEL_BYTES for count in pixels[:at_once])
+    return ACCELERATOR_BYTES_PER_PIXEL * max(pixels, default=0)
 
 
 def memory_bytes() -> int:

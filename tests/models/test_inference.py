@@ -21,7 +21,10 @@ NAMES = (
 )
 ODD = (37, 61)  # The maps of the last stage are 5x8.
 # All that inference asks of a network; of the 320 positions of a batch some rows at a time.
-FAST = {"folded": True, "fast_blocks": True, "fast_offsets": True, "positions_at_once": 130}
+FAST = {
+    **dict.fromkeys(("folded", "blocks_apart", "fast_blocks", "fast_offsets"), True),
+    "positions_at_once": 130,
+}
 
 
 def _some_slow(*fast):

@@ -1,7 +1,8 @@
+import jax
 import numpy as np
 
 from senet_jax.models.layers import LayerOptions
-from senet_jax.models.resnet import ResidualBlock
+from senet_jax.models.resnet import ResidualBlock, Stage
 from senet_jax.models.valid_region import WHOLE
 from tests.models.initial import initial_variables
 
@@ -14,3 +15,16 @@ def test_zero_last_gamma_starts_a_block_as_its_shortcut():
     assert not scales["c_bn"].any()
     assert scales["a_bn"].all() and scales["b_bn"].all()
     np.testing.assert_array_equal(block.apply(variables, maps, WHOLE), np.maximum(maps, 0))
+
+
+def _program(depth, **options):
+    stage = Stage(depth, 64, 1, LayerOptions(folded=True, **options))
+    maps = jax.ShapeDtypeStruct((1, 24, 32, 64), np.float32)
+    variables = jax.eval_shape(stage.init, jax.random.key(0), maps, WHOLE)
+    program = jax.jit(lambda *inputs: stage.apply(*inputs, WHOLE)).lower(variables, maps).compile()
+    return program.memory_analysis().temp_size_in_bytes
+
+
+def test_blocks_apart_do_not_keep_what_those_before_them_added():
+    assert _program(9, blocks_apart=True) == _program(3, blocks_apart=True)
+    assert _program(9) > 1.5 * _program(3)
