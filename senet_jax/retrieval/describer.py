@@ -21,10 +21,18 @@ from senet_jax.weights import Weights
 # Positions of R50 have 50 KB of self-similarities each.
 _LEAN = {"folded": True, "positions_at_once": 4096}
 _WINOGRAD = {"fast_blocks": True, "fast_offsets": True}
-# A program of R50 takes 220 of the 65,530 mappings that Linux gives a process, and XLA ends the
+# A program of R50 takes 210 of the 65,530 mappings that Linux gives a process, and XLA ends the
 # process when there are no more. In mode `exact` every shape has one.
 PROGRAMS_KEPT = 100
 SPREAD, EVERYWHERE = PartitionSpec("images"), PartitionSpec()
+
+
+def plain_form() -> dict[str, Any]:
+    """Options of `build_model` for networks that describe as they were trained.
+
+    XLA is known to compile blocks badly on CPUs alone; see `models.resnet.Stage`.
+    """
+    return {"blocks_apart": jax.default_backend() == "cpu"}
 
 
 def fast_form() -> dict[str, Any]:
@@ -33,13 +41,7 @@ def fast_form() -> dict[str, Any]:
     On a GPU Winograd's algorithm saves a fifth of the time, and five times as long goes into
     compiling.
     """
-    on_cpus = _WINOGRAD if jax.default_backend() == "cpu" else {}
-    return _LEAN | plain_form() | on_cpus
-
-
-def plain_form() -> dict[str, Any]:
-    """Options of `build_model` for networks that describe as they were trained."""
-    return {"blocks_apart": jax.default_backend() == "cpu"}
+    return plain_form() | _LEAN | (_WINOGRAD if jax.default_backend() == "cpu" else {})
 
 
 def from_pixels(apply: Callable, preprocessing: Preprocessing) -> Callable:
