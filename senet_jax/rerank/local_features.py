@@ -11,7 +11,6 @@ from senet_jax.data.revisitop import Photograph
 from senet_jax.data.transforms import UnreadableImage
 from senet_jax.errors import UserError
 from senet_jax.models.cvnet import stage3_stride
-from senet_jax.models.inference import fold_batch_norms
 from senet_jax.models.senet import build_model
 from senet_jax.progress import Progress
 from senet_jax.rerank.geometric import (
@@ -22,7 +21,7 @@ from senet_jax.rerank.geometric import (
     strongest_positions,
 )
 from senet_jax.rerank.maps import map_size, padded_to_program
-from senet_jax.retrieval.describer import fast_form, from_pixels
+from senet_jax.retrieval.describer import fast_form, from_pixels, in_fast_form
 from senet_jax.retrieval.extract import read_pyramid
 from senet_jax.weights import Weights
 
@@ -46,7 +45,7 @@ class LocalFeatureNetwork:
 
     def __init__(self, weights: Weights, typical: Sequence[Photograph]):
         model = build_model(weights.architecture, **fast_form())
-        self._variables = jax.device_put(fold_batch_norms(weights.variables()))
+        self._variables = jax.device_put(in_fast_form(weights.variables()))
         self._stride = stage3_stride(weights.architecture)
         self._network = jax.jit(
             from_pixels(lambda *inputs: model.apply(*inputs)[1]["s3"], weights.preprocessing)

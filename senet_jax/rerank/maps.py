@@ -23,10 +23,9 @@ from senet_jax.models.cvnet import (
     stage3_before_relu,
     stage3_stride,
 )
-from senet_jax.models.inference import fold_batch_norms
 from senet_jax.models.senet import build_model
 from senet_jax.models.valid_region import ValidRegion
-from senet_jax.retrieval.describer import fast_form, from_pixels
+from senet_jax.retrieval.describer import fast_form, from_pixels, in_fast_form
 from senet_jax.retrieval.extract import read_pyramid
 from senet_jax.weights import Weights
 
@@ -73,7 +72,7 @@ class MapNetwork:
         self.key = hashlib.sha256(json.dumps(origin).encode()).hexdigest()
         self._stride = stage3_stride(architecture)
         self.reranker = jax.device_put(reranker_params(weights))
-        self._trunk = jax.device_put(fold_batch_norms(weights.variables()))
+        self._trunk = jax.device_put(in_fast_form(weights.variables()))
 
         def maps(
             variables: tuple[Any, Any],

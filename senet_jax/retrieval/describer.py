@@ -19,8 +19,7 @@ from senet_jax.retrieval.buckets import Mode
 from senet_jax.weights import Weights
 
 # Positions of R50 have 50 KB of self-similarities each.
-_LEAN = {"folded": True, "positions_at_once": 4096}
-_WINOGRAD = {"fast_blocks": True, "fast_offsets": True}
+POSITIONS_AT_ONCE = 4096
 # A program of R50 takes 210 of the 65,530 mappings that Linux gives a process, and XLA ends the
 # process when there are no more. In mode `exact` every shape has one.
 PROGRAMS_KEPT = 100
@@ -36,12 +35,21 @@ def plain_form() -> dict[str, Any]:
 
 
 def fast_form() -> dict[str, Any]:
-    """Options of `build_model` for networks with folded norms that describe on these devices.
+    """Options of `build_model` for networks that describe on these devices, see `in_fast_form`.
 
-    On a GPU Winograd's algorithm saves a fifth of the time, and five times as long goes into
-    compiling.
+    On a GPU norms cost less than the biases that they are folded to; Winograd's algorithm saves a
+    fifth of the time, and five times as long goes into compiling.
     """
-    return plain_form() | _LEAN | (_WINOGRAD if jax.default_backend() == "cpu" else {})
+    on_cpu = jax.default_backend() == "cpu"
+    return plain_form() | {
+        "positions_at_once": POSITIONS_AT_ONCE,
+        **dict.fromkeys(("folded", "fast_blocks", "fast_offsets"), on_cpu),
+    }
+
+
+def in_fast_form(variables: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The variables that a network takes in `fast_form`."""
+    return fold_batch_norms(variables) if fast_form()["folded"] else variables
 
 
 def from_pixels(apply: Callable, preprocessing: Preprocessing) -> Callable:
@@ -116,7 +124,7 @@ class Describer:
         self._spread = NamedSharding(mesh, SPREAD)
         everywhere = NamedSharding(mesh, EVERYWHERE)
         if mode == "auto":
-            variables = fold_batch_norms(variables)
+            variables = in_fast_form(variables)
             self._turned = jax.device_put(turn(variables), everywhere)
         self._variables = jax.device_put(variables, everywhere)
         self._network = _network(architecture, preprocessing, mode, mesh)

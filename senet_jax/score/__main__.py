@@ -16,6 +16,7 @@ from senet_jax.files import open_array, write_json
 from senet_jax.retrieval.evaluation import EvaluationReport, evaluate_descriptors, evaluate_ranks
 from senet_jax.retrieval.protocols import PROTOCOLS
 from senet_jax.retrieval.ranked_list import RankedList
+from senet_jax.runtime import use_compilation_cache
 
 
 def main() -> None:
@@ -35,6 +36,7 @@ def main() -> None:
     parser.add_argument("--json", metavar="FILE", help="where the report is written")
     flags = parser.parse_args()
     _check_sources(flags, parser)
+    use_compilation_cache()
 
     ground_truth = load_ground_truth(flags.ground_truth)
     if flags.query is not None:

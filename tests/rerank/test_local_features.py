@@ -1,4 +1,5 @@
 import cv2
+import jax
 import numpy as np
 import pytest
 import torch
@@ -24,9 +25,11 @@ def photographs(tmp_path_factory):
     return [Photograph(folder, f"{name}.png") for name in (*range(len(SHAPES)), "broken")]
 
 
-@pytest.fixture(scope="module")
-def network(photographs):
-    return LocalFeatureNetwork(lively_weights(NAME), photographs)
+@pytest.fixture(scope="module", params=["cpu", "gpu"])  # They have forms of their own.
+def network(photographs, request):
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr(jax, "default_backend", lambda: request.param)
+        return LocalFeatureNetwork(lively_weights(NAME), photographs)
 
 
 def _stage3(photograph):

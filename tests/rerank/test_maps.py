@@ -1,6 +1,7 @@
 import dataclasses
 import os
 
+import jax
 import numpy as np
 import pytest
 import torch
@@ -45,8 +46,10 @@ def _files(tmp_path):
     return sorted((tmp_path / "maps").iterdir())
 
 
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])  # They have forms of their own.
 @pytest.mark.parametrize("shape", [(128, 192), (37, 61), (5, 9)])
-def test_maps_of_the_network_are_as_near_to_float64_as_the_twins(shape):
+def test_maps_of_the_network_are_as_near_to_float64_as_the_twins(shape, backend, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
     image = picture(*shape)
     ours = MapNetwork(lively_cvnet_weights())(image)
     theirs, exact = (_maps_of_twin(image, dtype) for dtype in (torch.float32, torch.float64))
