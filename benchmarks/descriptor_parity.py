@@ -12,9 +12,11 @@ import numpy as np
 import torch
 
 from benchmarks import authors
+from benchmarks.memory import in_own_process
 from senet_jax.data.ground_truth import GroundTruth
 from senet_jax.data.revisitop import Dataset, load_dataset
 from senet_jax.errors import CommandParser, run_command
+from senet_jax.retrieval.buckets import Mode
 from senet_jax.retrieval.describer import Describer
 from senet_jax.retrieval.extract import extract
 from senet_jax.runtime import tune_for_inference, use_compilation_cache
@@ -38,6 +40,17 @@ def every_kth(dataset: Dataset, step: int) -> Dataset:
     )
 
 
+def describe(weights: str, mode: Mode, dataset: Dataset) -> np.ndarray:
+    """Our descriptors of queries and database, float32[n d]."""
+    use_compilation_cache()
+    tune_for_inference()
+    describer = Describer.of(load_weights(weights), mode)
+    parts = ("query", dataset.queries), ("database", dataset.images)
+    return np.concatenate(
+        [extract(describer, images, SCALES, label=part)[0] for part, images in parts]
+    )
+
+
 class _Double(torch.nn.Module):
     def __init__(self, model: torch.nn.Module):
         super().__init__()
@@ -54,17 +67,10 @@ def main() -> None:
     parser.add_argument("--mode", default="auto", choices=("auto", "exact"))
     parser.add_argument("--every", type=int, default=1, help="take every K-th image only")
     arguments = parser.parse_args()
-    use_compilation_cache()
-    tune_for_inference()
     weights = load_weights(arguments.weights)
     dataset = every_kth(load_dataset(arguments.data_root, arguments.dataset), arguments.every)
-    describer = Describer.of(weights, arguments.mode)
-    ours = np.concatenate(
-        [
-            extract(describer, photographs, SCALES, label=part)[0]
-            for part, photographs in (("query", dataset.queries), ("database", dataset.images))
-        ]
-    )
+    # PyTorch would not give back any memory under the settings that ours takes.
+    ours = in_own_process(describe, arguments.weights, arguments.mode, dataset).value
     model = authors.load_model(arguments.authors, weights)
     with authors.under_their_name(dataset) as root:
         theirs = np.concatenate([authors.extract(model, root, p, SCALES) for p in ("query", "db")])
