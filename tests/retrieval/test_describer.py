@@ -79,8 +79,8 @@ def test_accelerators_have_another_form_and_the_same_descriptors(describer, monk
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     # Compiled functions are kept for a network, whatever the device.
     monkeypatch.setattr(describer_module, "_network", describer_module._network.__wrapped__)
-    different = {name for name, value in fast_form().items() if not value}
-    assert different == {"folded", "fast_blocks", "fast_offsets", "blocks_apart"}
+    left_out = {name for name, value in fast_form().items() if not value}
+    assert left_out == {"folded", "fast_blocks", "fast_offsets", "blocks_apart"}
     there = Describer.of(lively_weights(NAME))(images, sizes)
     difference = np.linalg.norm(there - describer(images, sizes), axis=1)
     assert 0 < difference.max() <= BATCHED
