@@ -1,11 +1,20 @@
 """What a user can mend: one line on standard error and exit code 2, never a traceback."""
 
 import argparse
+import errno
+import os
+import reprlib
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 USER_ERROR_EXIT_CODE = 2
+INTERRUPTED_EXIT_CODE = 130
+BROKEN_PIPE_EXIT_CODE = 141
+MESSAGE_LIMIT = 500
+"""The most characters of a line of error."""
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 
 
 class UserError(Exception):
@@ -17,18 +26,99 @@ class UserError(Exception):
     """
 
 
+class _ShortRepr(reprlib.Repr):
+    """`repr` of a value from a file or a command line: short, and of any value at all."""
+
+    def __init__(self):
+        super().__init__()
+        self.maxlevel = 2
+        self.maxtuple = self.maxlist = self.maxset = self.maxfrozenset = 4
+        self.maxdict = self.maxarray = self.maxdeque = 4
+        self.maxstring = self.maxother = 80
+
+    def repr1(self, x: Any, level: int) -> str:
+        try:
+            return super().repr1(x, level)
+        except Exception:  # A foreign object's own `repr`, or an integer of 5,000 digits.
+            return f"<{type(x).__name__}>"
+
+
+def shown(value: Any) -> str:
+    """A foreign value as an error names it: as `repr` does, shortened, on one line.
+
+    Where a message quotes what stands in a file or on the command line, it has to come through
+    here: a list of a million entries, a name with control characters or an integer of 5,000 digits
+    would else be the message.
+    """
+    return printable(_ShortRepr().repr(value))
+
+
+def reason(error: BaseException) -> str:
+    """What an exception of a library says, shortened, on one line; its kind where it says nothing.
+
+    For texts of foreign readers, which may quote the file.
+    """
+    try:
+        text = printable(str(error))
+    except Exception:
+        text = ""
+    return shortened(text, 200) or type(error).__name__
+
+
+def printable(text: str) -> str:
+    """A text on one line, with everything escaped that a terminal would not print."""
+    words = " ".join(text.split())
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in words)
+
+
+def shortened(text: str, limit: int) -> str:
+    """A text of at most `limit` characters, with its middle left out."""
+    if len(text) <= limit:
+        return text
+    mark = " ... "
+    head = (limit - len(mark)) * 3 // 5
+    return text[:head] + mark + text[len(text) - (limit - len(mark) - head) :]
+
+
 def exit_with(message: object) -> NoReturn:
     """Ends the process as a user's mistake does: one line on standard error and exit code 2."""
-    print("error: " + " ".join(str(message).split()), file=sys.stderr)
+    print("error: " + shortened(printable(str(message)), MESSAGE_LIMIT), file=sys.stderr)
     sys.exit(USER_ERROR_EXIT_CODE)
 
 
 def run_command(command: Callable[[], None]) -> None:
-    """Runs a command's main function; a `UserError` becomes one line and exit code 2."""
+    """Runs a command's main function and ends as the exit codes of all commands say.
+
+    A `UserError` becomes one line and exit code 2. Ctrl-C becomes one line and exit code 130; a
+    `KeyboardInterrupt` that is raised with a text (see `process.interruptible`) says there what is
+    saved. A standard output that is full is one line; one that nobody reads any more ends the
+    command without a word.
+    """
     try:
         command()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except UserError as error:
         exit_with(error)
+    except KeyboardInterrupt as interrupt:
+        saved = str(interrupt) or "nothing is left half-written; run the same command again"
+        print(f"interrupted: {shortened(printable(saved), MESSAGE_LIMIT)}", file=sys.stderr)
+        sys.exit(INTERRUPTED_EXIT_CODE)
+    except BrokenPipeError:
+        _drop_standard_output()
+        sys.exit(BROKEN_PIPE_EXIT_CODE)
+    except OSError as error:
+        # Files are written through `files.written_whole`, which names them.
+        if error.errno not in _NO_SPACE or error.filename is not None:
+            raise
+        _drop_standard_output()
+        exit_with(f"cannot write to the standard output: {error.strerror}; make room for it")
+
+
+def _drop_standard_output() -> None:
+    """Keeps Python from a second try at its exit."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class CommandParser(argparse.ArgumentParser):

@@ -1,17 +1,68 @@
 """Files that are there whole or not at all."""
 
 import contextlib
+import errno
 import hashlib
 import json
+import math
 import os
 import pathlib
+import re
+import stat
 import tempfile
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from senet_jax.errors import UserError
+from senet_jax.errors import UserError, reason, shown
+
+JSON_BYTES = 2**28
+"""The largest JSON file that is read; the ground truth of a million images takes a tenth."""
+
+
+def local_path(value: str | os.PathLike) -> pathlib.Path:
+    """A path that a user gave, with `~` expanded.
+
+    Raises:
+        UserError: it is empty, names another machine (`gs://...`), or holds a zero byte.
+    """
+    text = os.fspath(value)
+    if not text or "\0" in text:
+        raise UserError(f"the path is {shown(text)}; name a file or a folder")
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):/", text)
+    if scheme:
+        raise UserError(
+            f"{shown(text)} is no path of this machine; only those are read and written, so copy "
+            f"it here or mount it ({scheme[1]}:// is not supported)"
+        )
+    try:
+        return pathlib.Path(text).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{shown(text)}: {reason(error)}; give the path in full") from error
+
+
+def read_regular(path: str | os.PathLike, limit: int | None = None) -> bytes:
+    """The bytes of a regular file; a FIFO, a device or a socket is refused and never waited for.
+
+    Args:
+        path: of the file.
+        limit: the most bytes that it may have.
+
+    Raises:
+        OSError: it cannot be read, is not a regular file, or is larger; `strerror` says which.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            code = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL
+            kind = os.strerror(code) if code == errno.EISDIR else "it is no regular file"
+            raise OSError(code, kind, os.fspath(path))
+        content = file.read(-1 if limit is None else limit + 1)
+        if limit is not None and len(content) > limit:
+            raise OSError(errno.EFBIG, f"it has more than {limit:,} bytes", os.fspath(path))
+        return content
 
 
 @contextlib.contextmanager
@@ -62,14 +113,40 @@ def read_json(path: str | os.PathLike) -> Any:
     """Reads a JSON file.
 
     Raises:
-        UserError: the file is missing, cannot be read, or is not JSON.
+        UserError: the file is missing, cannot be read, or is not JSON of finite numbers.
     """
     try:
-        return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; check the path") from error
+        content = read_regular(path, JSON_BYTES)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {_why(error)}; check the path") from error
+    try:
+        return parse_json(content)
     except ValueError as error:
-        raise UserError(f"{path} is not valid JSON: {error}; make it again") from error
+        raise UserError(f"{path} is not valid JSON: {reason(error)}; make it again") from error
+
+
+def parse_json(content: bytes | str) -> Any:
+    """What JSON says, if it says it in plain values.
+
+    Raises:
+        ValueError: it is not JSON in UTF-8, nested too deep, or has a number that is not finite.
+    """
+    try:
+        return json.loads(content, parse_float=_finite, parse_constant=_finite)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"the number {shown(text)} is not finite")
+    return number
+
+
+def _why(error: Exception) -> str:
+    """What the operating system says of a file, without its name."""
+    return getattr(error, "strerror", None) or reason(error)
 
 
 def sha256_of_file(path: str | os.PathLike) -> str:
@@ -85,8 +162,12 @@ def open_array(path: str | os.PathLike) -> np.memmap:
         UserError: the file is missing, is no `.npy` file, or holds pickled objects.
     """
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
         return np.lib.format.open_memmap(path, mode="r")
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; check the path") from error
-    except ValueError as error:
-        raise UserError(f"{path} is not an array in a .npy file: {error}; save it anew") from error
+        raise UserError(f"cannot read {path}: {_why(error)}; check the path") from error
+    except Exception as error:  # A header is a text that NumPy evaluates.
+        raise UserError(
+            f"{path} is not an array in a .npy file: {reason(error)}; save it anew"
+        ) from error

@@ -5,7 +5,7 @@ import fcntl
 import os
 import pathlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 import numpy as np
@@ -55,6 +55,19 @@ class Preemption:
 
     def _receive(self, *_: object) -> None:
         self._received = True
+
+
+@contextlib.contextmanager
+def interruptible(saved: Callable[[], str]) -> Iterator[None]:
+    """Lets Ctrl-C say what is saved and how to go on, as `errors.run_command` prints it.
+
+    Args:
+        saved: gives that line, when it is asked; the innermost one is heard.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        raise (interrupt if interrupt.args else KeyboardInterrupt(saved())) from None
 
 
 @contextlib.contextmanager

@@ -1,6 +1,20 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
-from senet_jax.errors import CommandParser, UserError, run_command
+from senet_jax.errors import (
+    BROKEN_PIPE_EXIT_CODE,
+    INTERRUPTED_EXIT_CODE,
+    MESSAGE_LIMIT,
+    CommandParser,
+    UserError,
+    reason,
+    run_command,
+    shown,
+)
+from senet_jax.process import interruptible
 
 
 def test_a_mistake_is_one_line_and_exit_code_two(capsys):
@@ -37,3 +51,75 @@ def test_a_wrong_command_line_is_one_line(capsys, arguments):
     out, err = capsys.readouterr()
     assert out == "" and err.startswith("error: ") and err.endswith("(see tool --help)\n")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a\x1b[31m\nb" * 50,
+        pytest.param(10**6000, id="huge"),
+        [[[[["deep"]]]]] * 1000,
+        {"key": "x" * 10_000},
+        b"\x00" * 10_000,
+        type("Hostile", (), {"__repr__": lambda self: 1 / 0})(),
+    ],
+)
+def test_a_foreign_value_is_shown_short_and_printable(value):
+    text = shown(value)
+    assert text.isprintable() and 0 < len(text) < 400
+
+
+def test_what_a_library_says_is_short_and_printable():
+    assert reason(ValueError("two\nlines \x1b[2J")) == "two lines \\x1b[2J"
+    assert reason(ValueError()) == "ValueError"
+    assert len(reason(ValueError("x" * 10_000))) <= 200
+
+
+def test_a_long_message_keeps_how_to_mend_it(capsys):
+    def command():
+        raise UserError(f"{'x' * 10_000}\x07; do this instead")
+
+    with pytest.raises(SystemExit):
+        run_command(command)
+    line = capsys.readouterr().err
+    assert len(line) <= MESSAGE_LIMIT + len("error: \n")
+    assert line.endswith("\\x07; do this instead\n") and line[:-1].isprintable()
+
+
+def test_ctrl_c_is_one_line_that_says_what_is_saved(capsys):
+    def command():
+        with interruptible(lambda: "step 3 is saved"), interruptible(lambda: "step 4 is saved"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as ended:
+        run_command(command)
+    assert ended.value.code == INTERRUPTED_EXIT_CODE
+    assert capsys.readouterr() == ("", "interrupted: step 4 is saved\n")
+
+
+PRINTS = "from senet_jax.errors import run_command; run_command(lambda: print('x' * 100_000))"
+
+
+def test_a_full_standard_output_is_one_line():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", PRINTS], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: cannot write to the standard output: No space left on device; make room for it\n"
+    )
+
+
+def test_a_closed_standard_output_ends_quietly():
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-c", PRINTS], stdout=writing, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (BROKEN_PIPE_EXIT_CODE, "")
+    done = subprocess.run(
+        f'{sys.executable} -c "{PRINTS}" >&-', shell=True, stderr=subprocess.PIPE, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")

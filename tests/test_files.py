@@ -2,13 +2,22 @@ import errno
 import hashlib
 import math
 import os
+import socket
 import stat
 
 import numpy as np
 import pytest
 
 from senet_jax.errors import UserError
-from senet_jax.files import open_array, read_json, sha256_of_file, write_json, written_whole
+from senet_jax.files import (
+    local_path,
+    open_array,
+    read_json,
+    read_regular,
+    sha256_of_file,
+    write_json,
+    written_whole,
+)
 
 
 def _write(path, text):
@@ -115,3 +124,60 @@ def test_what_is_no_array(tmp_path):
             open_array(tmp_path / f"{name}.npy")
     with pytest.raises(UserError, match="No such file"):
         open_array(tmp_path / "missing.npy")
+
+
+def test_a_tilde_is_the_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert local_path("~/weights") == tmp_path / "weights"
+    assert str(local_path("a:b/c")) == "a:b/c"
+
+
+@pytest.mark.parametrize(
+    "path", ["gs://bucket/a", "s3://a", "memory://a", "", "a\0b", "~nobody_here/a"]
+)
+def test_a_place_that_is_not_on_this_machine_is_refused(path):
+    with pytest.raises(UserError):
+        local_path(path)
+
+
+def test_only_regular_files_are_read(tmp_path):
+    (tmp_path / "file").write_bytes(b"abc")
+    assert read_regular(tmp_path / "file") == read_regular(tmp_path / "file", 3) == b"abc"
+    os.mkfifo(tmp_path / "fifo")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket"))
+    for path, message in (
+        (tmp_path, "Is a directory"),
+        (tmp_path / "fifo", "it is no regular file"),
+        (tmp_path / "socket", "No such device or address"),
+        ("/dev/zero", "it is no regular file"),
+        (tmp_path / "missing", "No such file or directory"),
+    ):
+        with pytest.raises(OSError) as raised:
+            read_regular(path)
+        assert raised.value.strerror == message
+    with pytest.raises(OSError) as raised:
+        read_regular(tmp_path / "file", 2)
+    assert raised.value.strerror == "it has more than 2 bytes"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"[" * 100_000, b"1" * 5_000, b"1e999", b"NaN", b"-Infinity", b"\xff", b"", b'{"a":1'],
+)
+def test_what_is_no_plain_json_is_one_line(tmp_path, content):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.json is not valid JSON: .*; make it again"):
+        read_json(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["{" * 5_000, "1" * 5_000, "{'descr': 'O', 'fortran_order': False, 'shape': (1,)}", "a.b", "'"],
+)
+def test_a_hostile_header_is_one_line(tmp_path, header):
+    data = header.encode() + b"\n"
+    prefix = b"\x93NUMPY\x01\x00" + len(data).to_bytes(2, "little")
+    (tmp_path / "a.npy").write_bytes(prefix + data + bytes(8))
+    with pytest.raises(UserError, match=r"a\.npy is not an array in a \.npy file"):
+        open_array(tmp_path / "a.npy")
