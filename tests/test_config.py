@@ -1,11 +1,12 @@
 import functools
 import importlib.util
+import itertools
 import pathlib
 
 import pytest
 from ml_collections import config_dict
 
-from senet_jax.config import names, validate
+from senet_jax.config import flat, keys_help, names, validate
 from senet_jax.data.builder import build
 from senet_jax.data.synthetic_landmarks import TINY, training_source
 from senet_jax.errors import UserError
@@ -192,3 +193,23 @@ def test_names_are_separated_by_commas():
     assert names("") == []
     with pytest.raises(UserError, match="'a,b, a' names 'a' more than once; name it once"):
         names("a,b, a")
+
+
+@pytest.mark.parametrize("arguments", [("evaluate.py",), ("r50_cls.py",), ("demo.py",)])
+def test_help_says_of_each_key_its_value_and_its_meaning(arguments):
+    config = _get_config(*arguments)
+    lines = keys_help(config).splitlines()
+    values = [line for line in lines if line.startswith("  --")]
+    keys = [line.split("=")[0].removeprefix("  --config.") for line in values]
+    assert sorted(keys) == sorted(flat(config)) and keys[:2] == ["job", "model"]
+    for value, meaning in itertools.pairwise(lines):
+        assert not (value.startswith("  --") and meaning.startswith("  --")), value
+    assert "UNKNOWN" not in "".join(lines)
+    assert max(map(len, lines)) <= 100
+
+
+def test_the_values_in_the_help_are_as_a_shell_takes_them():
+    text = keys_help(_evaluation({"weights": "my weights", "colour": "red"}))
+    assert "  --config.weights='my weights'\n        weights folder" in text
+    assert "  --config.scales='(0.7071, 1.0, 1.4142)'\n" in text
+    assert text.endswith("\n  --config.colour=red\n        UNKNOWN to this job")
