@@ -7,13 +7,10 @@ import pathlib
 import signal
 from collections.abc import Callable, Iterator
 
-import jax
 import numpy as np
-from jax.experimental import multihost_utils
 
 from senet_jax.errors import UserError
-
-PREEMPTED_EXIT_CODE = os.EX_TEMPFAIL
+from senet_jax.signals import Terminated
 
 
 class Preemption:
@@ -24,6 +21,8 @@ class Preemption:
     """
 
     def __init__(self):
+        import jax  # Commands that have nothing to compute open no `Preemption`.
+
         self._alone = jax.process_count() == 1
         self._received = False
         self._calls = 0
@@ -43,6 +42,8 @@ class Preemption:
         """
         if self._alone:
             return self._received
+        from jax.experimental import multihost_utils
+
         # JAX stops at one more than the last number it was told, 0 before the first. Numbers of
         # steps would skip that where a training goes on from a checkpoint, and never stop.
         self._calls += 1
@@ -59,32 +60,15 @@ class Preemption:
 
 @contextlib.contextmanager
 def interruptible(saved: Callable[[], str]) -> Iterator[None]:
-    """Lets Ctrl-C say what is saved and how to go on, as `errors.run_command` prints it.
+    """Lets Ctrl-C and SIGTERM say what is saved and how to go on; `errors.run_command` prints it.
 
     Args:
         saved: gives that line, when it is asked; the innermost one is heard.
     """
     try:
         yield
-    except KeyboardInterrupt as interrupt:
-        raise (interrupt if interrupt.args else KeyboardInterrupt(saved())) from None
-
-
-@contextlib.contextmanager
-def ended_by_sigterm() -> Iterator[None]:
-    """Ends the process at a SIGTERM as one whose work is saved, which it has to be at any moment.
-
-    What is open is closed; nothing more is done.
-    """
-
-    def end(*_: object) -> None:
-        raise SystemExit(PREEMPTED_EXIT_CODE)
-
-    former = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, former)
+    except (KeyboardInterrupt, Terminated) as stop:
+        raise (stop if stop.args else type(stop)(saved())) from None
 
 
 @contextlib.contextmanager
@@ -96,6 +80,9 @@ def locked_workdir(workdir: str | os.PathLike) -> Iterator[None]:
     Raises:
         UserError: another run is in the folder, or it cannot be written.
     """
+    import jax
+    from jax.experimental import multihost_utils
+
     workdir, error = pathlib.Path(workdir), None
     with contextlib.ExitStack() as held:
         if jax.process_index() == 0:

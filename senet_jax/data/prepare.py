@@ -12,6 +12,7 @@ import pathlib
 from senet_jax.data import gldv2, image_folder, synthetic_landmarks
 from senet_jax.data.image_source import ImageSource
 from senet_jax.errors import CommandParser, run_command
+from senet_jax.process import interruptible
 
 WORLDS = {"tiny": synthetic_landmarks.TINY, "demo": synthetic_landmarks.DEMO}
 
@@ -46,7 +47,14 @@ def main() -> None:
     command.set_defaults(prepare=_prepare_world)
 
     arguments = parser.parse_args()
-    arguments.prepare(arguments)
+
+    def saved() -> str:
+        return (
+            f"what is finished of {arguments.target} is kept; run the same command again to go on"
+        )
+
+    with interruptible(saved):
+        arguments.prepare(arguments)
 
 
 def _prepare(source: ImageSource, target: str | os.PathLike) -> None:

@@ -25,9 +25,10 @@ from senet_jax.data.prepared import open_prepared
 from senet_jax.data.revisitop import load_dataset
 from senet_jax.errors import UserError
 from senet_jax.files import read_json, sha256_of_file, write_json
-from senet_jax.process import PREEMPTED_EXIT_CODE, Preemption, locked_workdir
+from senet_jax.process import Preemption, locked_workdir
 from senet_jax.retrieval.evaluation import EvaluationReport
 from senet_jax.runtime import use_compilation_cache
+from senet_jax.signals import PREEMPTED_EXIT_CODE
 from senet_jax.training.checkpoint import Checkpoints
 from senet_jax.training.evaluation import Evaluator
 from senet_jax.training.export import (

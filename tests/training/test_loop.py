@@ -13,8 +13,9 @@ import pytest
 from senet_jax import main as main_module
 from senet_jax.data.builder import LABELS_FILE
 from senet_jax.files import read_json
-from senet_jax.process import PREEMPTED_EXIT_CODE, locked_workdir
+from senet_jax.process import locked_workdir
 from senet_jax.retrieval.evaluation import evaluate_descriptors
+from senet_jax.signals import PREEMPTED_EXIT_CODE
 from senet_jax.training import loop
 from senet_jax.training.checkpoint import Checkpoints
 from senet_jax.training.export import CHECKPOINTS, CONFIG, setup_of

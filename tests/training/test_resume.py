@@ -7,7 +7,7 @@ import time
 import pytest
 
 from senet_jax.files import read_json
-from senet_jax.process import PREEMPTED_EXIT_CODE
+from senet_jax.signals import PREEMPTED_EXIT_CODE
 from senet_jax.training.export import CONFIG, setup_of
 from senet_jax.training.metrics import read_metrics
 from senet_jax.weights import TENSORS
