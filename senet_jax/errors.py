@@ -104,6 +104,9 @@ def run_command(command: Callable[[], None]) -> None:
         exit_with(error)
     except KeyboardInterrupt as stop:
         _say_what_is_saved("interrupted", stop)
+        # In code that is made from a string, as dataclasses are, Python notes an interrupt for its
+        # own end, which is by the signal then and not by the exit code; other such code forgets it.
+        exec("")
         sys.exit(signals.INTERRUPTED_EXIT_CODE)
     except signals.Terminated as stop:
         _say_what_is_saved("stopped by SIGTERM", stop)

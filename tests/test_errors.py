@@ -145,3 +145,19 @@ def test_a_closed_standard_output_ends_quietly():
         f'{sys.executable} -c "{PRINTS}" >&-', shell=True, stderr=subprocess.PIPE, text=True
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_ctrl_c_in_code_that_is_made_from_a_string_has_its_exit_code(tmp_path):
+    """Python would end by the signal itself; dataclasses are such code, and many are imported."""
+    interrupted = "import os; os.kill(os.getpid(), 2)"
+    (tmp_path / "command.py").write_text(
+        f"from senet_jax.errors import run_command; run_command(lambda: exec({interrupted!r}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "command"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.getcwd()},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (INTERRUPTED_EXIT_CODE, 1)
