@@ -272,7 +272,8 @@ def test_a_quiet_process_says_nothing(lines, monkeypatch):
     assert lines(2, [(10, 1), (20, 1)]) == []
 
 
-def test_the_line_is_erased_before_the_line_of_an_error(terminal, clock, capsys):
+@pytest.mark.parametrize("stop", [UserError("wrong"), KeyboardInterrupt(), Terminated()])
+def test_the_line_is_erased_before_the_line_of_an_error(terminal, clock, capsys, stop):
     def command():
         progress = Progress("reading", 2, "images", clock=clock, stream=terminal.stream)
         clock.seconds += 5
@@ -280,8 +281,7 @@ def test_the_line_is_erased_before_the_line_of_an_error(terminal, clock, capsys)
         terminal.said()
         raise stop
 
-    for stop in (UserError("wrong"), KeyboardInterrupt(), Terminated()):
-        with pytest.raises(SystemExit):
-            run_command(command)
-        assert terminal.said() == "\r\x1b[K"
-        assert capsys.readouterr().err.count("\n") == 1
+    with pytest.raises(SystemExit):
+        run_command(command)
+    assert terminal.said() == "\r\x1b[K"
+    assert capsys.readouterr().err.count("\n") == 1
