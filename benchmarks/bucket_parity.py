@@ -15,10 +15,9 @@ import tempfile
 import numpy as np
 import torch
 
+from benchmarks.kinds import twin_of
 from benchmarks.memory import in_own_process
 from benchmarks.noise import write_images
-from senet_jax.convert.translate import state_from_weights
-from senet_jax.convert.twin import Twin
 from senet_jax.data.revisitop import Photograph
 from senet_jax.data.transforms import normalise
 from senet_jax.errors import CommandParser, run_command
@@ -85,12 +84,9 @@ def _twins(
     weights: Weights, photographs: list[Photograph], scales: list[float]
 ) -> list[np.ndarray]:
     """Descriptors of PyTorch, in float32 and in float64."""
-    state = state_from_weights(weights)
     described = []
     for dtype in (torch.float32, torch.float64):
-        twin = Twin(weights.architecture)
-        twin.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in state.items()})
-        twin.eval().to(dtype)
+        twin = twin_of(weights, dtype)
         progress = Progress(f"PyTorch, {dtype}", len(photographs), "images")
         rows = []
         for photograph in photographs:

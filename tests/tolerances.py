@@ -4,8 +4,9 @@ import numpy as np
 
 FLOAT32_EPSILON = float(np.finfo(np.float32).eps)
 
-# The design's bar for descriptors: as near to float64 as PyTorch's float32, to a factor of two,
-# because the order of float32 sums is a library's own choice.
+# Maps on the way are as near to float64 as PyTorch's float32, to a factor of two, because the order
+# of float32 sums is a library's own choice; so near are descriptors to PyTorch's. To float64 they
+# are as near as those, see `models/test_parity.py`.
 TIMES_THE_TWIN = 2.0
 # Nothing stored in float32 is nearer to the truth than its own rounding (half an epsilon of each
 # value); below that the ratio of two distances says nothing.

@@ -10,7 +10,7 @@ from jax.experimental.xla_metadata import set_xla_metadata
 
 from senet_jax.models.architecture import Architecture
 from senet_jax.models.convolutions import winograd_same_conv
-from senet_jax.models.layers import Array, LayerOptions, linear_init
+from senet_jax.models.layers import Array, LayerOptions
 from senet_jax.models.valid_region import WHOLE, ValidRegion
 
 BEFORE_RELU = "before_relu"
@@ -139,5 +139,5 @@ class ResNetClassifier(nn.Module):
         """float[b h w 3] -> float32[b classes] and the named maps on the way."""
         stages, region = Trunk(self.architecture, self.options, name="trunk")(images, region)
         pooled = region.mean(stages["s4"].astype(jnp.float32))
-        logits = nn.Dense(self.architecture.outputs, kernel_init=linear_init, name="fc")(pooled)
+        logits = self.options.linear(self.architecture.outputs, name="fc")(pooled)
         return logits, {**stages, "pooled": pooled, "descriptor": logits}

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from senet_jax.models.architecture import Architecture
 from senet_jax.models.inference import fold
-from senet_jax.models.layers import Array, LayerOptions, linear_init
+from senet_jax.models.layers import Array, LayerOptions
 from senet_jax.models.pooling import LearnableGeneralisedMean, generalised_mean
 from senet_jax.models.resnet import ResNetClassifier, Trunk
 from senet_jax.models.self_similarity import SelfSimilarityModule
@@ -55,7 +55,7 @@ class SENet(nn.Module):
             pooled = LearnableGeneralisedMean(name="pool")(fused, region)
         else:
             pooled = generalised_mean(fused, region=region)
-        descriptor = nn.Dense(self.architecture.outputs, kernel_init=linear_init, name="fc")(pooled)
+        descriptor = self.options.linear(self.architecture.outputs, name="fc")(pooled)
         if self.options.descriptor_norm:
             options = dataclasses.replace(self.options, dtype=jnp.float32)
             descriptor = options.batch_norm(name=DESCRIPTOR_NORM)(descriptor)

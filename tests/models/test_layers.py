@@ -1,11 +1,36 @@
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
 
-from senet_jax.models.layers import LayerOptions, l2_normalise, torch_bias_init
-from tests.tolerances import FEW_ROUNDINGS
+from senet_jax.models.layers import LayerOptions, blocked_dot, l2_normalise, torch_bias_init
+from tests.tolerances import FEW_ROUNDINGS, ROUNDING
+
+
+@pytest.mark.parametrize("count", [2048, 96, 77])
+def test_blocked_dot_loses_few_roundings(count):
+    """Of positive numbers and weights of both signs, as the last layer has them, one image."""
+    rng = np.random.default_rng(0)
+    inputs = rng.uniform(0.5, 1.5, (1, count)).astype(np.float32)
+    kernel = rng.normal(size=(count, 512)).astype(np.float32)
+    exact = inputs.astype(np.float64) @ kernel.astype(np.float64)
+    distance = np.linalg.norm(jax.jit(blocked_dot)(inputs, kernel) - exact)
+    assert distance <= 4 * ROUNDING * np.linalg.norm(exact)
+
+
+def test_the_last_layer_is_a_plain_one_in_training_and_nearly_else():
+    rng = np.random.default_rng(0)
+    inputs, kernel, bias = rng.normal(size=(2, 64)), rng.normal(size=(64, 5)), rng.normal(size=5)
+    variables = {"params": {"kernel": kernel, "bias": bias}}
+    inputs, variables = jax.tree.map(np.float32, (inputs, variables))
+    expected = nn.Dense(5).apply(variables, inputs)
+    trained = LayerOptions(train=True).linear(5, name=None).apply(variables, inputs)
+    np.testing.assert_array_equal(trained, expected)
+    ours = LayerOptions().linear(5, name=None).apply(variables, inputs)
+    bar = FEW_ROUNDINGS * (np.abs(inputs) @ np.abs(kernel) + np.abs(bias))
+    assert (np.abs(ours - expected) <= bar).all()
 
 
 def test_l2_normalise_is_that_of_pytorch():
@@ -15,6 +40,13 @@ def test_l2_normalise_is_that_of_pytorch():
     values[2, 2] *= 1e6
     theirs = torch.nn.functional.normalize(torch.from_numpy(values).double(), dim=-1).numpy()
     np.testing.assert_allclose(l2_normalise(values), theirs, rtol=FEW_ROUNDINGS)
+
+
+def test_l2_normalise_of_a_descriptor_loses_no_more_than_storing_it():
+    values = np.random.default_rng(0).normal(size=(50, 2048)).astype(np.float32)
+    exact = values / np.linalg.norm(values.astype(np.float64), axis=1, keepdims=True)
+    distance = np.linalg.norm(jax.jit(l2_normalise)(values) - exact, axis=1)
+    assert distance.max() <= 2 * ROUNDING
 
 
 def test_l2_normalise_has_a_finite_gradient_at_zero():

@@ -1,6 +1,5 @@
 """CVNet's re-ranker in PyTorch by its definition, with random weights that let mistakes show."""
 
-import contextlib
 import copy
 import dataclasses
 import functools
@@ -15,6 +14,7 @@ from tests.oracles.lively_twin import (
     architecture_named,
     lively_twin,
     lively_weights,
+    one_thread,
     smooth_images,
     state_of,
 )
@@ -23,17 +23,6 @@ TRUNK = "tiny_learnable"
 _WIDTHS = ((9, 16), (16, 16, 32), (32, 32, 32, 64), (64, 64, 64, 128))
 _KERNELS = (5, 3, 3, 3)
 _LAST_STRIDES = (2, 2, 2, 1)
-
-
-@contextlib.contextmanager
-def _one_thread():
-    """Maps are small: several threads would spend their time waiting for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 class CentrePivot(nn.Module):
@@ -122,7 +111,7 @@ def stage3_of_twin(twin, images):
 
 
 @functools.cache
-@_one_thread()
+@one_thread()
 def lively_reranker():
     """A re-ranker of the trunk `TRUNK` in which every tensor is random, and scores are spread."""
     trunk = lively_twin(TRUNK)
@@ -148,7 +137,7 @@ def lively_cvnet_weights():
     return dataclasses.replace(weights, carried={**weights.carried, **state_of(lively_reranker())})
 
 
-@_one_thread()
+@one_thread()
 def scores_of_twin(queries, keys, dtype):
     """float64[p] for pairs of maps, float32[h w c] each, computed in `dtype`."""
     twin = copy.deepcopy(lively_reranker()).to(dtype)

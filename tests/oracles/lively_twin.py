@@ -1,5 +1,6 @@
 """PyTorch twins whose random weights let mistakes show, and the same weights for Flax."""
 
+import contextlib
 import copy
 import dataclasses
 import functools
@@ -15,15 +16,31 @@ CALIBRATION_SHAPE = (6, 3, 96, 128)
 
 
 def architecture_named(name):
-    """Those of the project, and two small ones for the heads that `tiny` does not have."""
+    """Those of the project, and small ones: for the heads that `tiny` does not have, and one whose
+    last layer adds up a thousand numbers.
+    """
     tiny = dataclasses.replace(ARCHITECTURES["tiny"], self_similarity=None)
     small = {
+        "tiny_wide": dataclasses.replace(
+            ARCHITECTURES["tiny"], name="tiny_wide", stage_widths=(32, 64, 96, 1024)
+        ),
         "tiny_classifier": dataclasses.replace(
             tiny, name="tiny_classifier", head="classifier", outputs=17
         ),
         "tiny_learnable": dataclasses.replace(tiny, name="tiny_learnable", head="gem_learnable"),
     }
     return small.get(name) or ARCHITECTURES[name]
+
+
+@contextlib.contextmanager
+def one_thread():
+    """Maps are small: several threads would spend their time waiting for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @functools.cache

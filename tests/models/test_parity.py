@@ -1,0 +1,74 @@
+"""Descriptors on weights of several kinds, one image at a time, beside PyTorch's."""
+
+import functools
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.kinds import kinds_of_weights, twin_of
+from senet_jax.data.transforms import normalise
+from senet_jax.retrieval.describer import Describer
+from tests.data.pictures import picture
+from tests.oracles.lively_twin import lively_weights, one_thread, smooth_images
+from tests.tolerances import TIMES_THE_TWIN
+
+KINDS = ("given", "initial", "unfitted", "uneven")
+FORMS = ("exact", "padded", pytest.param("turned", marks=pytest.mark.slow))
+SIZE, PADDED = (57, 76), (64, 80)
+
+
+@functools.cache
+@one_thread()
+def _weights(kind):
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        images = smooth_images((8, 3, 96, 128)).permute(0, 2, 3, 1).numpy()
+    return kinds_of_weights(lively_weights("tiny_wide"), images)[kind]
+
+
+@functools.cache
+@one_thread()
+def _of_pytorch(kind, dtype, count):
+    """Unit descriptors of the first pictures: float64[n d]."""
+    weights = _weights(kind)
+    twin, found = twin_of(weights, dtype), []
+    for seed in range(count):
+        image = torch.from_numpy(normalise(picture(*SIZE, seed), weights.preprocessing))
+        with torch.no_grad():
+            output = twin(image.permute(2, 0, 1)[None].to(dtype))["descriptor"]
+        found.append(torch.nn.functional.normalize(output))
+    return torch.cat(found).double().numpy()
+
+
+def _described(kind, form):
+    """Unit descriptors of the first pictures, one by each device: float64[n d]."""
+    describer = Describer.of(_weights(kind), "exact" if form == "exact" else "auto")
+    images = np.stack([picture(*SIZE, seed) for seed in range(describer.lanes)])
+    if form == "exact":
+        return np.asarray(describer(images), np.float64)
+    (height, width), (rows, columns) = SIZE, PADDED
+    images = np.pad(images, ((0, 0), (0, rows - height), (0, columns - width), (0, 0)))
+    sizes = np.tile(np.int32(SIZE), (len(images), 1))
+    if form == "turned":
+        images, sizes = images.swapaxes(1, 2), sizes[:, ::-1]
+    return np.asarray(describer(images, sizes, turned=form == "turned"), np.float64)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_descriptors_are_no_further_from_float64_than_those_of_pytorch(kind, form):
+    ours = _described(kind, form)
+    theirs, exact = (
+        _of_pytorch(kind, dtype, len(ours)) for dtype in (torch.float32, torch.float64)
+    )
+    own = np.linalg.norm(theirs - exact)
+    assert np.linalg.norm(ours - exact) <= own
+    assert np.linalg.norm(ours - theirs) <= TIMES_THE_TWIN * own
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_kinds_are_different_trials(kind):
+    """Centred descriptors point in many directions, those of initial norms nearly in one."""
+    exact = _of_pytorch(kind, torch.float64, 8)
+    assert ((exact @ exact.T).min() > 0.99) == (kind == "initial")
