@@ -4,16 +4,15 @@ Source: the authors' public inference code. Each scale's descriptor gets unit le
 gets it again; the scales are resizings of the decoded pixels, not of the normalised image.
 """
 
-import collections
-import concurrent.futures
 import dataclasses
 import functools
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from senet_jax.data.ahead import in_order
 from senet_jax.data.revisitop import Photograph, read_image
 from senet_jax.data.sizes import photograph_sizes
 from senet_jax.data.transforms import UnreadableImage, crop, resize
@@ -167,24 +166,7 @@ def describe_batches(
         UserError: a photograph has another size than when the job was planned.
     """
     together = _together(_with_pyramids(job, batches), describer.lanes)
-    yield from _in_order(functools.partial(_describe, describer, job), together, job.at_once)
-
-
-def _in_order(function: Callable, inputs: Iterable, threads: int) -> Iterator:
-    """What a function makes of each input, in their order; the threads work ahead."""
-    under_way: collections.deque = collections.deque()
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        try:
-            for given in inputs:
-                under_way.append(pool.submit(function, given))
-                # One more waits, so that a thread that has finished goes on at once.
-                if len(under_way) > threads:
-                    yield under_way.popleft().result()
-            while under_way:
-                yield under_way.popleft().result()
-        finally:
-            for future in under_way:
-                future.cancel()
+    yield from in_order(functools.partial(_describe, describer, job), together, job.at_once)
 
 
 def _with_pyramids(job: Job, batches: Sequence[Batch]) -> Iterator[ReadBatch]:
@@ -197,7 +179,7 @@ def _with_pyramids(job: Job, batches: Sequence[Batch]) -> Iterator[ReadBatch]:
             return error
 
     rows = (row for batch in batches for row in batch.rows)
-    pyramids = _in_order(read, rows, os.cpu_count() or 1)
+    pyramids = in_order(read, rows, os.cpu_count() or 1)
     for batch in batches:
         yield batch, list(itertools.islice(pyramids, len(batch.rows)))
 

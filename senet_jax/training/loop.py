@@ -47,7 +47,7 @@ from senet_jax.weights import TENSORS, Weights, load_weights, save_weights
 
 WEIGHTS = "weights"
 REPORT = "report.json"
-LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tensorflow-datasets")
 
 
 def train(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
