@@ -22,7 +22,7 @@ def get_config(split: str = "landmarks") -> ConfigDict:
         split: `landmarks`, or `landmarks_validation` to make choices on.
     """
     config = common.train("tiny")
-    config.trunk = ""
+    config.start = ""
     config.descriptor_norm = True
     config.batch_size = 64
     config.epochs = 56.0  # An epoch is a batch from each family: 25 steps.

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from senet_jax.errors import UserError
+from senet_jax.errors import UserError, shown
 from senet_jax.models.architecture import find_architecture
 from senet_jax.retrieval.quantise import STORAGES
 
@@ -68,6 +68,12 @@ def _one_of(*values: str) -> Check:
     return lambda value: None if value in values else f"one of {', '.join(values)}"
 
 
+RATES = tuple(
+    f"optimizer.{name}"
+    for name in ("learning_rate", "rate_multipliers", "warmup_epochs", "warmup_start")
+)
+"""What `allow_changes` may name."""
+
 _SCALES = _tuple_of(
     _number(0, above=True), "positive numbers, such as (0.7071, 1.0, 1.4142)", at_least=1
 )
@@ -118,10 +124,15 @@ _SCHEMAS: dict[str, dict[str, tuple[Check, str]]] = {
         "job": (_text, "what is run: train or evaluate"),
         "model": (_filled, "name of the network"),
         "seed": (_integer(0), "of the initialisation, the order of the images and their changes"),
-        "trunk": (
+        "start": (
             _text,
-            "weights folder whose trunk the training starts from, of the same depth; empty: the "
-            "authors' initialisation",
+            "weights folder that the training starts from: of the whole network, or of an ImageNet "
+            "trunk of its depth; empty: the authors' initialisation",
+        ),
+        "allow_changes": (
+            _text,
+            "rates that may be others when a training goes on, separated by commas, such as "
+            "optimizer.learning_rate; empty: none",
         ),
         "batch_size": (_integer(1), "images a step, over all devices"),
         "epochs": (_number(0, above=True), "how often the data is gone through"),
@@ -258,6 +269,12 @@ def validate(config: Mapping[str, Any]) -> None:
 
 
 def _validate_training(values: Mapping[str, Any]) -> None:
+    for name in names(values["allow_changes"]):
+        if name not in RATES:
+            raise UserError(
+                f"config.allow_changes names {shown(name)}; only a rate may change in a training "
+                f"that goes on: {', '.join(RATES)}"
+            )
     weights = ("losses.classification_weight", "losses.contrastive_weight")
     if not any(values[key] for key in weights):
         raise UserError(f"config.{' and config.'.join(weights)} are 0; one loss is needed")

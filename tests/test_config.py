@@ -88,12 +88,12 @@ def test_without_data_a_line_says_how_to_get_it(arguments, tmp_path, monkeypatch
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("arguments", [a for a in TRAININGS if _get_config(*a).trunk], ids=":".join)
-def test_without_a_trunk_a_line_says_how_to_get_it(arguments, tmp_path, monkeypatch):
+@pytest.mark.parametrize("arguments", [a for a in TRAININGS if _get_config(*a).start], ids=":".join)
+def test_without_its_start_a_line_says_how_to_get_it(arguments, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = _get_config(*arguments)
     build(training_source(TINY), config.data.folder)
-    command = f"no weights folder at {config.trunk}; make one with `python -m senet_jax.convert"
+    command = f"no weights folder at {config.start}; make one with `python -m senet_jax.convert"
     with pytest.raises(UserError, match=command):
         train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -170,6 +170,10 @@ def test_the_recipe_of_the_training_configs():
         ({"optimizer.warmup_epochs": 25.0}, "warm up over a part of the training"),
         ({"losses.queue_length": 143}, "the queue takes at least a batch"),
         ({"data.group_classes": 2}, "give both or none"),
+        (
+            {"allow_changes": "optimizer.learning_rate,seed"},
+            "config.allow_changes names 'seed'; only a rate .*: optimizer.learning_rate",
+        ),
         (
             {"losses.classification_weight": 0.0, "losses.contrastive_weight": 0.0},
             "are 0; one loss is needed",

@@ -69,8 +69,8 @@ def _draw_lists(workdir: pathlib.Path, dataset_name: str | None) -> Figure:
         raise UserError(
             f"{workdir / WEIGHTS} holds other weights than {REPORT} is of; go on with the training"
         )
-    setup = setup_of(settings)
-    trunk = load_weights(settings["trunk"]) if settings["trunk"] else None
+    setup = setup_of(settings, workdir / CONFIG)
+    start = setup.start_from(load_weights(settings["start"])) if settings["start"] else None
 
     def scored(variables: dict[str, Any], name: str) -> ScoredNetwork:
         return ScoredNetwork(
@@ -82,7 +82,7 @@ def _draw_lists(workdir: pathlib.Path, dataset_name: str | None) -> Figure:
         dataset,
         trained=scored(weights.variables(), dataset.name),
         untrained=scored(
-            without_descriptor_norm(setup.initial_variables(trunk)), f"{dataset.name}_untrained"
+            without_descriptor_norm(setup.initial_variables(start)), f"{dataset.name}_untrained"
         ),
         scales=settings["evaluation"]["scales"],
     )

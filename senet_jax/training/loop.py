@@ -19,15 +19,16 @@ import numpy as np
 from ml_collections import config_dict
 
 from senet_jax import __version__
-from senet_jax.config import flat, names
+from senet_jax.config import names
 from senet_jax.data.loader import TrainingData
 from senet_jax.data.prepared import open_prepared
 from senet_jax.data.revisitop import load_dataset
 from senet_jax.errors import UserError
-from senet_jax.files import read_json, sha256_of_file, write_json
+from senet_jax.files import sha256_of_file, write_json
 from senet_jax.process import PREEMPTED_EXIT_CODE, Preemption, locked_workdir
 from senet_jax.retrieval.evaluation import EvaluationReport
 from senet_jax.runtime import use_compilation_cache
+from senet_jax.training import resume
 from senet_jax.training.checkpoint import Checkpoints
 from senet_jax.training.evaluation import Evaluator
 from senet_jax.training.export import CHECKPOINTS, CONFIG, export, network_variables
@@ -41,9 +42,10 @@ from senet_jax.training.setup import (
     make_grouping,
     make_setup,
 )
+from senet_jax.training.start import Start
 from senet_jax.training.state import TrainState
 from senet_jax.training.step import make_step
-from senet_jax.weights import TENSORS, Weights, load_weights, save_weights
+from senet_jax.weights import TENSORS, load_weights, save_weights
 
 WEIGHTS = "weights"
 REPORT = "report.json"
@@ -74,42 +76,33 @@ def train(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
     setup = make_setup(config, len(images.class_names), data.steps_per_epoch)
     evaluated = names(config.evaluation.datasets)
     datasets = [load_dataset(config.evaluation.data_root, name) for name in evaluated]
-    trunk = load_weights(config.trunk) if config.trunk else None
-    with (
-        locked_workdir(workdir),
-        Checkpoints(workdir / CHECKPOINTS, config.checkpoint.keep) as checkpoints,
-        Preemption() as preemption,
-    ):
-        settings["data_found"] = {
+    weights = load_weights(config.start) if config.start else None
+    start = None if weights is None else setup.start_from(weights)
+    settings |= {
+        "data_found": {
             "sha256": images.fingerprint,
             "classes": len(images.class_names),
             "steps_per_epoch": data.steps_per_epoch,
-        }
-        _keep_config(workdir, settings, begun=checkpoints.latest_step() is not None)
+        },
+        "start_found": {"sha256": None if weights is None else weights.sha256},
+        "rate_changes": [],
+    }
+    with (
+        locked_workdir(workdir),
+        Checkpoints(
+            workdir / CHECKPOINTS, config.checkpoint.keep, resume.measured(settings)
+        ) as checkpoints,
+        Preemption() as preemption,
+    ):
         training = _Training(config, setup, data, workdir, checkpoints, preemption)
         if datasets:
             training.evaluator = Evaluator(
                 setup.architecture, datasets, tuple(config.evaluation.scales)
             )
-        training.begin(trunk)
+        settings = training.begin(settings, start)
         training.run()
         if jax.process_index() == 0:
             training.finish(settings)
-
-
-def _keep_config(workdir: pathlib.Path, settings: Mapping[str, Any], *, begun: bool) -> None:
-    """Writes the settings down, or checks that a training with a checkpoint goes on with them."""
-    path = workdir / CONFIG
-    if begun and path.exists():
-        before, now = flat(read_json(path)), flat(settings)
-        for key in (*before, *now):
-            if before.get(key) != now.get(key):
-                raise UserError(
-                    f"{workdir} was begun with config.{key} {before.get(key)!r}, now it is "
-                    f"{now.get(key)!r}; use another workdir or the same settings"
-                )
-    elif jax.process_index() == 0:
-        write_json(path, settings)
 
 
 class _Training:
@@ -134,23 +127,49 @@ class _Training:
         self._saved_step: int | None = None
         self._seconds = 0.0
 
-    def begin(self, trunk: Weights | None) -> None:
-        """Takes the state from the newest whole checkpoint, or makes the first one."""
-        restored = self._checkpoints.restore(self._setup.abstract_state())
+    def begin(self, settings: Mapping[str, Any], start: Start | None) -> dict[str, Any]:
+        """Takes the state from the newest whole checkpoint, or makes the first one.
+
+        Returns:
+            The settings that the training runs with from here on, as its config.json holds them.
+
+        Raises:
+            UserError: the checkpoint was made with settings that give another result.
+        """
+        accepted = dict(settings)
+
+        def accept(meta: Mapping[str, Any]) -> None:
+            before, error = meta["settings"], None
+            try:
+                accepted.update(resume.resumed(before, settings, meta["step"]))
+            except UserError as refusal:
+                error = UserError(f"{self._workdir}: {refusal}")
+            resume.agree(error)
+
+        restored = self._checkpoints.restore(self._setup.abstract_state(), accept)
         if restored is None:
-            state = self._setup.initial_state(trunk)
+            state = self._setup.initial_state(start)
+            if start is not None:
+                _say(f"starting from {settings['start']}: {start}")
         else:
             state, meta = restored
             self._step = self._saved_step = int(state.step)
-            self._seconds, self._reports = meta["seconds"], meta["reports"]
-            if jax.process_index() == 0:
-                print(f"going on from step {self._step}", file=sys.stderr)
+            self._seconds = meta["seconds"]
+            before = meta["settings"]
+            if resume.measured(before) == resume.measured(settings):
+                self._reports = meta["reports"]
+            changed = resume.note(before, settings)
+            _say(f"going on from step {self._step}" + f", changed: {changed}" * bool(changed))
+        self._settings = accepted
+        if jax.process_index() == 0:
+            write_json(self._workdir / CONFIG, accepted)
         check_divisible(self._config.batch_size, self._config.accumulate, state)
         body = make_step(
             self._setup.architecture, self._setup.make_optimizer(), self._setup.step, AXIS
         )
         self._parallel = ParallelStep(body, state)
         self._state = self._parallel.to_devices(state)
+        return accepted
 
     def run(self) -> None:
         """Trains to the last step; leaves with exit code 75 when it is asked to stop."""
@@ -248,7 +267,12 @@ class _Training:
             if not np.isfinite(leaf).all():
                 name = jax.tree_util.keystr(path, simple=True, separator="/")
                 raise self._diverged(f"{name} is not finite after step {self._step}")
-        meta = {"seconds": self._seconds, "reports": self._reports}
+        meta = {
+            "step": self._step,
+            "seconds": self._seconds,
+            "reports": self._reports,
+            "settings": self._settings,
+        }
         self._checkpoints.save(self._step, state, meta, score)
         self._saved_step = self._step
 

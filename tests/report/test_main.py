@@ -41,7 +41,7 @@ def finished(tmp_path_factory):
     settings["model"] = MODEL
     settings["evaluation"] |= {"data_root": str(folder), "datasets": "town"}
     settings["data_found"] = {"sha256": "0", "classes": 3, "steps_per_epoch": 1.0}
-    setup = setup_of(settings)
+    setup = setup_of(settings, "settings")
     workdir = folder / "run"
     untrained, rng = setup.initial_variables(), np.random.default_rng(0)
     trained = jax.tree.map(lambda leaf: leaf * rng.uniform(0.5, 1.5, leaf.shape), untrained)

@@ -95,7 +95,6 @@ def test_nothing_saved(tmp_path):
     with Checkpoints(tmp_path / "new" / "checkpoints") as checkpoints:
         assert checkpoints.restore(TARGET) is None
         assert checkpoints.latest_step() is None
-        assert checkpoints.best_step() is None
 
 
 def test_a_step_being_saved_is_restored(tmp_path):
@@ -125,23 +124,39 @@ def test_saving_is_in_the_background_and_of_what_was_given(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("scores", "kept", "best"),
+    ("scores", "kept"),
     [
-        ([None] * 5, [4, 5], None),
-        ([0.1, 0.3, 0.2, None, 0.0], [2, 4, 5], 2),
-        ([0.1, 0.2, 0.3, 0.4, 0.5], [4, 5], 5),
-        ([-2.0, -1.0, -1.0, -3.0, -1.0], [2, 4, 5], 2),
+        ([None] * 5, [4, 5]),
+        ([0.1, 0.3, 0.2, None, 0.0], [2, 4, 5]),
+        ([0.1, 0.2, 0.3, 0.4, 0.5], [4, 5]),
+        ([-2.0, -1.0, -1.0, -3.0, -1.0], [2, 4, 5]),
     ],
 )
-def test_the_best_and_the_latest_are_kept(tmp_path, scores, kept, best):
+def test_the_best_and_the_latest_are_kept(tmp_path, scores, kept):
     for step in range(1, 6):  # A run a step: what is best is known from the disk.
         _save(tmp_path, step, scores={step: scores[step - 1]})
     assert _names(tmp_path) == [str(step) for step in kept]
-    with Checkpoints(tmp_path) as checkpoints:
-        assert checkpoints.latest_step() == 5
-        assert checkpoints.best_step() == best
-        if best is not None:
-            _assert_is_step(checkpoints.restore_step(best, TARGET), best)
+    _assert_is_step(_restored(tmp_path), 5)
+
+
+def test_scores_that_were_measured_on_something_else_do_not_count(tmp_path):
+    for measured, step, score in (("town", 1, 0.9), ("village", 2, 0.2), ("village", 3, 0.1)):
+        with Checkpoints(tmp_path, keep_latest=1, score_of=measured) as checkpoints:
+            checkpoints.save(step, state_after(step), {}, score)
+    assert _names(tmp_path) == ["2", "3"]
+
+
+def test_what_is_not_accepted_is_not_read(folder):
+    seen = []
+
+    def refuse(meta):
+        seen.append(meta)
+        raise UserError("no")
+
+    largest_file(folder / "2").unlink()
+    with Checkpoints(folder) as checkpoints, pytest.raises(UserError, match="no"):
+        checkpoints.restore(TARGET, refuse)
+    assert (seen, _names(folder)) == ([{"step": 2}], ["1", "2"])
 
 
 def test_how_many_are_kept(tmp_path):
@@ -246,19 +261,6 @@ def test_none_whole(folder, capfd):
     assert re.findall(r"step (\d) is broken", capfd.readouterr().err) == ["2", "1"]
 
 
-def test_one_step(folder):
-    with Checkpoints(folder) as checkpoints:
-        _assert_is_step(checkpoints.restore_step(1, TARGET), 1)
-        with pytest.raises(UserError, match=r"no step 7 in .*; there are \[1, 2\]"):
-            checkpoints.restore_step(7, TARGET)
-    largest_file(folder / "1").unlink()
-    with (
-        Checkpoints(folder) as checkpoints,
-        pytest.raises(UserError, match=r"step 1 in .* is broken: .*use another step"),
-    ):
-        checkpoints.restore_step(1, TARGET)
-
-
 def _with_kernel(leaf):
     params = TARGET.params
     return TARGET.replace(params=params | {"network": params["network"] | {"fc": {"kernel": leaf}}})
@@ -304,7 +306,7 @@ def test_a_step_that_may_not_be_read_is_not_taken_for_broken(folder, monkeypatch
         raise PermissionError(errno.EACCES, "Permission denied")
 
     with Checkpoints(folder) as checkpoints:
-        monkeypatch.setattr(ocp.CheckpointManager, "restore", refuse)
+        monkeypatch.setattr(ocp.Checkpointer, "restore", refuse)
         with pytest.raises(UserError, match=f"cannot read step 2 in {folder}: permission denied"):
             checkpoints.restore(TARGET)
     assert _names(folder) == ["1", "2"]

@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import json
 import resource
 import time
 
@@ -16,10 +15,10 @@ from senet_jax.files import read_json
 from senet_jax.process import PREEMPTED_EXIT_CODE, locked_workdir
 from senet_jax.retrieval.evaluation import evaluate_descriptors
 from senet_jax.training import loop
-from senet_jax.training.checkpoint import Checkpoints
 from senet_jax.training.export import CHECKPOINTS, CONFIG, setup_of
 from senet_jax.training.metrics import read_metrics
 from senet_jax.training.setup import Setup
+from senet_jax.training.stored_steps import StoredSteps
 from tests.training import landmarks
 from tests.training.landmarks import named_leaves
 from tests.training.training_command import TINY_CONFIG
@@ -68,7 +67,7 @@ class Stops:
 def train(tiny_world, tmp_path, monkeypatch, run_command_here):
     """Runs the command with the stand-in, or with another step, in this process."""
     flags = {
-        "trunk": "",
+        "start": "",
         "batch_size": 16,
         "epochs": STEPS / 3,  # Of 48 images.
         "log_every_steps": 2,
@@ -82,7 +81,7 @@ def train(tiny_world, tmp_path, monkeypatch, run_command_here):
     }
     monkeypatch.setattr(loop, "use_compilation_cache", lambda: None)
     monkeypatch.setattr(
-        Setup, "initial_variables", lambda setup, trunk: landmarks.initial(setup.architecture)
+        Setup, "initial_variables", lambda setup, start: landmarks.initial(setup.architecture)
     )
 
     def run(step=_add_one, after_step=lambda step: False, workdir=tmp_path / "run", **changes):
@@ -111,11 +110,14 @@ def _assert_one_line(done, *parts):
 
 def _saved(workdir):
     """The steps of the checkpoints, and the leaves of the latest."""
-    setup = setup_of(read_json(workdir / CONFIG))
-    with Checkpoints(workdir / CHECKPOINTS) as checkpoints:
-        restored = checkpoints.restore(setup.abstract_state())
-    steps = sorted(int(path.name) for path in (workdir / CHECKPOINTS).iterdir())
-    return steps, restored and named_leaves(restored[0])
+    setup = setup_of(read_json(workdir / CONFIG), workdir / CONFIG)
+    stored = StoredSteps(workdir / CHECKPOINTS)
+    steps = stored.steps()
+    assert len(list(stored.folder.iterdir())) == len(steps)
+    if not steps:
+        return steps, None
+    state = stored.state(steps[-1], stored.record(steps[-1]), setup.abstract_state())
+    return steps, named_leaves(state)
 
 
 def _stop_at(wanted):
@@ -158,31 +160,6 @@ def test_started_again_when_done_it_trains_no_further(train):
     assert again.returncode == 0, again.stderr
     assert f"going on from step {STEPS}" in again.stderr
     assert (first.workdir / "weights" / "weights.safetensors").read_bytes() == weights
-
-
-def test_other_settings_than_those_of_the_checkpoint_are_one_line(train):
-    assert train(after_step=_stop_at(3)).returncode == PREEMPTED_EXIT_CODE
-    for changes, part in (
-        ({"seed": 1}, "config.seed 0, now it is 1"),
-        ({"model": "tiny_dot"}, "config.model 'tiny', now it is 'tiny_dot'"),
-        (
-            {"optimizer.learning_rate": 0.5},
-            "config.optimizer.learning_rate 0.005625, now it is 0.5",
-        ),
-    ):
-        done = train(**{key.replace(".", "__"): value for key, value in changes.items()})
-        _assert_one_line(done, "was begun with", part, "use another workdir or the same settings")
-
-
-@pytest.mark.slow
-def test_a_checkpoint_of_another_network_is_one_line(train):
-    done = train(after_step=_stop_at(3))
-    # As by hand: what the settings say is not what was saved.
-    settings = read_json(done.workdir / CONFIG)
-    (done.workdir / CONFIG).write_text(json.dumps(settings | {"model": "tiny_baseline"}))
-    _assert_one_line(
-        train(model="tiny_baseline"), "the checkpoint of step 3", "go on with the config"
-    )
 
 
 @pytest.mark.slow

@@ -77,7 +77,7 @@ def test_ten_steps_move_every_parameter(undisturbed):
     """So the comparisons above are of something."""
     assert len({line["train/loss"] for line in undisturbed.metrics()}) == STEPS
     last = named_leaves(undisturbed.last_state().params)
-    setup = setup_of(read_json(undisturbed.workdir / CONFIG))
+    setup = setup_of(read_json(undisturbed.workdir / CONFIG), CONFIG)
     for path, before in named_leaves(setup.initial_state().params).items():
         assert (last[path] != before).any(), path
 

@@ -1,22 +1,15 @@
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from configs import common
 from senet_jax.data.sampling import Grouping
-from senet_jax.errors import UserError
-from senet_jax.models.architecture import ARCHITECTURES
-from senet_jax.models.senet import variable_shapes
 from senet_jax.training.setup import (
-    PREPROCESSING,
     Setup,
     make_augmentation,
     make_grouping,
     make_setup,
-    with_trunk,
 )
-from senet_jax.weights import Weights, flatten
 from tests.training import landmarks
 
 
@@ -68,7 +61,7 @@ def test_every_setting_arrives():
 
 def test_the_abstract_state_is_that_of_the_first(monkeypatch):
     setup = make_setup(_config(losses__queue_length=64), 12, 3.0)
-    monkeypatch.setattr(Setup, "initial_variables", lambda setup, trunk: landmarks.initial())
+    monkeypatch.setattr(Setup, "initial_variables", lambda setup, start: landmarks.initial())
     state = setup.initial_state()
     abstract = setup.abstract_state()
     assert jax.tree.structure(state) == jax.tree.structure(abstract)
@@ -87,27 +80,3 @@ def test_groups():
     assert make_grouping(_config()) is None
     groups = make_grouping(_config(data__group_classes=4, data__group_views=2))
     assert groups == Grouping(4, 2)
-
-
-def _weights(name):
-    architecture = ARCHITECTURES[name]
-    rng = np.random.default_rng(0)
-    tensors = {
-        path: rng.uniform(0.5, 1, leaf.shape).astype(np.float32)
-        for path, leaf in flatten(variable_shapes(architecture))
-    }
-    return Weights(architecture, PREPROCESSING, tensors, {}, {})
-
-
-def test_a_trunk_is_taken_and_the_rest_stays():
-    weights, ours = _weights("tiny_baseline"), landmarks.initial()
-    started = with_trunk(ours, weights)
-    for collection in ("params", "batch_stats"):
-        expected = ours[collection] | {"trunk": weights.variables()[collection]["trunk"]}
-        assert jax.tree.structure(started[collection]) == jax.tree.structure(expected)
-        jax.tree.map(np.testing.assert_array_equal, started[collection], expected)
-
-
-def test_the_trunk_of_another_network_is_one_line():
-    with pytest.raises(UserError, match=r"config\.trunk holds resnet50, whose trunk is not that"):
-        with_trunk(landmarks.initial(), _weights("resnet50"))
