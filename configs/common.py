@@ -48,6 +48,7 @@ def train(model: str) -> ConfigDict:
     config.optimizer = ConfigDict()
     config.optimizer.name = "sgd"
     config.optimizer.learning_rate = 0.005625  # .01 * batch / 256 [second-hand]
+    config.optimizer.recipe = (config.batch_size, config.optimizer.learning_rate)
     config.optimizer.momentum = 0.9  # [second-hand]
     config.optimizer.nesterov = False  # [open]
     config.optimizer.weight_decay = 1e-4  # [second-hand]

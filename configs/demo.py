@@ -40,6 +40,7 @@ def get_config(split: str = "landmarks") -> ConfigDict:
 
     config.optimizer.name = "adamw"
     config.optimizer.learning_rate = 5e-3
+    config.optimizer.recipe = (config.batch_size, config.optimizer.learning_rate)
     config.optimizer.warmup_epochs = 5.0
     config.optimizer.clip_norm = 5.0
 

@@ -1,12 +1,13 @@
 """Checks a config before any work is done, so that a wrong value costs a second and not a night."""
 
 import math
+import re
 import shlex
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from senet_jax.errors import UserError, shown
+from senet_jax.errors import UserError, reason, shown
 from senet_jax.models.architecture import find_architecture
 from senet_jax.retrieval.quantise import STORAGES
 
@@ -62,6 +63,13 @@ def _tuple_of(check: Check, what: str, *, at_least: int = 0) -> Check:
 def _pattern_and_factor(value: Any) -> str | None:
     is_pair = isinstance(value, tuple | list) and len(value) == 2
     return None if is_pair and not _filled(value[0]) and not _number(0)(value[1]) else "a pair"
+
+
+def _batch_and_rate(value: Any) -> str | None:
+    is_pair = isinstance(value, tuple | list) and len(value) == 2
+    if is_pair and not _integer(1)(value[0]) and not _number(0, above=True)(value[1]):
+        return None
+    return "a pair of a batch size and a learning rate, such as (144, 0.005625)"
 
 
 def _one_of(*values: str) -> Check:
@@ -184,6 +192,11 @@ _SCHEMAS: dict[str, dict[str, tuple[Check, str]]] = {
             _number(0, above=True),
             "at the end of the warm-up; a cosine takes it to 0",
         ),
+        "optimizer.recipe": (
+            _batch_and_rate,
+            "the batch_size and the learning_rate that were chosen together; where only the batch "
+            "is another, a line says so",
+        ),
         "optimizer.momentum": (_number(0, 1), "of sgd"),
         "optimizer.nesterov": (_yes_or_no, "Nesterov's momentum, of sgd"),
         "optimizer.weight_decay": (_number(0), "of every parameter that no_weight_decay leaves"),
@@ -275,6 +288,8 @@ def _validate_training(values: Mapping[str, Any]) -> None:
                 f"config.allow_changes names {shown(name)}; only a rate may change in a training "
                 f"that goes on: {', '.join(RATES)}"
             )
+    _validate_expressions("no_weight_decay", values["optimizer.no_weight_decay"])
+    _validate_expressions("rate_multipliers", dict(values["optimizer.rate_multipliers"]))
     weights = ("losses.classification_weight", "losses.contrastive_weight")
     if not any(values[key] for key in weights):
         raise UserError(f"config.{' and config.'.join(weights)} are 0; one loss is needed")
@@ -293,6 +308,17 @@ def _validate_training(values: Mapping[str, Any]) -> None:
             f"config.losses.queue_length is {values['losses.queue_length']}, config.batch_size "
             f"{values['batch_size']}; the queue takes at least a batch"
         )
+
+
+def _validate_expressions(key: str, expressions: Iterable[str]) -> None:
+    for expression in expressions:
+        try:
+            re.compile(expression)
+        except (re.error, OverflowError, RecursionError) as error:
+            raise UserError(
+                f"config.optimizer.{key} has {shown(expression)}, which is no regular expression: "
+                f"{reason(error)}; mend it"
+            ) from error
 
 
 def keys_help(config: Mapping[str, Any]) -> str:

@@ -166,6 +166,19 @@ def test_the_recipe_of_the_training_configs():
         ({"optimizer.momentum": 1.0}, "is 1.0; it has to be a number from 0 on and below 1"),
         ({"optimizer.no_weight_decay": "bias"}, "is 'bias'; it has to be a tuple of regular"),
         ({"optimizer.rate_multipliers": (("fc",),)}, "it has to be a tuple of .*pairs"),
+        (
+            {"optimizer.no_weight_decay": ("bias", "(")},
+            r"config.optimizer.no_weight_decay has '\(', which is no regular expression: missing",
+        ),
+        (
+            {"optimizer.rate_multipliers": (("fc", 1.0), ("[a", 2.0))},
+            r"config.optimizer.rate_multipliers has '\[a', which is no regular expression: unterm",
+        ),
+        (
+            {"optimizer.no_weight_decay": ("a{99999999999999999999}",)},
+            "is no regular expression: the repetition number is too large; mend it",
+        ),
+        ({"optimizer.recipe": (144,)}, "a pair of a batch size and a learning rate, such as"),
         ({"losses.margin_kind": "sphere"}, "it has to be one of curricular, arc"),
         ({"optimizer.warmup_epochs": 25.0}, "warm up over a part of the training"),
         ({"losses.queue_length": 143}, "the queue takes at least a batch"),

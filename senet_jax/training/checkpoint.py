@@ -14,6 +14,7 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
 from senet_jax.errors import UserError
+from senet_jax.training.evaluated import Evaluated, write_evaluated
 from senet_jax.training.state import TrainState
 from senet_jax.training.stored_steps import (
     BrokenStep,
@@ -71,10 +72,8 @@ class Checkpoints:
                 "choose a place that can be written"
             ) from error
         for step in self._stored.steps():
-            # A broken step is named when it is restored; until then it just has no score.
-            with contextlib.suppress(BrokenStep):
-                record = self._stored.record(step)
-                self._kept.scores[step] = record.score if record.score_of == score_of else None
+            evaluated = self.evaluated(step)
+            self._kept.scores[step] = evaluated and evaluated.score
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -82,16 +81,13 @@ class Checkpoints:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def save(
-        self, step: int, state: TrainState, meta: dict[str, Any], score: float | None = None
-    ) -> None:
+    def save(self, step: int, state: TrainState, meta: dict[str, Any]) -> None:
         """Begins to save a step; what is in `state` may be changed when this returns.
 
         Args:
             step: not yet there.
             state: whole NumPy leaves, the same in every process.
             meta: anything JSON can hold.
-            score: the higher the better.
 
         Raises:
             UserError: this save, or the one before it, cannot be written.
@@ -102,15 +98,36 @@ class Checkpoints:
             path: description(leaf) | {"crc32": checksum(path, leaf)}
             for path, leaf in leaves.items()
         }
-        record = Record(meta, score, self._score_of, described)
+        record = Record(meta, described)
         items = ocp.args.Composite(
             state=ocp.args.StandardSave({path: leaf for path, leaf in leaves.items() if leaf.size}),
             meta=ocp.args.JsonSave(record.to_json()),
         )
         self._saving = step
-        self._kept.scores[step] = score
         with self._place_at_fault():
             self._manager.save(step, args=items, force=True)
+
+    def note_evaluated(self, step: int, score: float | None, reports: dict[str, Any]) -> None:
+        """Writes down how good a step is, which is saved.
+
+        Args:
+            step: the step.
+            score: the higher the better.
+            reports: anything JSON can hold.
+
+        Raises:
+            UserError: it, or the step itself, cannot be written.
+        """
+        self.wait()
+        self._kept.scores[step] = score
+        if jax.process_index() == 0:
+            evaluated = Evaluated(score, self._score_of, reports)
+            write_evaluated(self._folder / str(step), evaluated)
+
+    def evaluated(self, step: int) -> Evaluated | None:
+        """How good a step is, if it was evaluated on what scores are measured on now."""
+        evaluated = self._stored.evaluated(step)
+        return evaluated if evaluated and evaluated.score_of == self._score_of else None
 
     def wait(self) -> None:
         """Waits until the step that is being saved is on the disk.

@@ -104,7 +104,7 @@ def _best_whole(
             records[step] = stored.record(step)
         except BrokenStep as error:
             broken[step] = error
-    for step in best_first(_comparable_scores(records)):
+    for step in best_first(_comparable_scores(stored, list(records))):
         where = f"step {step} in {stored.folder}"
         setup = setup_of(records[step].meta.get("settings"), where)
         try:
@@ -116,8 +116,10 @@ def _best_whole(
     return None
 
 
-def _comparable_scores(records: Mapping[int, Record]) -> dict[int, float | None]:
+def _comparable_scores(stored: StoredSteps, steps: list[int]) -> dict[int, float | None]:
     """The scores of what was measured as the latest step that has one."""
-    scored = [step for step in sorted(records) if records[step].score is not None]
-    measured = records[scored[-1]].score_of if scored else None
-    return {step: r.score if r.score_of == measured else None for step, r in records.items()}
+    found = {step: stored.evaluated(step) for step in steps}
+    scored = {step: each for step, each in found.items() if each and each.score is not None}
+    measured = scored[max(scored)].score_of if scored else None
+    comparable = {step: e.score for step, e in scored.items() if e.score_of == measured}
+    return {step: comparable.get(step) for step in steps}

@@ -14,7 +14,15 @@ NOTES = ("data_found", "start_found", "rate_changes")
 """What stands beside the config in the settings of a training: what its folders held, and which
 rates were changed at which step."""
 
-_FREE = ("data.workers", "log_every_steps", "checkpoint.", "remat", "evaluation.", "allow_changes")
+_FREE = (
+    "data.workers",
+    "log_every_steps",
+    "checkpoint.",
+    "remat",
+    "evaluation.",
+    "allow_changes",
+    "optimizer.recipe",
+)
 # What was found in a folder has to stay; its place may change.
 _FOLDERS = {"data.folder": "data_found", "start": "start_found"}
 

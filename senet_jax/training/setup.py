@@ -13,7 +13,7 @@ from senet_jax.data.sampling import Grouping
 from senet_jax.data.transforms import Preprocessing
 from senet_jax.models.architecture import Architecture, find_architecture
 from senet_jax.models.senet import build_model, initial_variables, variable_shapes
-from senet_jax.training.optimizer import OptimizerOptions, make_optimizer
+from senet_jax.training.optimizer import OptimizerOptions, check_expressions, make_optimizer
 from senet_jax.training.start import Start, start_from
 from senet_jax.training.state import TrainState, create_state
 from senet_jax.training.step import StepOptions
@@ -63,12 +63,16 @@ class Setup:
         return self._state_of(self.initial_variables(start))
 
     def abstract_state(self) -> TrainState:
-        """The state's structure, with shapes and dtypes in place of arrays."""
+        """The state's structure, with shapes and dtypes in place of arrays.
+
+        Raises:
+            UserError: a regular expression of the optimiser's settings finds no parameter.
+        """
         shapes = variable_shapes(self.architecture, descriptor_norm=self.step.descriptor_norm)
         return jax.eval_shape(self._state_of, shapes)
 
     def _state_of(self, variables: dict[str, Any]) -> TrainState:
-        return create_state(
+        state = create_state(
             variables,
             self.make_optimizer(),
             class_count=self.step.class_count if self.step.classification_weight else 0,
@@ -76,6 +80,8 @@ class Setup:
             width=self.architecture.outputs,
             seed=self.seed,
         )
+        check_expressions(self.optimizer, state.params)
+        return state
 
 
 def make_setup(config: Mapping[str, Any], class_count: int, steps_per_epoch: float) -> Setup:
@@ -125,6 +131,19 @@ def make_setup(config: Mapping[str, Any], class_count: int, steps_per_epoch: flo
         ),
         queue_length=losses["queue_length"] if losses["contrastive_weight"] else 0,
         seed=config["seed"],
+    )
+
+
+def rate_note(config: Mapping[str, Any]) -> str | None:
+    """What has to be said where a recipe's batch is changed and its learning rate is not."""
+    batch, rate = config["batch_size"], config["optimizer"]["learning_rate"]
+    recipe_batch, recipe_rate = config["optimizer"]["recipe"]
+    if batch == recipe_batch or rate != recipe_rate:
+        return None
+    return (
+        f"config.optimizer.learning_rate {rate:g} is the recipe's, for a batch of {recipe_batch}; "
+        f"for config.batch_size {batch} the linear rule gives "
+        f"--config.optimizer.learning_rate={rate * batch / recipe_batch:g}"
     )
 
 

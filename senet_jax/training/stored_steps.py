@@ -1,8 +1,9 @@
 """Reads the checkpoints of a training, checked leaf by leaf, and changes nothing in their folder.
 
 A step is a folder of Orbax with two items: `state`, the leaves of the state under their paths, and
-`meta`, a JSON object with what the training adds, the step's score, and dtype, shape and checksum
-of every leaf. Orbax stores no array without elements, so those are in `meta` alone.
+`meta`, a JSON object with what the training adds, and dtype, shape and checksum of every leaf.
+Orbax stores no array without elements, so those are in `meta` alone. Beside them is what an
+evaluation found; see `evaluated`.
 """
 
 import dataclasses
@@ -24,6 +25,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from senet_jax.errors import UserError
+from senet_jax.training.evaluated import Evaluated, read_evaluated
 from senet_jax.training.optimizer import map_with_path
 from senet_jax.training.state import TrainState
 
@@ -40,14 +42,10 @@ class Record:
 
     Attributes:
         meta: what the training added.
-        score: how good the step is, the higher the better; None if nobody knows.
-        score_of: what the score was measured on; only scores of the same compare.
         leaves: path of each leaf of the state -> its dtype, shape and checksum.
     """
 
     meta: dict[str, Any]
-    score: float | None
-    score_of: str
     leaves: Mapping[str, Mapping[str, Any]]
 
     def to_json(self) -> dict[str, Any]:
@@ -103,6 +101,10 @@ class StoredSteps:
                 "with that version, or train in another workdir"
             )
         return Record(**record)
+
+    def evaluated(self, step: int) -> Evaluated | None:
+        """How good a step is, if it was evaluated."""
+        return read_evaluated(self.folder / str(step))
 
     def state(self, step: int, record: Record, target: TrainState) -> TrainState:
         """The state at a step, of NumPy leaves.

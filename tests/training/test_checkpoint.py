@@ -5,7 +5,6 @@ import re
 import shutil
 import signal
 import time
-from types import MappingProxyType
 
 import jax
 import numpy as np
@@ -28,10 +27,10 @@ from tests.training.training_process import (
 TARGET = state_after(0)
 
 
-def _save(folder, *steps, scores=MappingProxyType({})):
+def _save(folder, *steps):
     with Checkpoints(folder) as checkpoints:
         for step in steps:
-            checkpoints.save(step, state_after(step), {"step": step}, scores.get(step))
+            checkpoints.save(step, state_after(step), {"step": step})
 
 
 def _restored(folder):
@@ -121,29 +120,6 @@ def test_saving_is_in_the_background_and_of_what_was_given(tmp_path):
             state = state_after(1, side)
         assert any(unfinished)
         assert content(checkpoints.restore(state)[0]) == expected
-
-
-@pytest.mark.parametrize(
-    ("scores", "kept"),
-    [
-        ([None] * 5, [4, 5]),
-        ([0.1, 0.3, 0.2, None, 0.0], [2, 4, 5]),
-        ([0.1, 0.2, 0.3, 0.4, 0.5], [4, 5]),
-        ([-2.0, -1.0, -1.0, -3.0, -1.0], [2, 4, 5]),
-    ],
-)
-def test_the_best_and_the_latest_are_kept(tmp_path, scores, kept):
-    for step in range(1, 6):  # A run a step: what is best is known from the disk.
-        _save(tmp_path, step, scores={step: scores[step - 1]})
-    assert _names(tmp_path) == [str(step) for step in kept]
-    _assert_is_step(_restored(tmp_path), 5)
-
-
-def test_scores_that_were_measured_on_something_else_do_not_count(tmp_path):
-    for measured, step, score in (("town", 1, 0.9), ("village", 2, 0.2), ("village", 3, 0.1)):
-        with Checkpoints(tmp_path, keep_latest=1, score_of=measured) as checkpoints:
-            checkpoints.save(step, state_after(step), {}, score)
-    assert _names(tmp_path) == ["2", "3"]
 
 
 def test_what_is_not_accepted_is_not_read(folder):
@@ -334,12 +310,12 @@ def test_a_folder_that_is_gone_is_one_line(folder):
 
 
 @pytest.mark.parametrize(
-    ("step", "meta", "score"), [(3, {"a": object()}, 0.1), (3, {}, float("nan")), (2, {}, 0.1)]
+    ("step", "meta"), [(3, {"a": object()}), (3, {"a": float("nan")}), (2, {})]
 )
-def test_a_mistake_of_the_program_is_no_user_error(folder, step, meta, score):
+def test_a_mistake_of_the_program_is_no_user_error(folder, step, meta):
     with Checkpoints(folder) as checkpoints:
         with pytest.raises((TypeError, ValueError)):
-            checkpoints.save(step, state_after(step), meta, score)
+            checkpoints.save(step, state_after(step), meta)
         _assert_is_step(checkpoints.restore(TARGET), 2)
 
 

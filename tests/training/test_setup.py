@@ -4,11 +4,13 @@ import pytest
 
 from configs import common
 from senet_jax.data.sampling import Grouping
+from senet_jax.errors import UserError
 from senet_jax.training.setup import (
     Setup,
     make_augmentation,
     make_grouping,
     make_setup,
+    rate_note,
 )
 from tests.training import landmarks
 
@@ -33,6 +35,29 @@ def test_the_recipe_on_gldv2_clean():
     state = setup.abstract_state()
     assert state.params["classes"].shape == (81_408, 128)
     assert state.queue.descriptors.shape == (73_728, 128)
+
+
+def test_another_batch_with_the_rate_of_the_recipe_is_said():
+    assert rate_note(_config()) is None
+    assert rate_note(_config(optimizer__learning_rate=0.001)) is None
+    assert rate_note(_config(batch_size=32, optimizer__learning_rate=0.00125)) is None
+    assert rate_note(_config(batch_size=32)) == (
+        "config.optimizer.learning_rate 0.005625 is the recipe's, for a batch of 144; "
+        "for config.batch_size 32 the linear rule gives --config.optimizer.learning_rate=0.00125"
+    )
+
+
+@pytest.mark.parametrize("make_state", ["initial_state", "abstract_state"])
+def test_an_expression_that_finds_nothing_is_one_line_before_the_first_step(
+    make_state, monkeypatch
+):
+    config = _config(optimizer__no_weight_decay=("biass",))
+    setup = make_setup(config, class_count=10, steps_per_epoch=3.0)
+    monkeypatch.setattr(
+        Setup, "initial_variables", lambda setup, start: landmarks.initial(setup.architecture)
+    )
+    with pytest.raises(UserError, match=r"no_weight_decay has 'biass', .* such as classes, netw"):
+        getattr(setup, make_state)()
 
 
 def test_every_setting_arrives():
