@@ -28,8 +28,9 @@ def draw_learning_curve(metrics: Sequence[Mapping[str, Any]]) -> Figure:
         metrics: as `training.metrics.read_metrics` gives them.
     """
     figure = make_figure(1280, 480)
-    figure.subplots_adjust(left=0.045, right=0.77, bottom=0.13, top=0.82, wspace=0.14)
     databases = _databases(metrics)
+    right = 0.77 if databases else 0.98  # Names stand beside the curves of databases.
+    figure.subplots_adjust(left=0.045, right=right, bottom=0.13, top=0.82, wspace=0.14)
     loss_axes, *map_axes = figure.subplots(1, 2 if databases else 1, squeeze=False)[0]
     for axes in (loss_axes, *map_axes):
         _style(axes, max(line["step"] for line in metrics))

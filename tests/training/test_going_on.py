@@ -5,9 +5,14 @@ import shutil
 import numpy as np
 import pytest
 
+from configs import common
+from senet_jax.convert.__main__ import main as convert
+from senet_jax.data.check import main as check
 from senet_jax.files import read_json
+from senet_jax.forecast.training import forecast_training
 from senet_jax.models.architecture import ARCHITECTURES
 from senet_jax.process import PREEMPTED_EXIT_CODE
+from senet_jax.report.__main__ import main as report
 from senet_jax.training.export import CHECKPOINTS, CONFIG
 from senet_jax.training.metrics import read_metrics
 from senet_jax.training.setup import PREPROCESSING
@@ -123,6 +128,25 @@ def test_it_goes_on_from_weights_at_another_place(train, tmp_path):
     done = train(start=moved)
     assert done.returncode == 0, done.stderr
     assert "starting from" not in done.stderr and f"-> '{moved}'" in done.stderr
+
+
+def test_commands_that_read_change_nothing(train, stopped, tiny_world, tmp_path, run_command_here):
+    """A training could be at work there: its lock, its half-saved step and its lines stay."""
+    (stopped / CHECKPOINTS / "4.orbax-checkpoint-tmp").mkdir()
+    config = common.train("tiny")
+    config.data.folder = str(tiny_world / "landmarks_to_learn")
+
+    def everything():
+        paths = (path for folder in (stopped, tiny_world) for path in folder.rglob("*"))
+        return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in paths}
+
+    before = everything()
+    for target in (tmp_path / "weights", tmp_path / "weights.pth"):
+        assert run_command_here(convert, stopped, target).returncode == 0
+    assert run_command_here(report, stopped).returncode == 2  # It has not ended.
+    assert run_command_here(check, tiny_world, "landmarks").returncode == 0
+    assert next(forecast_training(config))[0] == "images"
+    assert everything() == before
 
 
 @pytest.mark.slow
