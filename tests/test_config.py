@@ -52,6 +52,7 @@ def _training(changes):
 # The names that may follow a file's colon, where there are any.
 NAMES = {
     "ablation.py": ["baseline", "concat", "direct", "dot"],
+    "finetune.py": ["datasets/mine"],
     "evaluate.py": [name for name, known in ARCHITECTURES.items() if known.describes],
 }
 SHIPPED = [
@@ -108,6 +109,19 @@ def test_without_its_start_a_line_says_how_to_get_it(arguments, tmp_path, monkey
 )
 def test_every_model_can_be_built(name):
     assert variable_shapes(ARCHITECTURES[name])["params"]
+
+
+def test_a_training_on_own_photographs_is_evaluated_on_what_is_held_out(tmp_path):
+    folder = tmp_path / "photos"
+    assert _get_config("finetune.py", f"{folder}/").evaluation.datasets == ""
+    (tmp_path / "photos_held_out").mkdir()
+    config = _get_config("finetune.py", f"{folder}/")
+    assert (config.evaluation.datasets, config.evaluation.data_root) == (
+        "photos_held_out",
+        str(tmp_path),
+    )
+    with pytest.raises(ValueError, match=r"name the prepared dataset, --config=configs/finetune"):
+        _get_config("finetune.py")
 
 
 def test_the_default_is_r50_of_the_benchmark():

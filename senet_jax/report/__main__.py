@@ -1,8 +1,9 @@
 """Draws what a finished training learned: two pictures beside its report.json.
 
 learning_curve.png holds the loss, and the mAP under Medium of each evaluated dataset, over the
-steps. ranked_lists.png holds the first ten items that the trained and the untrained network find
-for three queries: those at the 10th, 50th and 90th percentile of the trained network's AP.
+steps. ranked_lists.png holds the first ten items that the trained network, and the one that it
+started from, find for three queries: those at the 10th, 50th and 90th percentile of the trained
+network's AP. It is drawn where the training evaluated a dataset, before and after.
 """
 
 import pathlib
@@ -29,7 +30,7 @@ from senet_jax.runtime import use_compilation_cache
 from senet_jax.training.export import CONFIG, setup_of
 from senet_jax.training.loop import REPORT, WEIGHTS
 from senet_jax.training.metrics import read_metrics
-from senet_jax.training.setup import PREPROCESSING
+from senet_jax.training.setup import PREPROCESSING, Setup
 from senet_jax.weights import load_weights
 
 LEARNING_CURVE = "learning_curve.png"
@@ -50,27 +51,48 @@ def main() -> None:
                 f"{workdir} has no {name}, so no training ended there; let one end with "
                 f"python -m senet_jax.main --config=... --workdir={workdir}"
             )
-    curve = draw_learning_curve(read_metrics(workdir))
-    lists = _draw_lists(workdir, flags.dataset)
-    save_png(curve, workdir / LEARNING_CURVE)
-    save_png(lists, workdir / RANKED_LISTS)
-    print(f"wrote {workdir / LEARNING_CURVE} and {workdir / RANKED_LISTS}")
-
-
-def _draw_lists(workdir: pathlib.Path, dataset_name: str | None) -> Figure:
     settings, report = read_json(workdir / CONFIG), read_json(workdir / REPORT)
+    setup = setup_of(settings, workdir / CONFIG)
     evaluated = names(settings["evaluation"]["datasets"])
-    if not evaluated:
-        raise UserError(f"the training in {workdir} evaluated no dataset; set config.evaluation")
-    dataset = load_dataset(settings["evaluation"]["data_root"], dataset_name or evaluated[0])
+    curve = draw_learning_curve(read_metrics(workdir))
+    if flags.dataset is None:
+        flags.dataset = next((name for name in evaluated if f"{name}_untrained" in report), None)
+    if flags.dataset:
+        lists = _draw_lists(workdir, setup, settings, report, flags.dataset)
+        save_png(lists, workdir / RANKED_LISTS)
+        drawn = f"{workdir / LEARNING_CURVE} and {workdir / RANKED_LISTS}"
+    else:
+        drawn = (
+            f"{workdir / LEARNING_CURVE}, but no ranked lists: no dataset was evaluated before and "
+            "after"
+        )
+    save_png(curve, workdir / LEARNING_CURVE)
+    print(f"wrote {drawn}")
+
+
+def _draw_lists(
+    workdir: pathlib.Path,
+    setup: Setup,
+    settings: dict[str, Any],
+    report: dict[str, Any],
+    dataset_name: str,
+) -> Figure:
+    dataset = load_dataset(settings["evaluation"]["data_root"], dataset_name)
 
     weights = load_weights(workdir / WEIGHTS)
     if weights.sha256 != report["run"]["weights_sha256"]:
         raise UserError(
             f"{workdir / WEIGHTS} holds other weights than {REPORT} is of; go on with the training"
         )
-    setup = setup_of(settings, workdir / CONFIG)
-    start = setup.start_from(load_weights(settings["start"])) if settings["start"] else None
+    start = None
+    if settings["start"]:
+        start_weights = load_weights(settings["start"])
+        if start_weights.sha256 != settings["start_found"]["sha256"]:
+            raise UserError(
+                f"{settings['start']} holds other weights than the training was begun with; put "
+                "those back"
+            )
+        start = setup.start_from(start_weights)
 
     def scored(variables: dict[str, Any], name: str) -> ScoredNetwork:
         return ScoredNetwork(

@@ -164,7 +164,8 @@ class _Training:
         if restored is None:
             state = self._setup.initial_state(start)
             if start is not None:
-                _say(f"starting from {settings['start']}: {start}")
+                classes = ", classes fresh" * bool(self._setup.step.classification_weight)
+                _say(f"starting from {settings['start']}: {start}{classes}")
         else:
             state, meta = restored
             self._step = self._saved_step = int(state.step)

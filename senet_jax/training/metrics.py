@@ -9,6 +9,7 @@ from typing import Any
 from tensorboardX import SummaryWriter
 
 from senet_jax.errors import UserError
+from senet_jax.files import written_whole
 from senet_jax.progress import format_seconds
 from senet_jax.retrieval.evaluation import EvaluationReport
 
@@ -36,7 +37,8 @@ class MetricsWriter:
                         kept.append(line)
                 except (ValueError, KeyError, TypeError):
                     break  # Cut short when the process was killed; all after it is newer.
-        path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        with written_whole(path) as temporary:
+            temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         self._lines = path.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=last_step + 1)
 

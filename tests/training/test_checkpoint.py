@@ -374,3 +374,14 @@ def test_two_processes_save_fall_back_and_stop_as_one(tmp_path):
     folder = tmp_path / "checkpoints"
     assert _names(folder) == sorted(["1", "2", "2.broken1", str(step)])
     _assert_is_step(_restored(folder), step)
+
+
+@pytest.mark.slow
+def test_what_one_process_does_not_accept_none_does(tmp_path):
+    _save(tmp_path, 1)
+    processes = start_two("refuse_alone", tmp_path)
+    with ended(*processes):
+        outputs = [process.communicate(timeout=60)[1] for process in processes]
+    assert [process.returncode for process in processes] == [USER_ERROR_EXIT_CODE] * 2, outputs
+    assert "error: process 0 ends, for another one refuses to go on; see what" in outputs[0]
+    assert outputs[1].splitlines()[-1] == "error: no, not step 1"
