@@ -1,4 +1,4 @@
-"""What a user can mend: one line on standard error and exit code 2, never a traceback."""
+"""How a command ends: one line on standard error and an exit code, never a traceback."""
 
 import argparse
 import errno
@@ -8,8 +8,9 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from senet_jax import signals
+
 USER_ERROR_EXIT_CODE = 2
-INTERRUPTED_EXIT_CODE = 130
 BROKEN_PIPE_EXIT_CODE = 141
 MESSAGE_LIMIT = 500
 """The most characters of a line of error."""
@@ -89,21 +90,27 @@ def exit_with(message: object) -> NoReturn:
 def run_command(command: Callable[[], None]) -> None:
     """Runs a command's main function and ends as the exit codes of all commands say.
 
-    A `UserError` becomes one line and exit code 2. Ctrl-C becomes one line and exit code 130; a
-    `KeyboardInterrupt` that is raised with a text (see `process.interruptible`) says there what is
-    saved. A standard output that is full is one line; one that nobody reads any more ends the
-    command without a word.
+    A `UserError` becomes one line and exit code 2. Ctrl-C becomes one line and exit code 130,
+    SIGTERM one line and exit code 75; where they are raised with a text (see
+    `process.interruptible`), that says what is saved. A standard output that is full is one line;
+    one that nobody reads any more ends the command without a word.
     """
     try:
-        command()
+        with signals.raised():
+            command()
         if sys.stdout is not None:
             sys.stdout.flush()
     except UserError as error:
         exit_with(error)
-    except KeyboardInterrupt as interrupt:
-        saved = str(interrupt) or "nothing is left half-written; run the same command again"
-        print(f"interrupted: {shortened(printable(saved), MESSAGE_LIMIT)}", file=sys.stderr)
-        sys.exit(INTERRUPTED_EXIT_CODE)
+    except KeyboardInterrupt as stop:
+        _say_what_is_saved("interrupted", stop)
+        # In code that is made from a string, as dataclasses are, Python notes an interrupt for its
+        # own end, which is by the signal then and not by the exit code; other such code forgets it.
+        exec("")
+        sys.exit(signals.INTERRUPTED_EXIT_CODE)
+    except signals.Terminated as stop:
+        _say_what_is_saved("stopped by SIGTERM", stop)
+        sys.exit(signals.PREEMPTED_EXIT_CODE)
     except BrokenPipeError:
         _drop_standard_output()
         sys.exit(BROKEN_PIPE_EXIT_CODE)
@@ -113,6 +120,11 @@ def run_command(command: Callable[[], None]) -> None:
             raise
         _drop_standard_output()
         exit_with(f"cannot write to the standard output: {error.strerror}; make room for it")
+
+
+def _say_what_is_saved(what: str, stop: BaseException) -> None:
+    saved = str(stop) or "nothing is left half-written; run the same command again"
+    print(f"{what}: {shortened(printable(saved), MESSAGE_LIMIT)}", file=sys.stderr)
 
 
 def _drop_standard_output() -> None:

@@ -14,13 +14,13 @@ import jax
 import numpy as np
 from ml_collections import config_dict
 
-from senet_jax import __version__
+from senet_jax import __version__, signals
 from senet_jax.config import names
 from senet_jax.data.revisitop import Photograph, load_dataset, load_distractors
 from senet_jax.distributed import leave
 from senet_jax.errors import UserError
 from senet_jax.files import write_json, written_whole
-from senet_jax.process import ended_by_sigterm, locked_workdir
+from senet_jax.process import interruptible, locked_workdir
 from senet_jax.rerank.job import Reranking
 from senet_jax.rerank.retrieval import search
 from senet_jax.retrieval.blocks import BlockedDatabase
@@ -45,7 +45,12 @@ def evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
         UserError: a setting, a file, an image or a place to write is not as it has to be.
     """
     use_compilation_cache()
-    with locked_workdir(workdir), ended_by_sigterm():
+
+    def saved() -> str:
+        return f"what is described is kept in {workdir}; run the same command again to go on"
+
+    # JAX has a handler of its own for SIGTERM where there are several processes.
+    with locked_workdir(workdir), interruptible(saved), signals.raised():
         _evaluate(config, workdir)
 
 

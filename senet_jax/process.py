@@ -6,14 +6,12 @@ import os
 import pathlib
 import signal
 from collections.abc import Callable, Iterator
+from typing import Any
 
-import jax
 import numpy as np
-from jax.experimental import multihost_utils
 
 from senet_jax.errors import UserError
-
-PREEMPTED_EXIT_CODE = os.EX_TEMPFAIL
+from senet_jax.signals import Terminated
 
 
 class Preemption:
@@ -21,13 +19,15 @@ class Preemption:
 
     For SIGTERM several processes have JAX's own handler (`jax.distributed.initialize` installs it),
     and each may open this once; a single one is given a handler here, for as long as this is open.
-    A second Ctrl-C raises `KeyboardInterrupt` at once.
+    A second Ctrl-C is left to the handler that there was before.
 
     Attributes:
         interrupted: whether there was a Ctrl-C in this process.
     """
 
     def __init__(self):
+        import jax  # Commands that have nothing to compute open no `Preemption`.
+
         self._alone = jax.process_count() == 1
         self.interrupted = False
         self._received = False
@@ -50,6 +50,8 @@ class Preemption:
         """
         if self._alone:
             return self._received
+        from jax.experimental import multihost_utils
+
         # JAX stops at one more than the last number it was told, 0 before the first. Numbers of
         # steps would skip that where a training goes on from a checkpoint, and never stop.
         self._calls += 1
@@ -63,9 +65,9 @@ class Preemption:
     def _receive(self, *_: object) -> None:
         self._received = True
 
-    def _interrupt(self, *_: object) -> None:
+    def _interrupt(self, number: int, frame: Any) -> None:
         if self.interrupted:
-            raise KeyboardInterrupt
+            self._former[signal.SIGINT](number, frame)
         self.interrupted = True
         # The others have to stop after the same step: one that is gone would leave them waiting.
         signal.raise_signal(signal.SIGTERM)
@@ -73,32 +75,15 @@ class Preemption:
 
 @contextlib.contextmanager
 def interruptible(saved: Callable[[], str]) -> Iterator[None]:
-    """Lets Ctrl-C say what is saved and how to go on, as `errors.run_command` prints it.
+    """Lets Ctrl-C and SIGTERM say what is saved and how to go on; `errors.run_command` prints it.
 
     Args:
         saved: gives that line, when it is asked; the innermost one is heard.
     """
     try:
         yield
-    except KeyboardInterrupt as interrupt:
-        raise (interrupt if interrupt.args else KeyboardInterrupt(saved())) from None
-
-
-@contextlib.contextmanager
-def ended_by_sigterm() -> Iterator[None]:
-    """Ends the process at a SIGTERM as one whose work is saved, which it has to be at any moment.
-
-    What is open is closed; nothing more is done.
-    """
-
-    def end(*_: object) -> None:
-        raise SystemExit(PREEMPTED_EXIT_CODE)
-
-    former = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, former)
+    except (KeyboardInterrupt, Terminated) as stop:
+        raise (stop if stop.args else type(stop)(saved())) from None
 
 
 @contextlib.contextmanager
@@ -110,6 +95,9 @@ def locked_workdir(workdir: str | os.PathLike) -> Iterator[None]:
     Raises:
         UserError: another run is in the folder, or it cannot be written.
     """
+    import jax
+    from jax.experimental import multihost_utils
+
     workdir, error = pathlib.Path(workdir), None
     with contextlib.ExitStack() as held:
         if jax.process_index() == 0:

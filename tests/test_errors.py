@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 
@@ -6,7 +7,6 @@ import pytest
 
 from senet_jax.errors import (
     BROKEN_PIPE_EXIT_CODE,
-    INTERRUPTED_EXIT_CODE,
     MESSAGE_LIMIT,
     CommandParser,
     UserError,
@@ -15,6 +15,7 @@ from senet_jax.errors import (
     shown,
 )
 from senet_jax.process import interruptible
+from senet_jax.signals import INTERRUPTED_EXIT_CODE, PREEMPTED_EXIT_CODE
 
 
 def test_a_mistake_is_one_line_and_exit_code_two(capsys):
@@ -86,15 +87,36 @@ def test_a_long_message_keeps_how_to_mend_it(capsys):
     assert line.endswith("\\x07; do this instead\n") and line[:-1].isprintable()
 
 
-def test_ctrl_c_is_one_line_that_says_what_is_saved(capsys):
+@pytest.mark.parametrize(
+    ("number", "exit_code", "what"),
+    [
+        (signal.SIGINT, INTERRUPTED_EXIT_CODE, "interrupted"),
+        (signal.SIGTERM, PREEMPTED_EXIT_CODE, "stopped by SIGTERM"),
+    ],
+)
+def test_a_signal_is_one_line_that_says_what_is_saved(capsys, number, exit_code, what):
     def command():
         with interruptible(lambda: "step 3 is saved"), interruptible(lambda: "step 4 is saved"):
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), number)
 
-    with pytest.raises(SystemExit) as ended:
-        run_command(command)
-    assert ended.value.code == INTERRUPTED_EXIT_CODE
-    assert capsys.readouterr() == ("", "interrupted: step 4 is saved\n")
+    for work, saved in (
+        (command, "step 4 is saved"),
+        (
+            lambda: os.kill(os.getpid(), number),
+            "nothing is left half-written; run the same command again",
+        ),
+    ):
+        former = signal.getsignal(number)
+        with pytest.raises(SystemExit) as ended:
+            run_command(work)
+        assert ended.value.code == exit_code
+        assert capsys.readouterr() == ("", f"{what}: {saved}\n")
+        assert signal.getsignal(number) is former
+
+
+def test_exit_codes():
+    """Launchers and users' scripts know them."""
+    assert (PREEMPTED_EXIT_CODE, INTERRUPTED_EXIT_CODE, BROKEN_PIPE_EXIT_CODE) == (75, 130, 141)
 
 
 PRINTS = "from senet_jax.errors import run_command; run_command(lambda: print('x' * 100_000))"
@@ -123,3 +145,19 @@ def test_a_closed_standard_output_ends_quietly():
         f'{sys.executable} -c "{PRINTS}" >&-', shell=True, stderr=subprocess.PIPE, text=True
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_ctrl_c_in_code_that_is_made_from_a_string_has_its_exit_code(tmp_path):
+    """Python would end by the signal itself; dataclasses are such code, and many are imported."""
+    interrupted = "import os; os.kill(os.getpid(), 2)"
+    (tmp_path / "command.py").write_text(
+        f"from senet_jax.errors import run_command; run_command(lambda: exec({interrupted!r}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "command"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.getcwd()},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (INTERRUPTED_EXIT_CODE, 1)

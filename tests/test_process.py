@@ -4,17 +4,9 @@ import signal
 import pytest
 
 from senet_jax.errors import USER_ERROR_EXIT_CODE, UserError
-from senet_jax.process import (
-    PREEMPTED_EXIT_CODE,
-    Preemption,
-    ended_by_sigterm,
-    locked_workdir,
-)
+from senet_jax.process import Preemption, locked_workdir
+from senet_jax.signals import PREEMPTED_EXIT_CODE
 from tests.training.training_process import ended, next_line, start, start_two
-
-
-def test_exit_code():
-    assert PREEMPTED_EXIT_CODE == 75
 
 
 def test_sigterm_is_noticed_and_the_handler_given_back():
@@ -31,26 +23,6 @@ def test_the_handler_is_given_back_after_an_error():
     former = signal.getsignal(signal.SIGTERM)
     with pytest.raises(ZeroDivisionError), Preemption():
         raise ZeroDivisionError
-    assert signal.getsignal(signal.SIGTERM) is former
-
-
-def test_sigterm_ends_what_is_saved_at_any_moment():
-    former, closed = signal.getsignal(signal.SIGTERM), []
-    with pytest.raises(SystemExit) as ended_with, ended_by_sigterm():
-        try:
-            os.kill(os.getpid(), signal.SIGTERM)
-            pytest.fail("went on")
-        finally:
-            closed.append(True)
-    assert ended_with.value.code == 75
-    assert closed == [True]
-    assert signal.getsignal(signal.SIGTERM) is former
-
-
-def test_the_handler_of_others_is_given_back():
-    former = signal.getsignal(signal.SIGTERM)
-    with ended_by_sigterm():
-        assert signal.getsignal(signal.SIGTERM) is not former
     assert signal.getsignal(signal.SIGTERM) is former
 
 

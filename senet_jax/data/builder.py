@@ -10,7 +10,6 @@ import hashlib
 import os
 import pathlib
 import shutil
-from multiprocessing.pool import ThreadPool
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from senet_jax.data.image_source import ImageSource
 from senet_jax.errors import UserError
 from senet_jax.files import read_json, write_json, written_whole
 from senet_jax.progress import Progress
+from senet_jax.threads import in_order
 
 SPLIT = "train"
 LABELS_FILE, REPORT_FILE = "labels.npy", "report.json"
@@ -29,7 +29,6 @@ LABELS_FILE, REPORT_FILE = "labels.npy", "report.json"
 # A reader keeps all shards open; GLDv2 in smaller ones would pass the 1024 files of most systems.
 IMAGES_PER_SHARD = 4096
 
-_IMAGES_AT_ONCE = 64
 _FILE_FORMAT = "array_record"
 _PROGRESS = "progress"
 
@@ -65,9 +64,8 @@ def build(
     progress = Progress(
         f"preparing {source.name}", sum(len(shard.indices) for shard in left), "images"
     )
-    with ThreadPool() as pool:
-        for shard in left:
-            write_json(shard.summary_path, _write(shard, source, pool, progress))
+    for shard in left:
+        write_json(shard.summary_path, _write(shard, source, progress))
     for left_by_a_kill in folder.glob(".*"):
         left_by_a_kill.unlink()
     report = _finish(source, folder, shards)
@@ -146,30 +144,28 @@ def _claim(folder: pathlib.Path, plan: dict[str, Any]) -> None:
         )
 
 
-def _write(
-    shard: _Shard, source: ImageSource, pool: ThreadPool, progress: Progress
-) -> dict[str, Any]:
+def _write(shard: _Shard, source: ImageSource, progress: Progress) -> dict[str, Any]:
     """Writes a shard; returns its summary."""
     features = _features(source)
     labels, dropped, byte_count, digest = [], [], 0, hashlib.sha256()
     with written_whole(shard.path) as temporary:
         writer = ArrayRecordWriter(os.fspath(temporary), "group_size:1")
-        for start in range(0, len(shard.indices), _IMAGES_AT_ONCE):
-            indices = shard.indices[start : start + _IMAGES_AT_ONCE]
-            contents = pool.map(lambda index: _content(source, index), indices)
-            for index, content in zip(indices, contents, strict=True):
-                key, label = source.keys[index], int(source.labels[index])
-                if isinstance(content, _Fault):
-                    dropped.append({"image": key, **dataclasses.asdict(content)})
-                    continue
-                name = os.fsencode(key)
-                writer.write(
-                    features.serialize_example({"image": content, "label": label, "key": name})
-                )
-                digest.update(b"%d %d %d\n%b%b" % (label, len(name), len(content), name, content))
-                labels.append(label)
-                byte_count += len(content)
-            progress.advance(len(indices))
+        contents = in_order(
+            lambda index: _content(source, index), shard.indices, os.cpu_count() or 1
+        )
+        for index, content in zip(shard.indices, contents, strict=True):
+            progress.advance()
+            key, label = source.keys[index], int(source.labels[index])
+            if isinstance(content, _Fault):
+                dropped.append({"image": key, **dataclasses.asdict(content)})
+                continue
+            name = os.fsencode(key)
+            writer.write(
+                features.serialize_example({"image": content, "label": label, "key": name})
+            )
+            digest.update(b"%d %d %d\n%b%b" % (label, len(name), len(content), name, content))
+            labels.append(label)
+            byte_count += len(content)
         writer.close()
     return {
         "labels": labels,

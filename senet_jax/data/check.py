@@ -8,9 +8,9 @@ under 32 pixels, boxes that reach over their image, and images of the same pixel
 import collections
 import dataclasses
 import hashlib
+import os
 import sys
 from collections.abc import Iterator, Sequence
-from multiprocessing.pool import ThreadPool
 
 from senet_jax.data.revisitop import (
     Photograph,
@@ -23,6 +23,7 @@ from senet_jax.data.revisitop import (
 from senet_jax.data.transforms import box_slices
 from senet_jax.errors import CommandParser, UserError, run_command
 from senet_jax.progress import Progress
+from senet_jax.threads import in_order
 
 GRAVE = ("missing", "unreadable", "box")
 SUSPICIOUS = ("small", "clamped", "duplicate")
@@ -53,16 +54,15 @@ def find_problems(photographs: Sequence[Photograph]) -> Iterator[Problem]:
         same_file[photograph.file_name].append(photograph)
     first_name: dict[bytes, str] = {}
     progress = Progress("reading", len(same_file), "images")
-    with ThreadPool() as pool:
-        inspected = pool.imap(_inspect, same_file.values())
-        for name, (problems, fingerprint) in zip(same_file, inspected, strict=True):
-            yield from problems
-            if fingerprint is not None:
-                first = first_name.setdefault(fingerprint, name)
-                if first != name:
-                    path = same_file[name][0].path
-                    yield Problem("duplicate", f"{path}: the same pixels as {first}")
-            progress.advance()
+    inspected = in_order(_inspect, same_file.values(), os.cpu_count() or 1)
+    for name, (problems, fingerprint) in zip(same_file, inspected, strict=True):
+        yield from problems
+        if fingerprint is not None:
+            first = first_name.setdefault(fingerprint, name)
+            if first != name:
+                path = same_file[name][0].path
+                yield Problem("duplicate", f"{path}: the same pixels as {first}")
+        progress.advance()
 
 
 def _inspect(same_file: Sequence[Photograph]) -> tuple[list[Problem], bytes | None]:

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from senet_jax.data import transforms
-from senet_jax.data.ahead import in_order
 from senet_jax.data.augment import Augmentation, augment
 from senet_jax.data.prepared import PreparedImages
 from senet_jax.data.sampling import (
@@ -27,6 +26,7 @@ from senet_jax.data.sampling import (
 from senet_jax.data.transforms import Preprocessing
 from senet_jax.data.workers import Made, Spec, batches_of_workers
 from senet_jax.errors import UserError
+from senet_jax.threads import in_order
 
 Batch = dict[str, np.ndarray]
 """`images`, `labels` and, with pairs, `positives`; see `TrainingData`."""

@@ -1,6 +1,5 @@
 """How large photographs are, read off the heads of their files."""
 
-import concurrent.futures
 import os
 import pathlib
 from collections.abc import Sequence
@@ -12,13 +11,12 @@ from senet_jax.data.revisitop import Photograph, read_image
 from senet_jax.data.transforms import UnreadableImage, box_slices
 from senet_jax.errors import UserError
 from senet_jax.progress import Progress
+from senet_jax.threads import in_order
 
 # Those that are large in number and tell all in their heads. A PNG's orientation may stand at its
 # end.
 _FORMATS = ("BMP", "JPEG", "WEBP")
 _ORIENTATION, _UPRIGHT = 0x0112, 1
-# Each that waits to be looked at takes a kilobyte.
-_AT_ONCE = 4096
 # Pillow refuses to open very large images; here nothing of them is decoded.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -83,15 +81,12 @@ def photograph_sizes(
     sizes = np.zeros((len(photographs), 2), np.int64)
     unreadable = {}
     progress = Progress(f"{label}, sizes", len(photographs), "images")
-    with concurrent.futures.ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool:
-        for start in range(0, len(photographs), _AT_ONCE):
-            results = pool.map(size, photographs[start : start + _AT_ONCE])
-            for row, result in enumerate(results, start):
-                if not isinstance(result, UnreadableImage):
-                    sizes[row] = result
-                elif skip_unreadable:
-                    unreadable[row] = str(result)
-                else:
-                    raise result
-                progress.advance()
+    for row, result in enumerate(in_order(size, photographs, 2 * (os.cpu_count() or 1))):
+        if not isinstance(result, UnreadableImage):
+            sizes[row] = result
+        elif skip_unreadable:
+            unreadable[row] = str(result)
+        else:
+            raise result
+        progress.advance()
     return sizes, unreadable

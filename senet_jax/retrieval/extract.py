@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from senet_jax.data.ahead import in_order
 from senet_jax.data.revisitop import Photograph, read_image
 from senet_jax.data.sizes import photograph_sizes
 from senet_jax.data.transforms import UnreadableImage, crop, resize
@@ -21,6 +20,7 @@ from senet_jax.progress import Progress
 from senet_jax.retrieval.buckets import Batch, Plan, make_plan
 from senet_jax.retrieval.describer import Describer, mean_descriptors
 from senet_jax.retrieval.memory import BATCHES_AT_ONCE, economy, memory_bytes, needed_bytes
+from senet_jax.threads import in_order
 
 Pyramid = list[np.ndarray] | UnreadableImage
 ReadBatch = tuple[Batch, list[Pyramid]]

@@ -38,13 +38,17 @@ def scores_of_blocks(
     devices = jax.local_devices()
     stride = database.block_rows * database.share[1]
     begun: collections.deque = collections.deque()
-    for start in starts:
-        device = devices[start // stride % len(devices)]
-        begun.append((start, *_begin(queries, database, start, device)))
-        if len(begun) > len(devices):
+    try:
+        for start in starts:
+            device = devices[start // stride % len(devices)]
+            begun.append((start, *_begin(queries, database, start, device)))
+            if len(begun) > len(devices):
+                yield _finished(*begun.popleft(), database)
+        while begun:
             yield _finished(*begun.popleft(), database)
-    while begun:
-        yield _finished(*begun.popleft(), database)
+    finally:
+        # It reads the database's memory, which may be gone next: at Ctrl-C the process ends.
+        jax.block_until_ready([arrays for _, *arrays in begun])
 
 
 def _begin(queries, database, start, device):

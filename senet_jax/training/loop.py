@@ -26,13 +26,21 @@ from senet_jax.data.prepared import open_prepared
 from senet_jax.data.revisitop import load_dataset
 from senet_jax.errors import UserError
 from senet_jax.files import sha256_of_file, write_json
-from senet_jax.process import PREEMPTED_EXIT_CODE, Preemption, interruptible, locked_workdir
+from senet_jax.process import Preemption, interruptible, locked_workdir
 from senet_jax.progress import format_seconds
 from senet_jax.runtime import use_compilation_cache
+from senet_jax.signals import Terminated
 from senet_jax.training import resume
 from senet_jax.training.checkpoint import Checkpoints
 from senet_jax.training.evaluation import Evaluator
-from senet_jax.training.export import CHECKPOINTS, CONFIG, export, network_variables
+from senet_jax.training.export import (
+    CHECKPOINTS,
+    CONFIG,
+    REPORT,
+    WEIGHTS,
+    export,
+    network_variables,
+)
 from senet_jax.training.metrics import MetricsWriter, console_line, evaluation_metrics
 from senet_jax.training.optimizer import learning_rate_schedule
 from senet_jax.training.parallel import AXIS, ParallelStep, check_divisible
@@ -50,8 +58,6 @@ from senet_jax.training.step import make_step
 from senet_jax.training.window import Window
 from senet_jax.weights import TENSORS, load_weights, save_weights
 
-WEIGHTS = "weights"
-REPORT = "report.json"
 LINE_SECONDS = 15.0
 """After which time there is a line on the console, however long steps take."""
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tensorflow-datasets")
@@ -241,10 +247,8 @@ class _Training:
     def _stop(self) -> NoReturn:
         self._save()
         self._checkpoints.wait()
-        if self._preemption.interrupted:
-            raise KeyboardInterrupt(self._what_is_saved())
-        _say(f"stopped: {self._what_is_saved()}")
-        sys.exit(PREEMPTED_EXIT_CODE)
+        kind = KeyboardInterrupt if self._preemption.interrupted else Terminated
+        raise kind(self._what_is_saved())
 
     def _what_is_saved(self) -> str:
         if self._saved_step is None:

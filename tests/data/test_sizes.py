@@ -1,4 +1,3 @@
-import concurrent.futures
 import io
 import struct
 import zlib
@@ -169,9 +168,7 @@ def test_a_missing_file(tmp_path):
         photograph_size(Photograph(tmp_path, "nowhere.jpg"))
 
 
-@pytest.mark.parametrize("at_once", [1, 2, 100])
-def test_of_many(tmp_path, monkeypatch, at_once):
-    monkeypatch.setattr(sizes_module, "_AT_ONCE", at_once)
+def test_of_many(tmp_path):
     shapes = [(20, 33), (7, 5), (64, 64), (1, 1), (90, 3)]
     for name, shape in enumerate(shapes):
         (tmp_path / f"{name}.jpg").write_bytes(encoded(picture(*shape)))
@@ -184,22 +181,6 @@ def test_of_many(tmp_path, monkeypatch, at_once):
     assert "none.jpg: No such file" in unreadable[5]
     with pytest.raises(UnreadableImage, match=r"2\.jpg"):
         photograph_sizes(photographs, label="town", skip_unreadable=False)
-
-
-def test_few_wait_to_be_measured(tmp_path, monkeypatch):
-    """A list may have a million."""
-    monkeypatch.setattr(sizes_module, "_AT_ONCE", 4)
-    counts = []
-    original = concurrent.futures.ThreadPoolExecutor.map
-
-    def counted(pool, function, values):
-        counts.append(len(values))
-        return original(pool, function, values)
-
-    monkeypatch.setattr(concurrent.futures.ThreadPoolExecutor, "map", counted)
-    photographs = [_photograph(tmp_path, encoded(PICTURE))] * 10
-    photograph_sizes(photographs, label="town", skip_unreadable=False)
-    assert counts == [4, 4, 2]
 
 
 @needs_miniphotos

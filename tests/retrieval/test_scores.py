@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from senet_jax.errors import UserError
+from senet_jax.retrieval import scores as scores_module
 from senet_jax.retrieval.blocks import BlockedDatabase
-from senet_jax.retrieval.scores import scores_of_blocks
+from senet_jax.retrieval.scores import _begin, scores_of_blocks
 from tests.processes import started
 from tests.retrieval import spread_ranking
 
@@ -87,3 +88,21 @@ def test_the_ranking_does_not_depend_on_processes_and_devices(tmp_path, processe
             assert other["devices"] == devices
             for name, numbers in expected.items():
                 np.testing.assert_array_equal(other[name], numbers, name)
+
+
+def test_what_is_under_way_is_waited_for_where_the_search_is_broken_off(monkeypatch):
+    """It reads the database's memory, and a process that ends takes that away from it."""
+    begun = []
+
+    def noted(*arguments):
+        begun.append(_begin(*arguments))
+        return begun[-1]
+
+    monkeypatch.setattr(scores_module, "_begin", noted)
+    rows = np.ones((40_000, 1024), np.float32)
+    blocks = scores_of_blocks(
+        rows[:200], BlockedDatabase((rows,), block_rows=2000), range(0, 40_000, 2000)
+    )
+    next(blocks)
+    blocks.close()
+    assert len(begun) > 1 and all(array.is_ready() for arrays in begun for array in arrays)

@@ -12,7 +12,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from senet_jax.errors import USER_ERROR_EXIT_CODE, UserError
-from senet_jax.process import PREEMPTED_EXIT_CODE
+from senet_jax.signals import PREEMPTED_EXIT_CODE
 from senet_jax.training.checkpoint import Checkpoints
 from tests.training.training_process import (
     content,

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from senet_jax.data.builder import LABELS_FILE
-from senet_jax.errors import INTERRUPTED_EXIT_CODE
 from senet_jax.files import read_json
-from senet_jax.process import PREEMPTED_EXIT_CODE, locked_workdir
+from senet_jax.process import locked_workdir
+from senet_jax.signals import INTERRUPTED_EXIT_CODE, PREEMPTED_EXIT_CODE
 from senet_jax.training import loop
 from senet_jax.training.export import CHECKPOINTS, CONFIG
 from senet_jax.training.metrics import read_metrics
@@ -196,7 +196,7 @@ def test_told_to_stop_it_says_what_is_saved_and_how_to_go_on(train, stopped):
     done = train(after_step=stop_at(stopped))
     assert done.returncode == PREEMPTED_EXIT_CODE
     assert done.stderr.splitlines()[-1] == (
-        f"stopped: step {stopped} is saved in {done.workdir}; the same command goes on from there"
+        f"stopped by SIGTERM: step {stopped} is saved in {done.workdir}; the same command goes on from there"
     )
     assert saved(done.workdir)[0][-1] == stopped
     again = train()

@@ -81,7 +81,7 @@ def test_the_best_checkpoint_stays(evaluated):
 def test_what_a_stop_left_out_is_evaluated_when_it_goes_on(evaluated, stopped):
     done = evaluated(after_step=stop_at(stopped))
     assert done.returncode == PREEMPTED_EXIT_CODE
-    assert f"stopped: step {stopped} is saved in " in done.stderr
+    assert f"stopped by SIGTERM: step {stopped} is saved in " in done.stderr
     assert _evaluated_steps(done.workdir) == [0, 3][: stopped // 3]
     again = evaluated()
     assert again.returncode == 0, again.stderr
@@ -114,7 +114,7 @@ def test_an_evaluation_hears_that_it_has_to_stop(evaluated, asked, step, done_be
     """It asks once in each evaluation here, between the steps around it."""
     done = evaluated(asks=True, after_step=stop_at(asked))
     assert done.returncode == PREEMPTED_EXIT_CODE
-    assert f"stopped: step {step} is saved in " in done.stderr
+    assert f"stopped by SIGTERM: step {step} is saved in " in done.stderr
     if done_before:
         assert _evaluated_steps(done.workdir) == done_before
     again = evaluated()

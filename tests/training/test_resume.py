@@ -7,7 +7,7 @@ import time
 import pytest
 
 from senet_jax.files import read_json
-from senet_jax.process import PREEMPTED_EXIT_CODE
+from senet_jax.signals import PREEMPTED_EXIT_CODE
 from senet_jax.training.export import CONFIG, setup_of
 from senet_jax.training.metrics import read_metrics
 from senet_jax.weights import TENSORS
@@ -66,7 +66,10 @@ def test_told_to_stop_it_saves_and_goes_on_later(undisturbed, tiny_world, tmp_pa
     assert [process.returncode for process in running] == [PREEMPTED_EXIT_CODE] * processes
     stopped = read_metrics(command.workdir)[-1]["step"]
     assert 2 <= stopped < STEPS
-    assert f"stopped at step {stopped}, its state is saved\n" in outputs[0]
+    assert (
+        f"stopped by SIGTERM: step {stopped} is saved in {command.workdir}; the same command"
+        in outputs[0]
+    )
     assert command.saved(stopped)
     assert f"going on from step {stopped}\n" in command.finish()
     assert command.metrics() == undisturbed.metrics()

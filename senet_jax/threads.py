@@ -1,31 +1,23 @@
-"""Work that threads do before it is asked for."""
+"""Work in threads that end with what they work for."""
 
 import collections
 import concurrent.futures
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
-
-Given = TypeVar("Given")
-Made = TypeVar("Made")
 
 
 def in_order(
-    function: Callable[[Given], Made],
-    inputs: Iterable[Given],
-    threads: int,
-    ahead: int | None = None,
-) -> Iterator[Made]:
+    function: Callable, inputs: Iterable, threads: int, ahead: int | None = None
+) -> Iterator:
     """What a function makes of each input, in their order; the threads work ahead.
+
+    Where the work is broken off, by Ctrl-C for one, only what is under way is waited for.
 
     Args:
         function: is called in the threads.
-        inputs: are taken in the thread of the caller, and may be without end.
+        inputs: are taken in the caller's thread, and may be without end.
         threads: how many there are.
-        ahead: how many results may wait, or be under way, beside the one that is given; as many
-            as there are threads, so that one that has finished goes on at once, if it is None.
-
-    Yields:
-        The results; close the iterator to stop the work.
+        ahead: how many results there may be, or be under way, beyond the one that is given; as many
+            as threads if it is None, so that one that has finished goes on at once.
     """
     ahead = threads if ahead is None else ahead
     under_way: collections.deque = collections.deque()
