@@ -92,6 +92,7 @@ JOIN = """
 import sys
 from senet_jax.errors import run_command
 run_command(lambda: distributed.join(distributed.parse_processes(sys.argv[1])))
+distributed.announce()
 """
 
 

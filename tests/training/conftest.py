@@ -6,7 +6,7 @@ from senet_jax.data.synthetic_landmarks import TINY, training_source, write_eval
 from senet_jax.training import loop
 from senet_jax.training.setup import Setup
 from tests.training import landmarks
-from tests.training.stand_in import STEPS, Stops, add_one
+from tests.training.stand_in import STEPS, Evaluations, Stops, add_one
 from tests.training.training_command import TINY_CONFIG
 
 
@@ -52,5 +52,14 @@ def train(tiny_world, tmp_path, monkeypatch, run_command_here):
         done = run_command_here(lambda: main_module.main(["main", *arguments]))
         done.workdir = workdir
         return done
+
+    return run
+
+
+@pytest.fixture
+def evaluated(train, monkeypatch):
+    def run(order="better", asks=False, seen=lambda: None, **options):
+        monkeypatch.setattr(loop, "Evaluator", Evaluations(order, asks, seen))
+        return train(evaluation__datasets="landmarks", evaluation__every_steps=3, **options)
 
     return run

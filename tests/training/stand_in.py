@@ -1,10 +1,12 @@
-"""A stand-in for the network's step that costs no time, and what its training leaves."""
+"""Stand-ins for a network's step and its evaluation that cost no time, and what they leave."""
 
 import itertools
 
 import jax.numpy as jnp
+import numpy as np
 
 from senet_jax.files import read_json
+from senet_jax.retrieval.evaluation import evaluate_descriptors
 from senet_jax.training.export import CHECKPOINTS, CONFIG, setup_of
 from senet_jax.training.stored_steps import StoredSteps
 from tests.training.landmarks import named_leaves
@@ -49,6 +51,33 @@ class Stops:
         answer = self._after_step(next(self._steps))
         self.interrupted = answer == CTRL_C
         return bool(answer)
+
+
+class Evaluations:
+    """In place of `Evaluator`: scores that are better at every evaluation, or worse."""
+
+    def __init__(self, order, asks, seen):
+        self._order, self._asks, self._seen, self.steps = order, asks, seen, 0
+
+    def __call__(self, architecture, datasets, scales):
+        self._dataset = datasets[0]
+        return self
+
+    def run(self, variables, stopped):
+        self._seen()
+        if self._asks and stopped():
+            return None
+        self.steps += 1
+        truth = self._dataset.ground_truth
+        rng = np.random.default_rng(0)
+        descriptors = rng.normal(size=(len(truth.image_names), 8)).astype(np.float32)
+        descriptors /= np.linalg.norm(descriptors, axis=1, keepdims=True)
+        first_positives = [easy[0] for easy in truth.easy]
+        noise = {"better": 1 / self.steps, "worse": self.steps}[self._order]
+        queries = descriptors[first_positives]
+        queries = queries + np.float32(noise) * rng.normal(size=queries.shape).astype(np.float32)
+        queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+        return {self._dataset.name: evaluate_descriptors(truth, queries, [descriptors])}
 
 
 def assert_one_line(done, *parts):

@@ -11,21 +11,17 @@ from senet_jax.data.check import main as check
 from senet_jax.files import read_json
 from senet_jax.forecast.training import forecast_training
 from senet_jax.models.architecture import ARCHITECTURES
-from senet_jax.process import PREEMPTED_EXIT_CODE
 from senet_jax.report.__main__ import main as report
+from senet_jax.signals import PREEMPTED_EXIT_CODE
 from senet_jax.training.export import CHECKPOINTS, CONFIG
 from senet_jax.training.metrics import read_metrics
 from senet_jax.training.setup import PREPROCESSING
 from senet_jax.training.stored_steps import StoredSteps
 from senet_jax.weights import Weights, save_weights, tensor_shapes
-from tests.training import test_loop
+from tests.training.stand_in import stop_at
 
-pytestmark = test_loop.pytestmark
-train, evaluated = test_loop.train, test_loop.evaluated
-
-
-def _stop_at(wanted):
-    return lambda step: step == wanted
+# ml_collections loads a config file in an old way.
+pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
 
 
 def _line(done):
@@ -35,7 +31,7 @@ def _line(done):
 @pytest.fixture
 def stopped(train):
     """A training that was stopped after step 3."""
-    done = train(after_step=_stop_at(3))
+    done = train(after_step=stop_at(3))
     assert done.returncode == PREEMPTED_EXIT_CODE, done.stderr
     return done.workdir
 
@@ -92,7 +88,7 @@ def test_the_settings_are_those_of_the_state_whatever_was_interrupted(train, sto
 
 def test_a_rate_that_changed_stays_written_down(train, stopped):
     other = {"optimizer__learning_rate": 0.5, "allow_changes": "optimizer.learning_rate"}
-    done = train(after_step=_stop_at(1), **other)
+    done = train(after_step=stop_at(1), **other)
     assert "changed: config.optimizer.learning_rate 0.005625 -> 0.5\n" in done.stderr
     done = train(optimizer__learning_rate=0.5)
     assert done.returncode == 0, done.stderr
@@ -116,7 +112,7 @@ def test_it_goes_on_from_weights_at_another_place(train, tmp_path):
         return folder
 
     weights = make(tmp_path / "weights", 1.0)
-    done = train(start=weights, after_step=_stop_at(3))
+    done = train(start=weights, after_step=stop_at(3))
     assert (
         f"starting from {weights}: trunk taken (85 tensors), head taken (2 tensors), "
         "self_similarity fresh, classes fresh\n"
@@ -151,7 +147,7 @@ def test_commands_that_read_change_nothing(train, stopped, tiny_world, tmp_path,
 
 @pytest.mark.slow
 def test_another_evaluation_counts_from_there_on(evaluated):
-    done = evaluated(after_step=_stop_at(4))
+    done = evaluated(after_step=stop_at(4))
     assert done.returncode == PREEMPTED_EXIT_CODE
     done = evaluated("worse", evaluation__scales="(1.0,)", checkpoint__keep=1)
     assert done.returncode == 0, done.stderr

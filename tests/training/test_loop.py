@@ -196,7 +196,8 @@ def test_told_to_stop_it_says_what_is_saved_and_how_to_go_on(train, stopped):
     done = train(after_step=stop_at(stopped))
     assert done.returncode == PREEMPTED_EXIT_CODE
     assert done.stderr.splitlines()[-1] == (
-        f"stopped by SIGTERM: step {stopped} is saved in {done.workdir}; the same command goes on from there"
+        f"stopped by SIGTERM: step {stopped} is saved in {done.workdir}; "
+        "the same command goes on from there"
     )
     assert saved(done.workdir)[0][-1] == stopped
     again = train()

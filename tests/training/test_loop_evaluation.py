@@ -2,13 +2,10 @@
 
 import contextlib
 
-import numpy as np
 import pytest
 
 from senet_jax.files import read_json
-from senet_jax.process import PREEMPTED_EXIT_CODE
-from senet_jax.retrieval.evaluation import evaluate_descriptors
-from senet_jax.training import loop
+from senet_jax.signals import PREEMPTED_EXIT_CODE
 from senet_jax.training.export import CHECKPOINTS
 from senet_jax.training.metrics import read_metrics
 from senet_jax.training.stored_steps import StoredSteps
@@ -16,42 +13,6 @@ from tests.training.stand_in import saved, stop_at
 
 # ml_collections loads a config file in an old way.
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
-
-
-class Evaluations:
-    """In place of `Evaluator`: scores that are better at every evaluation, or worse."""
-
-    def __init__(self, order, asks, seen):
-        self._order, self._asks, self._seen, self.steps = order, asks, seen, 0
-
-    def __call__(self, architecture, datasets, scales):
-        self._dataset = datasets[0]
-        return self
-
-    def run(self, variables, stopped):
-        self._seen()
-        if self._asks and stopped():
-            return None
-        self.steps += 1
-        truth = self._dataset.ground_truth
-        rng = np.random.default_rng(0)
-        descriptors = rng.normal(size=(len(truth.image_names), 8)).astype(np.float32)
-        descriptors /= np.linalg.norm(descriptors, axis=1, keepdims=True)
-        first_positives = [easy[0] for easy in truth.easy]
-        noise = {"better": 1 / self.steps, "worse": self.steps}[self._order]
-        queries = descriptors[first_positives]
-        queries = queries + np.float32(noise) * rng.normal(size=queries.shape).astype(np.float32)
-        queries /= np.linalg.norm(queries, axis=1, keepdims=True)
-        return {self._dataset.name: evaluate_descriptors(truth, queries, [descriptors])}
-
-
-@pytest.fixture
-def evaluated(train, monkeypatch):
-    def run(order="better", asks=False, seen=lambda: None, **options):
-        monkeypatch.setattr(loop, "Evaluator", Evaluations(order, asks, seen))
-        return train(evaluation__datasets="landmarks", evaluation__every_steps=3, **options)
-
-    return run
 
 
 def _evaluated_steps(workdir):
