@@ -4,8 +4,8 @@
 
 Writes generated photographs of 1024x768 as JPEG into a temporary dataset and makes batches of 32
 crops of 512x512 of them: decoding, crop, resizing, mirroring, lighting, normalising. Prints how
-many images a second of a core's time gives, in one thread and in all of Grain's, the rate by the
-clock, and the memory of the process along the way. OpenCV is kept to one thread of its own.
+many images a second of a core's time gives, in one thread and in all of the loader's, the rate by
+the clock, and the memory of the process along the way. OpenCV is kept to one thread of its own.
 """
 
 import os

@@ -6,7 +6,7 @@ code, [supp] the paper's supplement, [parent] the public training code that thei
 known. Where SENet's own values differ from CVNet's is not known either. What each key means is said
 by `python -m senet_jax.main --config=configs/X.py --help`.
 
-The data and the trunk that the trainings on GLDv2-clean need:
+The data and the weights that the trainings on GLDv2-clean start from:
 
   python -m senet_jax.data.prepare gldv2_clean --csv=train_clean.csv --images=FOLDER \
       --target=datasets/gldv2_clean
@@ -23,7 +23,8 @@ def train(model: str) -> ConfigDict:
     config.model = model
     config.seed = 0
     # [second-hand] ImageNet weights of the pycls model zoo.
-    config.trunk = f"weights/imagenet_{model.split('_')[0]}"
+    config.start = f"weights/imagenet_{model.split('_')[0]}"
+    config.allow_changes = ""
     config.batch_size = 144  # [second-hand]
     config.epochs = 25.0  # [second-hand]
     config.precision = "float32"
@@ -47,6 +48,7 @@ def train(model: str) -> ConfigDict:
     config.optimizer = ConfigDict()
     config.optimizer.name = "sgd"
     config.optimizer.learning_rate = 0.005625  # .01 * batch / 256 [second-hand]
+    config.optimizer.recipe = (config.batch_size, config.optimizer.learning_rate)
     config.optimizer.momentum = 0.9  # [second-hand]
     config.optimizer.nesterov = False  # [open]
     config.optimizer.weight_decay = 1e-4  # [second-hand]

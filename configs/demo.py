@@ -22,7 +22,7 @@ def get_config(split: str = "landmarks") -> ConfigDict:
         split: `landmarks`, or `landmarks_validation` to make choices on.
     """
     config = common.train("tiny")
-    config.trunk = ""
+    config.start = ""
     config.descriptor_norm = True
     config.batch_size = 64
     config.epochs = 56.0  # An epoch is a batch from each family: 25 steps.
@@ -40,6 +40,7 @@ def get_config(split: str = "landmarks") -> ConfigDict:
 
     config.optimizer.name = "adamw"
     config.optimizer.learning_rate = 5e-3
+    config.optimizer.recipe = (config.batch_size, config.optimizer.learning_rate)
     config.optimizer.warmup_epochs = 5.0
     config.optimizer.clip_norm = 5.0
 

@@ -1,12 +1,13 @@
 """Checks a config before any work is done, so that a wrong value costs a second and not a night."""
 
 import math
+import re
 import shlex
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from senet_jax.errors import UserError
+from senet_jax.errors import UserError, reason, shown
 from senet_jax.models.architecture import find_architecture
 from senet_jax.retrieval.quantise import STORAGES
 
@@ -64,9 +65,22 @@ def _pattern_and_factor(value: Any) -> str | None:
     return None if is_pair and not _filled(value[0]) and not _number(0)(value[1]) else "a pair"
 
 
+def _batch_and_rate(value: Any) -> str | None:
+    is_pair = isinstance(value, tuple | list) and len(value) == 2
+    if is_pair and not _integer(1)(value[0]) and not _number(0, above=True)(value[1]):
+        return None
+    return "a pair of a batch size and a learning rate, such as (144, 0.005625)"
+
+
 def _one_of(*values: str) -> Check:
     return lambda value: None if value in values else f"one of {', '.join(values)}"
 
+
+RATES = tuple(
+    f"optimizer.{name}"
+    for name in ("learning_rate", "rate_multipliers", "warmup_epochs", "warmup_start")
+)
+"""What `allow_changes` may name."""
 
 _SCALES = _tuple_of(
     _number(0, above=True), "positive numbers, such as (0.7071, 1.0, 1.4142)", at_least=1
@@ -118,10 +132,15 @@ _SCHEMAS: dict[str, dict[str, tuple[Check, str]]] = {
         "job": (_text, "what is run: train or evaluate"),
         "model": (_filled, "name of the network"),
         "seed": (_integer(0), "of the initialisation, the order of the images and their changes"),
-        "trunk": (
+        "start": (
             _text,
-            "weights folder whose trunk the training starts from, of the same depth; empty: the "
-            "authors' initialisation",
+            "weights folder that the training starts from: of the whole network, or of an ImageNet "
+            "trunk of its depth; empty: the authors' initialisation",
+        ),
+        "allow_changes": (
+            _text,
+            "rates that may be others when a training goes on, separated by commas, such as "
+            "optimizer.learning_rate; empty: none",
         ),
         "batch_size": (_integer(1), "images a step, over all devices"),
         "epochs": (_number(0, above=True), "how often the data is gone through"),
@@ -172,6 +191,11 @@ _SCHEMAS: dict[str, dict[str, tuple[Check, str]]] = {
         "optimizer.learning_rate": (
             _number(0, above=True),
             "at the end of the warm-up; a cosine takes it to 0",
+        ),
+        "optimizer.recipe": (
+            _batch_and_rate,
+            "the batch_size and the learning_rate that were chosen together; where only the batch "
+            "is another, a line says so",
         ),
         "optimizer.momentum": (_number(0, 1), "of sgd"),
         "optimizer.nesterov": (_yes_or_no, "Nesterov's momentum, of sgd"),
@@ -258,6 +282,14 @@ def validate(config: Mapping[str, Any]) -> None:
 
 
 def _validate_training(values: Mapping[str, Any]) -> None:
+    for name in names(values["allow_changes"]):
+        if name not in RATES:
+            raise UserError(
+                f"config.allow_changes names {shown(name)}; only a rate may change in a training "
+                f"that goes on: {', '.join(RATES)}"
+            )
+    _validate_expressions("no_weight_decay", values["optimizer.no_weight_decay"])
+    _validate_expressions("rate_multipliers", dict(values["optimizer.rate_multipliers"]))
     weights = ("losses.classification_weight", "losses.contrastive_weight")
     if not any(values[key] for key in weights):
         raise UserError(f"config.{' and config.'.join(weights)} are 0; one loss is needed")
@@ -276,6 +308,17 @@ def _validate_training(values: Mapping[str, Any]) -> None:
             f"config.losses.queue_length is {values['losses.queue_length']}, config.batch_size "
             f"{values['batch_size']}; the queue takes at least a batch"
         )
+
+
+def _validate_expressions(key: str, expressions: Iterable[str]) -> None:
+    for expression in expressions:
+        try:
+            re.compile(expression)
+        except (re.error, OverflowError, RecursionError) as error:
+            raise UserError(
+                f"config.optimizer.{key} has {shown(expression)}, which is no regular expression: "
+                f"{reason(error)}; mend it"
+            ) from error
 
 
 def keys_help(config: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ import jax
 
 from senet_jax.errors import USER_ERROR_EXIT_CODE, UserError
 from senet_jax.progress import Progress
+from senet_jax.runtime import unused_accelerator
 
 HEARTBEAT_SECONDS = 40
 """How long a process may be silent before the others are ended."""
@@ -68,7 +69,7 @@ def parse_processes(value: str) -> Processes:
 
 
 def join(processes: Processes) -> None:
-    """Makes this process one of several, and says on standard error which; before any use of JAX.
+    """Makes this process one of several; before any use of JAX.
 
     Of what all of them do, process 0 alone shows the progress. Where they do not find each other in
     time, this process ends, as by a user's mistake.
@@ -100,7 +101,6 @@ def join(processes: Processes) -> None:
                 "Kubernetes, elsewhere give --distributed=HOST:PORT,COUNT,INDEX"
             ) from error
     Progress.quiet = jax.process_index() > 0
-    print(topology(), file=sys.stderr, flush=True)
 
 
 def leave() -> None:
@@ -112,13 +112,23 @@ def leave() -> None:
         jax.distributed.shutdown()
 
 
+def announce() -> None:
+    """Says on standard error what this process computes with, and what it leaves aside."""
+    print(topology(), file=sys.stderr, flush=True)
+    warning = unused_accelerator()
+    if warning is not None:
+        print(f"warning: {warning}", file=sys.stderr, flush=True)
+
+
 def topology() -> str:
     """Which process this is and what it computes with, in a line."""
-    device = jax.local_devices()[0]
+    device, count = jax.local_devices()[0], jax.device_count()
+    kind = f"{device.platform} ({device.device_kind})"
+    if jax.process_count() == 1:
+        return f"computing on {count} {'device' if count == 1 else 'devices'}, {kind}"
     return (
         f"process {jax.process_index()} of {jax.process_count()} on {socket.gethostname()}: "
-        f"{jax.local_device_count()} of {jax.device_count()} devices, {device.platform} "
-        f"({device.device_kind})"
+        f"{jax.local_device_count()} of {count} devices, {kind}"
     )
 
 

@@ -95,7 +95,8 @@ def run_command(command: Callable[[], None]) -> None:
     A `UserError` becomes one line and exit code 2. Ctrl-C becomes one line and exit code 130,
     SIGTERM one line and exit code 75; where they are raised with a text (see
     `process.interruptible`), that says what is saved. A standard output that is full is one line;
-    one that nobody reads any more ends the command without a word.
+    one that nobody reads any more ends the command without a word. Devices that JAX cannot start
+    are one line and exit code 2, whichever work of the command needed them first.
     """
     try:
         with signals.raised():
@@ -122,6 +123,32 @@ def run_command(command: Callable[[], None]) -> None:
             raise
         _drop_standard_output()
         exit_with(f"cannot write to the standard output: {error.strerror}; make room for it")
+    except (RuntimeError, AssertionError):
+        fault = _fault_of_devices()
+        if fault is None:
+            raise
+        exit_with(fault)
+
+
+def _fault_of_devices() -> str | None:
+    """Why nothing of JAX works, if its devices cannot be started; nothing if they can.
+
+    What it raises then depends on the platform and on who asks, so it is asked again. A command
+    that has not imported it has not met it.
+    """
+    jax = sys.modules.get("jax")
+    if jax is None:
+        return None
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        platforms = jax.config.jax_platforms or "what it has found"
+        return (
+            f"JAX cannot compute on {platforms}: {(str(error) and reason(error)) or 'not found'}; "
+            f"install what that takes, such as pip install 'jax[cuda13]=={jax.__version__}' (or "
+            "cuda12, tpu), or say JAX_PLATFORMS=cpu"
+        )
+    return None
 
 
 def _say_what_is_saved(what: str, stop: BaseException) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from senet_jax.command_line import parse_with_config
 from senet_jax.config import validate
-from senet_jax.distributed import join, parse_processes
+from senet_jax.distributed import announce, join, parse_processes
 from senet_jax.errors import CommandParser, UserError, run_command
 from senet_jax.runtime import tune_for_inference
 
@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] = sys.argv) -> None:
         tune_for_inference()
     if processes is not None:
         join(processes)
+    announce()
     _job(config.job)(config, pathlib.Path(flags.workdir))
 
 

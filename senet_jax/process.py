@@ -6,6 +6,7 @@ import os
 import pathlib
 import signal
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -14,20 +15,26 @@ from senet_jax.signals import Terminated
 
 
 class Preemption:
-    """Notices a SIGTERM, and lets all processes agree on the step to stop after.
+    """Notices a SIGTERM or a Ctrl-C, and lets all processes agree on the step to stop after.
 
-    Several processes have JAX's own handler (`jax.distributed.initialize` installs it), and each
-    may open this once; a single one is given a handler here, for as long as this is open.
+    For SIGTERM several processes have JAX's own handler (`jax.distributed.initialize` installs it),
+    and each may open this once; a single one is given a handler here, for as long as this is open.
+    A second Ctrl-C is left to the handler that there was before.
+
+    Attributes:
+        interrupted: whether there was a Ctrl-C in this process.
     """
 
     def __init__(self):
         import jax  # Commands that have nothing to compute open no `Preemption`.
 
         self._alone = jax.process_count() == 1
+        self.interrupted = False
         self._received = False
         self._calls = 0
+        self._former = {signal.SIGINT: signal.signal(signal.SIGINT, self._interrupt)}
         if self._alone:
-            self._former = signal.signal(signal.SIGTERM, self._receive)
+            self._former[signal.SIGTERM] = signal.signal(signal.SIGTERM, self._receive)
 
     def __enter__(self) -> "Preemption":
         return self
@@ -38,7 +45,8 @@ class Preemption:
     def requested(self) -> bool:
         """Whether to stop now: the same answer in all processes.
 
-        With several of them it has to be asked after every step, and is true once.
+        With several of them it has to be asked after every step, in all of them alike, and is true
+        once.
         """
         if self._alone:
             return self._received
@@ -50,12 +58,19 @@ class Preemption:
         return multihost_utils.reached_preemption_sync_point(self._calls)
 
     def close(self) -> None:
-        """Gives the signal back to whoever had it."""
-        if self._alone:
-            signal.signal(signal.SIGTERM, self._former)
+        """Gives the signals back to whoever had them."""
+        for number, former in self._former.items():
+            signal.signal(number, former)
 
     def _receive(self, *_: object) -> None:
         self._received = True
+
+    def _interrupt(self, number: int, frame: Any) -> None:
+        if self.interrupted:
+            self._former[signal.SIGINT](number, frame)
+        self.interrupted = True
+        # The others have to stop after the same step: one that is gone would leave them waiting.
+        signal.raise_signal(signal.SIGTERM)
 
 
 @contextlib.contextmanager

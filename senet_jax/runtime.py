@@ -19,6 +19,8 @@ _TRIED_JAXLIB = ("0.10.2",)
 # glibc's M_ARENA_MAX, M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD: maps of tens of megabytes come
 # and go with every layer, and are not to be given back and faulted in again each time.
 _MALLOC = ((-8, 1), (-4, 0), (-1, 2**31 - 1), (-2, 64 * 2**20))
+# NVIDIA's driver, TPUs of older and of newer machines, NVIDIA's driver under Windows.
+_ACCELERATORS = ("nvidia[0-9]*", "accel[0-9]*", "vfio/[0-9]*", "dxg")
 _MALLOC_VARIABLES = ("MALLOC_", "GLIBC_TUNABLES")
 
 
@@ -49,6 +51,26 @@ def _watch_compiler() -> None:
 
     jax.monitoring.register_event_listener(on_event)
     jax.monitoring.register_event_duration_secs_listener(on_duration)
+
+
+def unused_accelerator(devices: pathlib.Path = pathlib.Path("/dev")) -> str | None:
+    """What has to be said where JAX computes on the CPU of a machine that has an accelerator.
+
+    Nothing, where the user chose the CPU by JAX_PLATFORMS.
+
+    Args:
+        devices: the folder in which the system has its devices.
+    """
+    chosen = (jax.config.jax_platforms or "").startswith("cpu")
+    there = sorted(path for pattern in _ACCELERATORS for path in devices.glob(pattern))
+    if chosen or not there or jax.default_backend() != "cpu":
+        return None
+    return (
+        f"JAX COMPUTES ON THE CPU, although there is {there[0]}: the JAX that is installed does "
+        f"not use it; pip install 'jax[cuda13]=={jax.__version__}' (or cuda12, tpu; see "
+        "https://docs.jax.dev/en/latest/installation.html), or say JAX_PLATFORMS=cpu if that is "
+        "meant"
+    )
 
 
 def tune_for_inference() -> None:

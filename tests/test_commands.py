@@ -11,7 +11,7 @@ COMMANDS = sorted(
     if "\n    run_command(main)\n" in path.read_text()
 )
 HEAVY = {
-    *("faiss", "grain", "matplotlib", "orbax", "pandas", "pyarrow", "sklearn", "tensorboardX"),
+    *("faiss", "matplotlib", "orbax", "pandas", "pyarrow", "sklearn", "tensorboardX"),
     *("tensorflow", "tensorflow_datasets", "torch"),
 }
 

@@ -52,6 +52,7 @@ def _training(changes):
 # The names that may follow a file's colon, where there are any.
 NAMES = {
     "ablation.py": ["baseline", "concat", "direct", "dot"],
+    "finetune.py": ["datasets/mine"],
     "evaluate.py": [name for name, known in ARCHITECTURES.items() if known.describes],
 }
 SHIPPED = [
@@ -88,12 +89,12 @@ def test_without_data_a_line_says_how_to_get_it(arguments, tmp_path, monkeypatch
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("arguments", [a for a in TRAININGS if _get_config(*a).trunk], ids=":".join)
-def test_without_a_trunk_a_line_says_how_to_get_it(arguments, tmp_path, monkeypatch):
+@pytest.mark.parametrize("arguments", [a for a in TRAININGS if _get_config(*a).start], ids=":".join)
+def test_without_its_start_a_line_says_how_to_get_it(arguments, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = _get_config(*arguments)
     build(training_source(TINY), config.data.folder)
-    command = f"no weights folder at {config.trunk}; make one with `python -m senet_jax.convert"
+    command = f"no weights folder at {config.start}; make one with `python -m senet_jax.convert"
     with pytest.raises(UserError, match=command):
         train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -108,6 +109,19 @@ def test_without_a_trunk_a_line_says_how_to_get_it(arguments, tmp_path, monkeypa
 )
 def test_every_model_can_be_built(name):
     assert variable_shapes(ARCHITECTURES[name])["params"]
+
+
+def test_a_training_on_own_photographs_is_evaluated_on_what_is_held_out(tmp_path):
+    folder = tmp_path / "photos"
+    assert _get_config("finetune.py", f"{folder}/").evaluation.datasets == ""
+    (tmp_path / "photos_held_out").mkdir()
+    config = _get_config("finetune.py", f"{folder}/")
+    assert (config.evaluation.datasets, config.evaluation.data_root) == (
+        "photos_held_out",
+        str(tmp_path),
+    )
+    with pytest.raises(ValueError, match=r"name the prepared dataset, --config=configs/finetune"):
+        _get_config("finetune.py")
 
 
 def test_the_default_is_r50_of_the_benchmark():
@@ -166,10 +180,27 @@ def test_the_recipe_of_the_training_configs():
         ({"optimizer.momentum": 1.0}, "is 1.0; it has to be a number from 0 on and below 1"),
         ({"optimizer.no_weight_decay": "bias"}, "is 'bias'; it has to be a tuple of regular"),
         ({"optimizer.rate_multipliers": (("fc",),)}, "it has to be a tuple of .*pairs"),
+        (
+            {"optimizer.no_weight_decay": ("bias", "(")},
+            r"config.optimizer.no_weight_decay has '\(', which is no regular expression: missing",
+        ),
+        (
+            {"optimizer.rate_multipliers": (("fc", 1.0), ("[a", 2.0))},
+            r"config.optimizer.rate_multipliers has '\[a', which is no regular expression: unterm",
+        ),
+        (
+            {"optimizer.no_weight_decay": ("a{99999999999999999999}",)},
+            "is no regular expression: the repetition number is too large; mend it",
+        ),
+        ({"optimizer.recipe": (144,)}, "a pair of a batch size and a learning rate, such as"),
         ({"losses.margin_kind": "sphere"}, "it has to be one of curricular, arc"),
         ({"optimizer.warmup_epochs": 25.0}, "warm up over a part of the training"),
         ({"losses.queue_length": 143}, "the queue takes at least a batch"),
         ({"data.group_classes": 2}, "give both or none"),
+        (
+            {"allow_changes": "optimizer.learning_rate,seed"},
+            "config.allow_changes names 'seed'; only a rate .*: optimizer.learning_rate",
+        ),
         (
             {"losses.classification_weight": 0.0, "losses.contrastive_weight": 0.0},
             "are 0; one loss is needed",

@@ -92,6 +92,7 @@ JOIN = """
 import sys
 from senet_jax.errors import run_command
 run_command(lambda: distributed.join(distributed.parse_processes(sys.argv[1])))
+distributed.announce()
 """
 
 
@@ -203,7 +204,7 @@ def test_two_processes_train_as_one_does(train, tmp_path):
 
     states, scores = [], []
     for workdir in (one, two):
-        setup = setup_of(read_json(workdir / CONFIG))
+        setup = setup_of(read_json(workdir / CONFIG), CONFIG)
         with Checkpoints(workdir / CHECKPOINTS) as checkpoints:
             state, meta = checkpoints.restore(setup.abstract_state())
         # The optimiser's momentum of a bias before a batch norm is nothing but rounding.

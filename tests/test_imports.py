@@ -9,7 +9,7 @@ REPOSITORY = pathlib.Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "senet_jax"
 # What opens files, flags or networks.
 OUTSIDE_WORLD = {
-    *("absl", "argparse", "cv2", "glob", "grain", "io", "ml_collections", "orbax", "os"),
+    *("absl", "argparse", "cv2", "glob", "io", "ml_collections", "orbax", "os"),
     *("pathlib", "requests", "shutil", "socket", "subprocess", "tempfile", "tensorflow_datasets"),
     *("torch", "urllib"),
 }

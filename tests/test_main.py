@@ -25,6 +25,7 @@ def jobs(monkeypatch):
         lambda name: lambda config, workdir: started.append((name, config, workdir)),
     )
     monkeypatch.setattr(main_module, "tune_for_inference", lambda: started.append("tuned"))
+    monkeypatch.setattr(main_module, "announce", lambda: None)
     return started
 
 

@@ -11,10 +11,11 @@ import jax
 import pytest
 
 from senet_jax import runtime
-from senet_jax.runtime import tune_for_inference, use_compilation_cache
+from senet_jax.runtime import tune_for_inference, unused_accelerator, use_compilation_cache
 
 REPOSITORY = pathlib.Path(__file__).parents[1]
 OPTIONS = (
+    "jax_platforms",
     "jax_compilation_cache_dir",
     "jax_persistent_cache_min_compile_time_secs",
     "jax_persistent_cache_min_entry_size_bytes",
@@ -148,3 +149,24 @@ def test_the_flag_is_known_to_the_jaxlib_it_is_set_for():
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines()[0].startswith(f"on CPUs: XLA_FLAGS={FLAG}")
     assert json.loads(done.stdout) == [FLAG, 512]
+
+
+@pytest.mark.parametrize("name", ["nvidia0", "accel0", "vfio/0", "dxg"])
+def test_an_accelerator_that_is_not_used_is_said(monkeypatch, tmp_path, name):
+    jax.config.update("jax_platforms", None)
+    (tmp_path / "nvidiactl").write_text("")  # Is there without a GPU, too.
+    assert unused_accelerator(tmp_path) is None
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("")
+    warning = unused_accelerator(tmp_path)
+    assert f"ON THE CPU, although there is {tmp_path / name}" in warning
+    assert f"'jax[cuda13]=={jax.__version__}'" in warning and "\n" not in warning
+    with monkeypatch.context() as used:
+        used.setattr(jax, "default_backend", lambda: "gpu")
+        assert unused_accelerator(tmp_path) is None
+
+
+def test_a_cpu_that_is_chosen_is_no_fallback(tmp_path):
+    (tmp_path / "nvidia0").write_text("")
+    jax.config.update("jax_platforms", "cpu")
+    assert unused_accelerator(tmp_path) is None

@@ -15,15 +15,17 @@ def test_results_keep_their_order():
     assert list(in_order(slow_if_even, [], 3)) == []
 
 
-def test_few_inputs_are_taken_ahead():
+@pytest.mark.parametrize(("given", "ahead"), [((), 2), ((5,), 5)])
+def test_few_inputs_are_taken_ahead(given, ahead):
     """A list may have a million."""
     taken = []
-    results = in_order(lambda number: number, (taken.append(i) or i for i in range(100)), 2)
+    inputs = (taken.append(i) or i for i in range(100))
+    results = in_order(lambda number: number, inputs, 2, *given)
     for result in range(50):
         assert next(results) == result
-        assert len(taken) <= result + 1 + 2
+        assert len(taken) == result + 1 + ahead
     results.close()
-    assert len(taken) < 55
+    assert len(taken) == 50 + ahead
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, ZeroDivisionError])

@@ -1,15 +1,15 @@
 """The batches of a training, each a pure function of the seed and of its step.
 
-Grain runs the work in threads or in processes and keeps the order. Since no batch depends on what
-came before, a training goes on at any step, with any number of workers and processes.
+Threads or processes make them ahead of time and keep the order. Since no batch depends on what came
+before, a training goes on at any step, with any number of workers and processes.
 """
 
+import contextlib
 import itertools
 import os
 import sys
 from collections.abc import Iterator, Sequence
 
-import grain
 import numpy as np
 
 from senet_jax.data import transforms
@@ -24,7 +24,9 @@ from senet_jax.data.sampling import (
     random_generator,
 )
 from senet_jax.data.transforms import Preprocessing
+from senet_jax.data.workers import Made, Spec, batches_of_workers
 from senet_jax.errors import UserError
+from senet_jax.threads import in_order
 
 Batch = dict[str, np.ndarray]
 """`images`, `labels` and, with pairs, `positives`; see `TrainingData`."""
@@ -114,36 +116,37 @@ class TrainingData:
         Args:
             first_step: where to begin.
             workers: how many processes share the work; with 0 it is done in threads of this one.
-                Processes need `absl` flags that are parsed, a guarded main module, and shared
-                memory for two batches of this process's share.
 
         Yields:
             Batches without end; close the iterator to stop the work.
-        """
-        ahead = 2 * self._share
-        threads = min(ahead, max(1, (os.cpu_count() or 1) // max(1, workers)))
-        examples = (
-            grain.MapDataset.range(first_step * self._share, sys.maxsize)
-            .map(self._example)
-            .to_iter_dataset(
-                grain.ReadOptions(
-                    num_threads=threads, prefetch_buffer_size=threads if workers else ahead
-                )
-            )
-        )
-        if workers:
-            examples = examples.mp_prefetch(
-                grain.MultiprocessingOptions(
-                    num_workers=workers, per_worker_buffer_size=-(-ahead // workers)
-                )
-            )
-        iterator = iter(examples.batch(self._share, batch_fn=_collate))
-        try:
-            yield from map(self._named_faults, iterator)
-        finally:
-            iterator.close()
 
-    def _example(self, place: int) -> tuple[dict[str, np.ndarray], list[str]]:
+        Raises:
+            UserError: no image can be read, or see `batches_of_workers`.
+        """
+        if workers:
+            made = batches_of_workers(self._example, self._spec, self._share, first_step, workers)
+        else:
+            made = self._batches_of_threads(first_step)
+        with contextlib.closing(made):
+            yield from map(self._named_faults, made)
+
+    def _batches_of_threads(self, first_step: int) -> Iterator[Made]:
+        ahead = 2 * self._share
+        places = itertools.count(first_step * self._share)
+        threads = min(ahead, len(os.sched_getaffinity(0)))
+        with contextlib.closing(in_order(self._example, places, threads, ahead)) as examples:
+            while True:
+                yield _collate(list(itertools.islice(examples, self._share)))
+
+    @property
+    def _spec(self) -> Spec:
+        side = self._augmentation.side
+        image = (side, side, 3), np.float32
+        return {"images": image, "labels": ((), np.int32)} | (
+            {"positives": image} if self._pairs else {}
+        )
+
+    def _example(self, place: int) -> Made:
         """An example of this process's stream, and the faults of the images that were no help."""
         step, place_in_share = divmod(place, self._share)
         position = step * self._batch_size + self._process_index * self._share + place_in_share
@@ -178,7 +181,7 @@ class TrainingData:
                 faults.append(f"cannot read the image {key} of {self._images.name}: {error}")
         raise UserError(f"no image of {self._images.name} can be read; prepare the dataset anew")
 
-    def _named_faults(self, batch_and_faults: tuple[Batch, list[str]]) -> Batch:
+    def _named_faults(self, batch_and_faults: Made) -> Batch:
         """Says what was not said yet."""
         batch, faults = batch_and_faults
         for fault in faults:
@@ -192,9 +195,7 @@ class TrainingData:
         return batch
 
 
-def _collate(
-    examples: Sequence[tuple[dict[str, np.ndarray], list[str]]],
-) -> tuple[Batch, list[str]]:
+def _collate(examples: Sequence[Made]) -> Made:
     arrays = [example for example, _ in examples]
     batch = {name: np.stack([example[name] for example in arrays]) for name in arrays[0]}
     return batch, [fault for _, faults in examples for fault in faults]

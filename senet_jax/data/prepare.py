@@ -9,9 +9,9 @@ import dataclasses
 import os
 import pathlib
 
-from senet_jax.data import gldv2, image_folder, synthetic_landmarks
+from senet_jax.data import gldv2, held_out, image_folder, synthetic_landmarks
 from senet_jax.data.image_source import ImageSource
-from senet_jax.errors import CommandParser, run_command
+from senet_jax.errors import CommandParser, UserError, run_command
 from senet_jax.process import interruptible
 
 WORLDS = {"tiny": synthetic_landmarks.TINY, "demo": synthetic_landmarks.DEMO}
@@ -33,9 +33,15 @@ def main() -> None:
     command = commands.add_parser("folder", help="a folder of class folders")
     command.add_argument("--images", required=True, help="the folder of the class folders")
     command.add_argument("--target", required=True, help="the folder to be made")
-    command.set_defaults(
-        prepare=lambda given: _prepare(image_folder.image_folder(given.images), given.target)
+    command.add_argument(
+        "--held_out",
+        type=float,
+        default=0.1,
+        metavar="SHARE",
+        help="of each class of four images or more, what is not trained on but evaluated, two "
+        "images at least: the dataset TARGET_held_out; 0 for none; default: %(default)s",
     )
+    command.set_defaults(prepare=_prepare_folder)
 
     command = commands.add_parser(
         synthetic_landmarks.NAME, help="generated landmarks: to train on, to validate, to evaluate"
@@ -68,6 +74,34 @@ def _prepare(source: ImageSource, target: str | os.PathLike) -> None:
         f"{report['images']} images of {report['classes']} classes "
         f"({report['classes_with_one_image']} have one image, {report['classes_without_image']} "
         f"have none); dropped: {', '.join(dropped) or 'none'} (see {REPORT_FILE})"
+    )
+
+
+def _prepare_folder(arguments: argparse.Namespace) -> None:
+    if not 0 <= arguments.held_out <= 0.5:
+        raise UserError(f"--held_out is {arguments.held_out}; give a share from 0 to 0.5")
+    source = image_folder.image_folder(arguments.images)
+    chosen = held_out.choose(source, arguments.held_out)
+    target = pathlib.Path(arguments.target)
+    dataset = target.with_name(f"{target.name}_held_out")
+    truth = held_out.ground_truth(source, chosen)
+    there = held_out.check_place(dataset, truth)
+    _prepare(held_out.without(source, chosen), target)
+    if chosen.queries:
+        if not there:
+            held_out.write(source, chosen, dataset)
+        print(
+            f"{dataset}: {len(truth['qimlist'])} queries and {len(truth['imlist'])} images, held "
+            "out to evaluate on"
+        )
+    elif arguments.held_out:
+        print(
+            f"nothing is held out to evaluate on: that takes two classes of "
+            f"{held_out.FEWEST_IMAGES} images or more"
+        )
+    print(
+        f"train on it: python -m senet_jax.main --config=configs/finetune.py:{target} "
+        f"--workdir=runs/{target.name}"
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from senet_jax.data import gldv2
 from senet_jax.data.builder import LABELS_FILE, REPORT_FILE, SPLIT
 from senet_jax.data.image_source import check_labels
 from senet_jax.errors import UserError
@@ -60,10 +61,12 @@ def open_prepared(dataset: str | os.PathLike) -> PreparedImages:
     """
     dataset = pathlib.Path(dataset)
     if not (dataset / REPORT_FILE).is_file():
+        kind = "folder"
+        if dataset.name == gldv2.NAME:
+            kind = f"{gldv2.NAME} --csv=train_clean.csv"
         raise UserError(
-            f"{dataset} is no prepared dataset; make one, for instance with "
-            "python -m senet_jax.data.prepare gldv2_clean --csv=train_clean.csv "
-            f"--images=FOLDER --target={dataset}"
+            f"{dataset} is no prepared dataset; make one with "
+            f"python -m senet_jax.data.prepare {kind} --images=FOLDER --target={dataset}"
         )
     report = read_json(dataset / REPORT_FILE)
     builder = tfds.builder_from_directory(dataset)

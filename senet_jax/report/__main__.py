@@ -1,8 +1,9 @@
 """Draws what a finished training learned: two pictures beside its report.json.
 
 learning_curve.png holds the loss, and the mAP under Medium of each evaluated dataset, over the
-steps. ranked_lists.png holds the first ten items that the trained and the untrained network find
-for three queries: those at the 10th, 50th and 90th percentile of the trained network's AP.
+steps. ranked_lists.png holds the first ten items that the trained network, and the one that it
+started from, find for three queries: those at the 10th, 50th and 90th percentile of the trained
+network's AP. It is drawn where the training evaluated a dataset, before and after.
 """
 
 import pathlib
@@ -15,6 +16,8 @@ from senet_jax.runtime import use_compilation_cache
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from senet_jax.training.setup import Setup
 
 LEARNING_CURVE = "learning_curve.png"
 RANKED_LISTS = "ranked_lists.png"
@@ -29,7 +32,7 @@ def main() -> None:
     # These take seconds to import.
     from senet_jax.report.curve import draw_learning_curve
     from senet_jax.report.figure import save_png
-    from senet_jax.training.export import CONFIG, REPORT
+    from senet_jax.training.export import CONFIG, REPORT, setup_of
     from senet_jax.training.metrics import read_metrics
 
     use_compilation_cache()
@@ -40,14 +43,32 @@ def main() -> None:
                 f"{workdir} has no {name}, so no training ended there; let one end with "
                 f"python -m senet_jax.main --config=... --workdir={workdir}"
             )
+    settings, report = read_json(workdir / CONFIG), read_json(workdir / REPORT)
+    setup = setup_of(settings, workdir / CONFIG)
+    evaluated = names(settings["evaluation"]["datasets"])
     curve = draw_learning_curve(read_metrics(workdir))
-    lists = _draw_lists(workdir, flags.dataset)
+    if flags.dataset is None:
+        flags.dataset = next((name for name in evaluated if f"{name}_untrained" in report), None)
+    if flags.dataset:
+        lists = _draw_lists(workdir, setup, settings, report, flags.dataset)
+        save_png(lists, workdir / RANKED_LISTS)
+        drawn = f"{workdir / LEARNING_CURVE} and {workdir / RANKED_LISTS}"
+    else:
+        drawn = (
+            f"{workdir / LEARNING_CURVE}, but no ranked lists: no dataset was evaluated before and "
+            "after"
+        )
     save_png(curve, workdir / LEARNING_CURVE)
-    save_png(lists, workdir / RANKED_LISTS)
-    print(f"wrote {workdir / LEARNING_CURVE} and {workdir / RANKED_LISTS}")
+    print(f"wrote {drawn}")
 
 
-def _draw_lists(workdir: pathlib.Path, dataset_name: str | None) -> "Figure":
+def _draw_lists(
+    workdir: pathlib.Path,
+    setup: "Setup",
+    settings: dict[str, Any],
+    report: dict[str, Any],
+    dataset_name: str,
+) -> "Figure":
     from senet_jax.data.revisitop import load_dataset
     from senet_jax.models.senet import without_descriptor_norm
     from senet_jax.report.examples import (
@@ -58,23 +79,26 @@ def _draw_lists(workdir: pathlib.Path, dataset_name: str | None) -> "Figure":
     )
     from senet_jax.report.ranked import draw_ranked_lists
     from senet_jax.retrieval.describer import Describer
-    from senet_jax.training.export import CONFIG, REPORT, WEIGHTS, setup_of
+    from senet_jax.training.export import REPORT, WEIGHTS
     from senet_jax.training.setup import PREPROCESSING
     from senet_jax.weights import load_weights
 
-    settings, report = read_json(workdir / CONFIG), read_json(workdir / REPORT)
-    evaluated = names(settings["evaluation"]["datasets"])
-    if not evaluated:
-        raise UserError(f"the training in {workdir} evaluated no dataset; set config.evaluation")
-    dataset = load_dataset(settings["evaluation"]["data_root"], dataset_name or evaluated[0])
+    dataset = load_dataset(settings["evaluation"]["data_root"], dataset_name)
 
     weights = load_weights(workdir / WEIGHTS)
     if weights.sha256 != report["run"]["weights_sha256"]:
         raise UserError(
             f"{workdir / WEIGHTS} holds other weights than {REPORT} is of; go on with the training"
         )
-    setup = setup_of(settings)
-    trunk = load_weights(settings["trunk"]) if settings["trunk"] else None
+    start = None
+    if settings["start"]:
+        start_weights = load_weights(settings["start"])
+        if start_weights.sha256 != settings["start_found"]["sha256"]:
+            raise UserError(
+                f"{settings['start']} holds other weights than the training was begun with; put "
+                "those back"
+            )
+        start = setup.start_from(start_weights)
 
     def scored(variables: dict[str, Any], name: str) -> ScoredNetwork:
         return ScoredNetwork(
@@ -86,7 +110,7 @@ def _draw_lists(workdir: pathlib.Path, dataset_name: str | None) -> "Figure":
         dataset,
         trained=scored(weights.variables(), dataset.name),
         untrained=scored(
-            without_descriptor_norm(setup.initial_variables(trunk)), f"{dataset.name}_untrained"
+            without_descriptor_norm(setup.initial_variables(start)), f"{dataset.name}_untrained"
         ),
         scales=settings["evaluation"]["scales"],
     )

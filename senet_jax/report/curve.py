@@ -22,28 +22,35 @@ _LABEL_HEIGHT = 0.12  # Of the axes' height.
 
 
 def draw_learning_curve(metrics: Sequence[Mapping[str, Any]]) -> Figure:
-    """Draws the training's loss and the mAP under Medium of each database over the steps.
+    """Draws the training's loss over the steps, and the mAP under Medium of each database, if any.
 
     Args:
         metrics: as `training.metrics.read_metrics` gives them.
     """
     figure = make_figure(1280, 480)
-    figure.subplots_adjust(left=0.045, right=0.77, bottom=0.13, top=0.82, wspace=0.14)
-    loss_axes, map_axes = figure.subplots(1, 2)
-    last_step = max(line["step"] for line in metrics)
-    for axes in (loss_axes, map_axes):
-        _style(axes, last_step)
-
+    databases = _databases(metrics)
+    right = 0.77 if databases else 0.98  # Names stand beside the curves of databases.
+    figure.subplots_adjust(left=0.045, right=right, bottom=0.13, top=0.82, wspace=0.14)
+    loss_axes, *map_axes = figure.subplots(1, 2 if databases else 1, squeeze=False)[0]
+    for axes in (loss_axes, *map_axes):
+        _style(axes, max(line["step"] for line in metrics))
     loss_axes.plot(*series(metrics, _LOSS), color=INK, linewidth=2, clip_on=False)
     _title(loss_axes, "Training loss", "mean over the steps since the point before")
+    for axes in map_axes:
+        _draw_precision(axes, metrics, databases)
+    return figure
 
+
+def _draw_precision(
+    axes: Axes, metrics: Sequence[Mapping[str, Any]], databases: Sequence[str]
+) -> None:
     ends = {}
-    for name, colour in zip(_databases(metrics), itertools.cycle(_COLOURS)):
+    for name, colour in zip(databases, itertools.cycle(_COLOURS)):
         steps, values = series(metrics, f"eval/{name}/medium/map")
         values = 100 * values
-        map_axes.plot(steps, values, color=colour, linewidth=2, clip_on=False)
+        axes.plot(steps, values, color=colour, linewidth=2, clip_on=False)
         faces = ["white" if step == 0 else colour for step in steps]
-        map_axes.scatter(
+        axes.scatter(
             *(steps, values),
             s=34,
             c=faces,
@@ -53,10 +60,9 @@ def draw_learning_curve(metrics: Sequence[Mapping[str, Any]]) -> Figure:
             clip_on=False,
         )
         ends[name] = values[-1], colour
-    map_axes.set_ylim(bottom=0)
-    _label_ends(map_axes, ends)
-    _title(map_axes, "mAP under Medium, per cent", "open circles: the untrained network")
-    return figure
+    axes.set_ylim(bottom=0)
+    _label_ends(axes, ends)
+    _title(axes, "mAP under Medium, per cent", "open circles: before the training")
 
 
 def series(metrics: Sequence[Mapping[str, Any]], key: str) -> tuple[np.ndarray, np.ndarray]:

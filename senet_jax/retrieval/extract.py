@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -122,8 +122,11 @@ def extract(
     *,
     label: str,
     skip_unreadable: bool = False,
+    after_batch: Callable[[], None] = lambda: None,
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Describes photographs in memory; for what and with which errors, see `plan_job`.
+
+    What `after_batch` raises ends it.
 
     Returns:
         Descriptors, float32[n d] in the order of the list, and why each row that is zero could
@@ -138,6 +141,7 @@ def extract(
         descriptors[list(described.rows)] = described.descriptors
         skipped |= described.skipped
         progress.advance(len(described.rows))
+        after_batch()
     return descriptors, skipped
 
 

@@ -1,11 +1,10 @@
 """What describing images takes of the memory, and what there is."""
 
 import dataclasses
-import os
-import pathlib
 
 import jax
 
+from senet_jax.memory import host_memory_bytes
 from senet_jax.retrieval.buckets import ACCELERATOR_ECONOMY, CPU_ECONOMY, Economy, Plan
 
 # XLA's own figure for the temporaries of R50's and R101's programs on a CPU is 200 bytes a pixel
@@ -17,8 +16,6 @@ KERNEL_BYTES = 20 * 2**20
 ACCELERATOR_BYTES_PER_PIXEL = 500
 # While one batch waits for a core, or for its pixels to reach an accelerator, another goes on.
 BATCHES_AT_ONCE = 2
-# What a container may take, as Linux tells it.
-_LIMIT = pathlib.Path("/sys/fs/cgroup/memory.max")
 
 
 def economy() -> Economy:
@@ -52,6 +49,4 @@ def memory_bytes() -> int:
     statistics = jax.local_devices()[0].memory_stats()
     if statistics and "bytes_limit" in statistics:
         return statistics["bytes_limit"]
-    size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    text = _LIMIT.read_text().strip() if _LIMIT.exists() else "max"
-    return size if text == "max" else min(size, int(text))
+    return host_memory_bytes()

@@ -1,6 +1,6 @@
 """How good the network is that is being trained, on datasets of the benchmark's layout."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from senet_jax.data.revisitop import Dataset
@@ -28,12 +28,30 @@ class Evaluator:
     ):
         self._architecture, self._datasets, self._scales = architecture, datasets, scales
 
-    def run(self, variables: dict[str, Any]) -> dict[str, EvaluationReport]:
-        """A report for each dataset, by name.
+    def run(
+        self, variables: dict[str, Any], stopped: Callable[[], bool] = lambda: False
+    ) -> dict[str, EvaluationReport] | None:
+        """A report for each dataset, by name; None where it was stopped.
+
+        Args:
+            variables: of the network.
+            stopped: whether to stop; asked after every batch of images.
 
         Raises:
             UserError: an image cannot be read.
         """
+        try:
+            return self._reports(variables, stopped)
+        except _Stopped:
+            return None
+
+    def _reports(
+        self, variables: dict[str, Any], stopped: Callable[[], bool]
+    ) -> dict[str, EvaluationReport]:
+        def stop_if_asked() -> None:
+            if stopped():
+                raise _Stopped
+
         describer = Describer(self._architecture, PREPROCESSING, without_descriptor_norm(variables))
         described: dict[tuple, Any] = {}
         reports = {}
@@ -43,8 +61,16 @@ class Evaluator:
                 key = tuple((p.path.resolve(), p.box) for p in photographs)
                 if key not in described:
                     described[key], _ = extract(
-                        describer, photographs, self._scales, label=dataset.name
+                        describer,
+                        photographs,
+                        self._scales,
+                        label=dataset.name,
+                        after_batch=stop_if_asked,
                     )
                 parts.append(described[key])
             reports[dataset.name] = evaluate_descriptors(dataset.ground_truth, parts[0], parts[1:])
         return reports
+
+
+class _Stopped(Exception):
+    """Ends a description."""

@@ -1,17 +1,21 @@
 """From a training to the weights that it made."""
 
+import math
 import pathlib
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
-from senet_jax.errors import UserError
-from senet_jax.files import read_json
+from senet_jax.config import validate
+from senet_jax.errors import UserError, shortened
 from senet_jax.models.senet import without_descriptor_norm
+from senet_jax.training.resume import NOTES
 from senet_jax.training.setup import PREPROCESSING, Setup, make_setup
 from senet_jax.training.state import TrainState
+from senet_jax.training.stored_steps import BrokenStep, Record, StoredSteps, best_first
 from senet_jax.weights import Weights, flatten
 
 CONFIG = "config.json"
@@ -38,26 +42,86 @@ def export(setup: Setup, variables: dict[str, Any], settings: Mapping[str, Any])
     )
 
 
-def setup_of(settings: Mapping[str, Any]) -> Setup:
-    """What the settings in a workdir mean."""
-    data = settings["data_found"]
-    return make_setup(settings, data["classes"], data["steps_per_epoch"])
+def setup_of(settings: Any, where: str | pathlib.Path) -> Setup:
+    """What the settings of a training mean that stand in a file.
+
+    Args:
+        settings: the config, and what was found at the start.
+        where: they stand; for messages.
+
+    Raises:
+        UserError: they are not those of a training by this version.
+    """
+    try:
+        validate({key: value for key, value in settings.items() if key not in NOTES})
+        found = settings["data_found"]
+        classes, steps = found["classes"], found["steps_per_epoch"]
+        if type(classes) is not int or classes < 1 or not 0 < steps < math.inf:
+            raise TypeError(f"{classes} classes in {steps} steps")
+    except (UserError, AttributeError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{where} holds no settings of a training by this version of senet_jax "
+            f"({shortened(str(error), 150)}); use the version that trained there, or its weights"
+        ) from error
+    return make_setup(settings, classes, steps)
 
 
 def load_trained(workdir: pathlib.Path) -> Weights:
     """The weights of a training's best checkpoint, or of its latest if none was evaluated.
 
-    Raises:
-        UserError: there is no checkpoint, or it is broken.
-    """
-    from senet_jax.training.checkpoint import Checkpoints  # Orbax takes a second to import.
+    A training may be at work there; nothing is changed. A step that is broken is named on standard
+    error, and the next best is taken.
 
-    settings = read_json(workdir / CONFIG)
-    setup = setup_of(settings)
-    with Checkpoints(workdir / CHECKPOINTS) as checkpoints:
-        best, latest = checkpoints.best_step(), checkpoints.latest_step()
-        step = latest if best is None else best
-        if step is None:
-            raise UserError(f"{workdir} has no checkpoint yet; train on")
-        state, _ = checkpoints.restore_step(step, setup.abstract_state())
-    return export(setup, network_variables(state), settings | {"step": step})
+    Raises:
+        UserError: there is no checkpoint, none is whole, or they are of another version.
+    """
+    stored = StoredSteps(workdir / CHECKPOINTS)
+    steps, broken = stored.steps(), {}
+    if not steps:
+        raise UserError(
+            f"{workdir} has no checkpoint yet, so there is nothing to export; let the training "
+            "reach config.checkpoint.every_steps"
+        )
+    found = _best_whole(stored, steps, broken)
+    if broken and stored.steps() != steps:
+        # A training has saved meanwhile; it removes the steps that it does not keep.
+        return load_trained(workdir)
+    for step, fault in broken.items():
+        print(f"warning: {stored.folder}: step {step} is broken: {fault}", file=sys.stderr)
+    if found is None:
+        raise UserError(
+            f"none of the steps {steps} in {stored.folder} is whole; train again in another workdir"
+        )
+    step, setup, record, state = found
+    return export(setup, network_variables(state), record.meta["settings"] | {"step": step})
+
+
+def _best_whole(
+    stored: StoredSteps, steps: list[int], broken: dict[int, BrokenStep]
+) -> tuple[int, Setup, Record, TrainState] | None:
+    """The best step that can be read; those that cannot are put into `broken`."""
+    records = {}
+    for step in steps:
+        try:
+            records[step] = stored.record(step)
+        except BrokenStep as error:
+            broken[step] = error
+    for step in best_first(_comparable_scores(stored, list(records))):
+        where = f"step {step} in {stored.folder}"
+        setup = setup_of(records[step].meta.get("settings"), where)
+        try:
+            state = stored.state(step, records[step], setup.abstract_state())
+        except BrokenStep as error:
+            broken[step] = error
+        else:
+            return step, setup, records[step], state
+    return None
+
+
+def _comparable_scores(stored: StoredSteps, steps: list[int]) -> dict[int, float | None]:
+    """The scores of what was measured as the latest step that has one."""
+    found = {step: stored.evaluated(step) for step in steps}
+    scored = {step: each for step, each in found.items() if each and each.score is not None}
+    measured = scored[max(scored)].score_of if scored else None
+    comparable = {step: e.score for step, e in scored.items() if e.score_of == measured}
+    return {step: comparable.get(step) for step in steps}

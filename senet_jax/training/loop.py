@@ -12,23 +12,25 @@ import pathlib
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from ml_collections import config_dict
 
 from senet_jax import __version__
-from senet_jax.config import flat, names
-from senet_jax.data.loader import TrainingData
+from senet_jax.config import names
+from senet_jax.data.loader import Batch, TrainingData
 from senet_jax.data.prepared import open_prepared
 from senet_jax.data.revisitop import load_dataset
 from senet_jax.errors import UserError
-from senet_jax.files import read_json, sha256_of_file, write_json
-from senet_jax.process import Preemption, locked_workdir
-from senet_jax.retrieval.evaluation import EvaluationReport
+from senet_jax.files import sha256_of_file, write_json
+from senet_jax.process import Preemption, interruptible, locked_workdir
+from senet_jax.progress import format_seconds
 from senet_jax.runtime import use_compilation_cache
-from senet_jax.signals import PREEMPTED_EXIT_CODE
+from senet_jax.signals import Terminated
+from senet_jax.training import resume
 from senet_jax.training.checkpoint import Checkpoints
 from senet_jax.training.evaluation import Evaluator
 from senet_jax.training.export import (
@@ -39,7 +41,7 @@ from senet_jax.training.export import (
     export,
     network_variables,
 )
-from senet_jax.training.metrics import MetricsWriter, console_line
+from senet_jax.training.metrics import MetricsWriter, console_line, evaluation_metrics
 from senet_jax.training.optimizer import learning_rate_schedule
 from senet_jax.training.parallel import AXIS, ParallelStep, check_divisible
 from senet_jax.training.setup import (
@@ -48,12 +50,17 @@ from senet_jax.training.setup import (
     make_augmentation,
     make_grouping,
     make_setup,
+    rate_note,
 )
+from senet_jax.training.start import Start
 from senet_jax.training.state import TrainState
 from senet_jax.training.step import make_step
-from senet_jax.weights import TENSORS, Weights, load_weights, save_weights
+from senet_jax.training.window import Window
+from senet_jax.weights import TENSORS, load_weights, save_weights
 
-LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+LINE_SECONDS = 15.0
+"""After which time there is a line on the console, however long steps take."""
+LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tensorflow-datasets")
 
 
 def train(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
@@ -64,6 +71,11 @@ def train(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
             not finite.
     """
     use_compilation_cache()
+    with Preemption() as preemption:
+        _train(config, workdir, preemption)
+
+
+def _train(config: config_dict.ConfigDict, workdir: pathlib.Path, preemption: Preemption) -> None:
     settings = json.loads(config.to_json_best_effort())
     images = open_prepared(config.data.folder)
     data = TrainingData(
@@ -80,42 +92,35 @@ def train(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
     setup = make_setup(config, len(images.class_names), data.steps_per_epoch)
     evaluated = names(config.evaluation.datasets)
     datasets = [load_dataset(config.evaluation.data_root, name) for name in evaluated]
-    trunk = load_weights(config.trunk) if config.trunk else None
-    with (
-        locked_workdir(workdir),
-        Checkpoints(workdir / CHECKPOINTS, config.checkpoint.keep) as checkpoints,
-        Preemption() as preemption,
-    ):
-        settings["data_found"] = {
+    weights = load_weights(config.start) if config.start else None
+    start = None if weights is None else setup.start_from(weights)
+    settings |= {
+        "data_found": {
             "sha256": images.fingerprint,
             "classes": len(images.class_names),
             "steps_per_epoch": data.steps_per_epoch,
-        }
-        _keep_config(workdir, settings, begun=checkpoints.latest_step() is not None)
+        },
+        "start_found": {"sha256": None if weights is None else weights.sha256},
+        "rate_changes": [],
+    }
+    with (
+        locked_workdir(workdir),
+        Checkpoints(
+            workdir / CHECKPOINTS, config.checkpoint.keep, resume.measured(settings)
+        ) as checkpoints,
+    ):
         training = _Training(config, setup, data, workdir, checkpoints, preemption)
         if datasets:
             training.evaluator = Evaluator(
                 setup.architecture, datasets, tuple(config.evaluation.scales)
             )
-        training.begin(trunk)
+        settings = training.begin(settings, start)
+        note = rate_note(config)
+        if note is not None:
+            _say(note)
         training.run()
         if jax.process_index() == 0:
             training.finish(settings)
-
-
-def _keep_config(workdir: pathlib.Path, settings: Mapping[str, Any], *, begun: bool) -> None:
-    """Writes the settings down, or checks that a training with a checkpoint goes on with them."""
-    path = workdir / CONFIG
-    if begun and path.exists():
-        before, now = flat(read_json(path)), flat(settings)
-        for key in (*before, *now):
-            if before.get(key) != now.get(key):
-                raise UserError(
-                    f"{workdir} was begun with config.{key} {before.get(key)!r}, now it is "
-                    f"{now.get(key)!r}; use another workdir or the same settings"
-                )
-    elif jax.process_index() == 0:
-        write_json(path, settings)
 
 
 class _Training:
@@ -139,56 +144,126 @@ class _Training:
         self._step = 0
         self._saved_step: int | None = None
         self._seconds = 0.0
+        self._compiled = False
+        self._last_line = -math.inf
 
-    def begin(self, trunk: Weights | None) -> None:
-        """Takes the state from the newest whole checkpoint, or makes the first one."""
-        restored = self._checkpoints.restore(self._setup.abstract_state())
+    def begin(self, settings: Mapping[str, Any], start: Start | None) -> dict[str, Any]:
+        """Takes the state from the newest whole checkpoint, or makes the first one.
+
+        Returns:
+            The settings that the training runs with from here on, as its config.json holds them.
+
+        Raises:
+            UserError: the checkpoint was made with settings that give another result.
+        """
+        accepted = dict(settings)
+
+        def accept(meta: Mapping[str, Any]) -> None:
+            before, error = meta["settings"], None
+            try:
+                accepted.update(resume.resumed(before, settings, meta["step"]))
+            except UserError as refusal:
+                error = UserError(f"{self._workdir}: {refusal}")
+            resume.agree(error)
+
+        restored = self._checkpoints.restore(self._setup.abstract_state(), accept)
         if restored is None:
-            state = self._setup.initial_state(trunk)
+            state = self._setup.initial_state(start)
+            if start is not None:
+                classes = ", classes fresh" * bool(self._setup.step.classification_weight)
+                _say(f"starting from {settings['start']}: {start}{classes}")
         else:
             state, meta = restored
             self._step = self._saved_step = int(state.step)
-            self._seconds, self._reports = meta["seconds"], meta["reports"]
-            if jax.process_index() == 0:
-                print(f"going on from step {self._step}", file=sys.stderr)
+            self._seconds = meta["seconds"]
+            before = meta["settings"]
+            if resume.measured(before) == resume.measured(settings):
+                self._reports = meta["reports"]
+            evaluated = self._checkpoints.evaluated(self._step)
+            if evaluated is not None:
+                self._reports[str(self._step)] = evaluated.reports
+            changed = resume.note(before, settings)
+            _say(f"going on from step {self._step}" + f", changed: {changed}" * bool(changed))
+        self._settings = accepted
+        if jax.process_index() == 0:
+            write_json(self._workdir / CONFIG, accepted)
         check_divisible(self._config.batch_size, self._config.accumulate, state)
         body = make_step(
             self._setup.architecture, self._setup.make_optimizer(), self._setup.step, AXIS
         )
         self._parallel = ParallelStep(body, state)
         self._state = self._parallel.to_devices(state)
+        return accepted
 
     def run(self) -> None:
-        """Trains to the last step; leaves with exit code 75 when it is asked to stop."""
-        total, config = self._setup.total_steps, self._config
-        with self._metrics() as metrics:
-            # At the very start, and where the training was told to stop before it.
-            if self._is_due(config.evaluation.every_steps) and str(self._step) not in self._reports:
+        """Trains to the last step.
+
+        To be asked to stop is heard between steps and between the batches of an evaluation: the
+        state is saved, and the process ends with exit code 75, or 130 after Ctrl-C.
+        """
+        config = self._config
+        with interruptible(self._what_is_saved), self._metrics() as metrics:
+            if self._preemption.requested():
+                self._stop()
+            if self._is_to_be_evaluated_first():
                 self._evaluate(metrics)
-            window = _Window(self._step)
+            window = Window(self._step)
             batches = self._data.batches(self._step, config.data.workers)
             with contextlib.closing(batches):
-                while self._step < total:
-                    batch = window.waiting_for(lambda: next(batches))
-                    self._state, values = self._parallel(self._state, batch)
-                    window.add(values)
-                    self._step += 1
+                while self._step < self._setup.total_steps:
+                    self._do_step(window.waiting_for(lambda: next(batches)), window)
                     stop = self._preemption.requested()
                     evaluate = self._is_due(config.evaluation.every_steps) and self.evaluator
                     save = self._is_due(config.checkpoint.every_steps) or evaluate or stop
-                    if save or self._is_due(config.log_every_steps):
+                    log = self._is_due(config.log_every_steps) or save
+                    if log:
                         self._log(window, metrics)
-                        window = _Window(self._step)
-                    if evaluate and not stop:
-                        self._evaluate(metrics)
+                    elif time.monotonic() - self._last_line > LINE_SECONDS:
+                        self._print_line(self._values_of(window), window)
                     if save:
                         self._save()
-                        window = _Window(self._step)
                     if stop:
-                        self._checkpoints.wait()
-                        _say(f"stopped at step {self._step}, its state is saved")
-                        sys.exit(PREEMPTED_EXIT_CODE)
+                        self._stop()
+                    if evaluate:
+                        self._evaluate(metrics)
+                    if log:
+                        # The time of saving and evaluating is no part of the rate.
+                        window = Window(self._step)
             self._checkpoints.wait()
+
+    def _do_step(self, batch: Batch, window: Window) -> None:
+        start, first = time.monotonic(), not self._compiled
+        if first:
+            _say("compiling the training step")
+        self._state, values = self._parallel(self._state, batch)
+        if first:
+            _say(f"compiling the training step took {format_seconds(time.monotonic() - start)}")
+        self._step += 1
+        window.add(values)
+        if first:
+            self._compiled = True
+            self._seconds += window.leave_out()
+
+    def _stop(self) -> NoReturn:
+        self._save()
+        self._checkpoints.wait()
+        kind = KeyboardInterrupt if self._preemption.interrupted else Terminated
+        raise kind(self._what_is_saved())
+
+    def _what_is_saved(self) -> str:
+        if self._saved_step is None:
+            return "no step is saved yet; the same command begins again"
+        return (
+            f"step {self._saved_step} is saved in {self._workdir}; the same command goes on from "
+            "there"
+        )
+
+    def _is_to_be_evaluated_first(self) -> bool:
+        """Whether the step that the training begins at, or goes on from, was not evaluated yet."""
+        due = self._is_due(self._config.evaluation.every_steps) and self.evaluator is not None
+        missing = str(self._step) not in self._reports
+        # Process 0 writes down what was evaluated; another may not see its file yet.
+        return bool(multihost_utils.broadcast_one_to_all(np.asarray(due and missing)))
 
     def _is_due(self, every: int) -> bool:
         return self._step % every == 0 or self._step == self._setup.total_steps
@@ -204,41 +279,62 @@ class _Training:
         finally:
             writer.close()
 
-    def _log(self, window: "_Window", metrics: MetricsWriter | None) -> None:
-        values = window.means()
-        if not all(math.isfinite(value) for value in values.values()):
-            bad = next(name for name, value in values.items() if not math.isfinite(value))
-            raise self._diverged(
-                f"{bad} is not finite between the steps {window.first_step} and {self._step}"
+    def _log(self, window: Window, metrics: MetricsWriter | None) -> None:
+        values = self._values_of(window)
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise self._diverged(
+                    f"{name.removeprefix('train/')} is not finite between the steps "
+                    f"{window.first_step} and {self._step}"
+                )
+        self._seconds += window.seconds()
+        if metrics is not None:
+            metrics.write(self._step, values)
+        self._print_line(values, window)
+
+    def _values_of(self, window: Window) -> dict[str, float]:
+        """The metrics of the steps in a window; rates are there if a step is in its time."""
+        values = {f"train/{name}": value for name, value in window.means().items()}
+        values["learning_rate"] = float(self._schedule(self._step - 1))
+        rates = window.rates()
+        if rates is not None:
+            step_seconds, waiting = rates
+            devices = jax.device_count()
+            values["images_per_second_per_device"] = (
+                self._config.batch_size / step_seconds / devices
             )
-        elapsed = window.seconds()
-        steps = self._step - window.first_step
-        self._seconds += elapsed
-        if metrics is None:
-            return
-        values = {f"train/{name}": value for name, value in values.items()} | {
-            "learning_rate": float(self._schedule(self._step - 1)),
-            "images_per_second_per_device": steps
-            * self._config.batch_size
-            / elapsed
-            / jax.device_count(),
-            "data_wait": window.waited / elapsed,
-        }
-        metrics.write(self._step, values)
-        left = (self._setup.total_steps - self._step) * elapsed / steps
-        console_line(self._step, self._setup.total_steps, values, left)
+            values["data_wait"] = waiting
+        return values
+
+    def _print_line(self, values: Mapping[str, float], window: Window) -> None:
+        self._last_line = time.monotonic()
+        rates, left = window.rates(), self._setup.total_steps - self._step
+        if jax.process_index() == 0:
+            console_line(
+                self._step,
+                self._setup.total_steps,
+                values,
+                None if rates is None else left * rates[0],
+            )
 
     def _evaluate(self, metrics: MetricsWriter | None) -> None:
-        if self.evaluator is None:
-            return
+        # A kill in the hours that this may take costs no more than this.
+        self._checkpoints.wait()
         # Every process does it, so that none waits in a collective for an hour.
-        reports = self.evaluator.run(network_variables(self._state))
-        self._reports[str(self._step)] = {n: report.to_json() for n, report in reports.items()}
-        if metrics is None:
-            return
-        metrics.write(self._step, dict(_evaluation_metrics(reports)))
+        reports = self.evaluator.run(
+            network_variables(self._state), stopped=self._preemption.requested
+        )
+        if reports is None:
+            self._stop()
+        found = {name: report.to_json() for name, report in reports.items()}
+        self._reports[str(self._step)] = found
+        if metrics is not None:
+            metrics.write(self._step, dict(evaluation_metrics(reports)))
+        if self._saved_step == self._step:
+            score = found[next(iter(found))]["medium"]["map"]
+            self._checkpoints.note_evaluated(self._step, score, found)
         for name, report in reports.items():
-            means = dict(_evaluation_metrics({name: report}))
+            means = dict(evaluation_metrics({name: report}))
             _say(
                 f"step {self._step}: {name} mAP x 100: "
                 + ", ".join(f"{key.split('/')[2]} {100 * mean:.1f}" for key, mean in means.items())
@@ -247,15 +343,18 @@ class _Training:
     def _save(self) -> None:
         if self._saved_step == self._step:
             return
-        latest = self._reports.get(str(self._step))
-        score = latest and latest[next(iter(latest))]["medium"]["map"]
         state: TrainState = self._parallel.to_host(self._state)
         for path, leaf in jax.tree.leaves_with_path(state):
             if not np.isfinite(leaf).all():
                 name = jax.tree_util.keystr(path, simple=True, separator="/")
                 raise self._diverged(f"{name} is not finite after step {self._step}")
-        meta = {"seconds": self._seconds, "reports": self._reports}
-        self._checkpoints.save(self._step, state, meta, score)
+        meta = {
+            "step": self._step,
+            "seconds": self._seconds,
+            "reports": self._reports,
+            "settings": self._settings,
+        }
+        self._checkpoints.save(self._step, state, meta)
         self._saved_step = self._step
 
     def _diverged(self, what: str) -> UserError:
@@ -288,44 +387,6 @@ class _Training:
             },
         )
         _say(f"wrote {folder} and {self._workdir / REPORT}")
-
-
-class _Window:
-    """The steps since the last line: what they measured, and how long they took."""
-
-    def __init__(self, first_step: int):
-        self.first_step = first_step
-        self.waited = 0.0
-        self._start = time.monotonic()
-        self._values: list[dict[str, jax.Array]] = []
-
-    def waiting_for(self, work: Any) -> Any:
-        """Does the work and counts its time as waiting."""
-        start = time.monotonic()
-        result = work()
-        self.waited += time.monotonic() - start
-        return result
-
-    def add(self, values: dict[str, jax.Array]) -> None:
-        """Keeps a step's metrics, which may not be computed yet."""
-        self._values.append(values)
-
-    def means(self) -> dict[str, float]:
-        """The metrics' means; waits for the last step."""
-        fetched = jax.device_get(self._values)
-        return {name: float(np.mean([v[name] for v in fetched])) for name in fetched[0]}
-
-    def seconds(self) -> float:
-        """The time since the window began."""
-        return time.monotonic() - self._start
-
-
-def _evaluation_metrics(reports: Mapping[str, EvaluationReport]) -> Iterator[tuple[str, float]]:
-    for name, report in reports.items():
-        for protocol in report.scores:
-            means = report.means(protocol)
-            if means is not None:
-                yield f"eval/{name}/{protocol}/map", means[0]
 
 
 def _say(line: str) -> None:

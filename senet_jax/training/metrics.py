@@ -3,11 +3,13 @@
 import json
 import pathlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from senet_jax.errors import UserError
+from senet_jax.files import written_whole
 from senet_jax.progress import format_seconds
+from senet_jax.retrieval.evaluation import EvaluationReport
 
 FILE = "metrics.jsonl"
 
@@ -35,7 +37,8 @@ class MetricsWriter:
                         kept.append(line)
                 except (ValueError, KeyError, TypeError):
                     break  # Cut short when the process was killed; all after it is newer.
-        path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        with written_whole(path) as temporary:
+            temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         self._lines = path.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=last_step + 1)
 
@@ -70,20 +73,33 @@ def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
     return lines
 
 
+def evaluation_metrics(reports: Mapping[str, EvaluationReport]) -> Iterator[tuple[str, float]]:
+    """The mAP under every protocol that has one, by its name among the metrics."""
+    for name, report in reports.items():
+        for protocol in report.scores:
+            means = report.means(protocol)
+            if means is not None:
+                yield f"eval/{name}/{protocol}/map", means[0]
+
+
 def console_line(
-    step: int, total_steps: int, metrics: Mapping[str, float], seconds_left: float
+    step: int, total_steps: int, metrics: Mapping[str, float], seconds_left: float | None
 ) -> None:
-    """Prints how far the training is: step, losses, rates, and the time that it will take yet."""
-    losses = ", ".join(
+    """Prints how far the training is: step, losses, rates, and the time that it will take yet.
+
+    Before a step has been timed, there are neither rates nor a time.
+    """
+    parts = [f"step {step}/{total_steps} ({100 * step / total_steps:.1f} %)"]
+    parts += [
         f"{name.removeprefix('train/').replace('_', ' ')} {value:.4f}"
         for name, value in metrics.items()
         if name.startswith("train/loss")
-    )
-    print(
-        f"step {step}/{total_steps} ({100 * step / total_steps:.1f} %), {losses}, "
-        f"learning rate {metrics['learning_rate']:.2e}, "
-        f"{metrics['images_per_second_per_device']:.3g} images/s per device, "
-        f"{100 * metrics['data_wait']:.0f} % waiting for data, ETA {format_seconds(seconds_left)}",
-        file=sys.stderr,
-        flush=True,
-    )
+    ]
+    parts.append(f"learning rate {metrics['learning_rate']:.2e}")
+    if seconds_left is not None:
+        parts += [
+            f"{metrics['images_per_second_per_device']:.3g} images/s per device",
+            f"{100 * metrics['data_wait']:.0f} % waiting for data",
+            f"ETA {format_seconds(seconds_left)}",
+        ]
+    print(", ".join(parts), file=sys.stderr, flush=True)

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from senet_jax.errors import UserError, shown
+
 Schedule = Callable[[jax.Array], jax.Array]
 
 
@@ -85,6 +87,27 @@ def _multiplied(options: OptimizerOptions) -> Callable[[str, jax.Array], jax.Arr
 
 def _named(path: str, patterns: tuple[str, ...]) -> bool:
     return any(re.search(pattern, path) for pattern in patterns)
+
+
+def check_expressions(options: OptimizerOptions, params: Any) -> None:
+    """Checks that every regular expression of the settings finds a parameter.
+
+    Args:
+        options: the settings.
+        params: of the training, or their shapes.
+
+    Raises:
+        UserError: one finds none; the line names some parameters.
+    """
+    paths = jax.tree.leaves(map_with_path(lambda path, _: path, params))
+    some = ", ".join(paths[:: max(1, len(paths) // 4)])
+    for key in ("no_weight_decay", "rate_multipliers"):
+        for expression in getattr(options, key):
+            if not any(re.search(expression, path) for path in paths):
+                raise UserError(
+                    f"config.optimizer.{key} has {shown(expression)}, which no parameter's path "
+                    f"holds; there are {len(paths)}, such as {some}; mend it or leave it out"
+                )
 
 
 def map_with_path(function: Callable[[str, Any], Any], tree: Any) -> Any:

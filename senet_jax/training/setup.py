@@ -11,10 +11,10 @@ import optax
 from senet_jax.data.augment import Augmentation
 from senet_jax.data.sampling import Grouping
 from senet_jax.data.transforms import Preprocessing
-from senet_jax.errors import UserError
 from senet_jax.models.architecture import Architecture, find_architecture
 from senet_jax.models.senet import build_model, initial_variables, variable_shapes
-from senet_jax.training.optimizer import OptimizerOptions, make_optimizer
+from senet_jax.training.optimizer import OptimizerOptions, check_expressions, make_optimizer
+from senet_jax.training.start import Start, start_from
 from senet_jax.training.state import TrainState, create_state
 from senet_jax.training.step import StepOptions
 from senet_jax.weights import Weights
@@ -46,31 +46,33 @@ class Setup:
         """The optimiser."""
         return make_optimizer(self.optimizer)
 
-    def initial_variables(self, trunk: Weights | None = None) -> dict[str, Any]:
-        """The network's variables before the first step, the trunk's from weights if there are any.
+    def start_from(self, weights: Weights) -> Start:
+        """What the network takes of weights; see `start.start_from`."""
+        return start_from(
+            weights, self.architecture, PREPROCESSING, descriptor_norm=self.step.descriptor_norm
+        )
 
-        Raises:
-            UserError: the weights' trunk is not that of the network.
-        """
+    def initial_variables(self, start: Start | None = None) -> dict[str, Any]:
+        """The network's variables before the first step, with what is taken of weights, if any."""
         model = build_model(self.architecture, descriptor_norm=self.step.descriptor_norm)
         variables = initial_variables(model, self.seed)
-        return variables if trunk is None else with_trunk(variables, trunk)
+        return variables if start is None else start.applied(variables)
 
-    def initial_state(self, trunk: Weights | None = None) -> TrainState:
-        """The state before the first step, its trunk taken from weights if there are any.
-
-        Raises:
-            UserError: the weights' trunk is not that of the network.
-        """
-        return self._state_of(self.initial_variables(trunk))
+    def initial_state(self, start: Start | None = None) -> TrainState:
+        """The state before the first step, with what is taken of weights, if any."""
+        return self._state_of(self.initial_variables(start))
 
     def abstract_state(self) -> TrainState:
-        """The state's structure, with shapes and dtypes in place of arrays."""
+        """The state's structure, with shapes and dtypes in place of arrays.
+
+        Raises:
+            UserError: a regular expression of the optimiser's settings finds no parameter.
+        """
         shapes = variable_shapes(self.architecture, descriptor_norm=self.step.descriptor_norm)
         return jax.eval_shape(self._state_of, shapes)
 
     def _state_of(self, variables: dict[str, Any]) -> TrainState:
-        return create_state(
+        state = create_state(
             variables,
             self.make_optimizer(),
             class_count=self.step.class_count if self.step.classification_weight else 0,
@@ -78,6 +80,8 @@ class Setup:
             width=self.architecture.outputs,
             seed=self.seed,
         )
+        check_expressions(self.optimizer, state.params)
+        return state
 
 
 def make_setup(config: Mapping[str, Any], class_count: int, steps_per_epoch: float) -> Setup:
@@ -130,6 +134,19 @@ def make_setup(config: Mapping[str, Any], class_count: int, steps_per_epoch: flo
     )
 
 
+def rate_note(config: Mapping[str, Any]) -> str | None:
+    """What has to be said where a recipe's batch is changed and its learning rate is not."""
+    batch, rate = config["batch_size"], config["optimizer"]["learning_rate"]
+    recipe_batch, recipe_rate = config["optimizer"]["recipe"]
+    if batch == recipe_batch or rate != recipe_rate:
+        return None
+    return (
+        f"config.optimizer.learning_rate {rate:g} is the recipe's, for a batch of {recipe_batch}; "
+        f"for config.batch_size {batch} the linear rule gives "
+        f"--config.optimizer.learning_rate={rate * batch / recipe_batch:g}"
+    )
+
+
 def make_augmentation(config: Mapping[str, Any]) -> Augmentation:
     """The training's changes of images."""
     data = config["data"]
@@ -146,22 +163,3 @@ def make_grouping(config: Mapping[str, Any]) -> Grouping | None:
     """The groups of classes that stand whole in a batch, if any."""
     classes, views = config["data"]["group_classes"], config["data"]["group_views"]
     return Grouping(classes, views) if classes else None
-
-
-def with_trunk(variables: dict[str, Any], weights: Weights) -> dict[str, Any]:
-    """The variables of a network with the trunk of other weights.
-
-    Raises:
-        UserError: the trunks are not alike.
-    """
-    replaced = dict(variables)
-    for collection, theirs in weights.variables().items():
-        trunk = theirs["trunk"]
-        ours = jax.tree.map(jnp.shape, variables[collection]["trunk"])
-        if ours != jax.tree.map(jnp.shape, trunk):
-            raise UserError(
-                f"config.trunk holds {weights.architecture.name}, whose trunk is not that of the "
-                "network; convert the ImageNet weights of the same depth"
-            )
-        replaced[collection] = variables[collection] | {"trunk": jax.tree.map(jnp.asarray, trunk)}
-    return replaced

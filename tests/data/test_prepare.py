@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 from senet_jax.data import prepare
 from senet_jax.data.ground_truth import load_ground_truth
 from senet_jax.data.prepared import open_prepared
+from senet_jax.data.revisitop import load_dataset
 from senet_jax.data.synthetic_landmarks import DATASETS, TINY, training_source
 from senet_jax.errors import run_command
 
@@ -59,11 +61,54 @@ def test_a_folder(tmp_path):
     assert done.stdout == (
         f"wrote {target}: 3 images of 3 classes (1 have one image, 1 have none); dropped: "
         "2 unreadable (see report.json)\n"
+        "nothing is held out to evaluate on: that takes two classes of 4 images or more\n"
+        f"train on it: python -m senet_jax.main --config=configs/finetune.py:{target} "
+        "--workdir=runs/town\n"
     )
     prepared = open_prepared(target)
     assert prepared.class_names == ["church", "tower", "well"]
     assert prepared.labels.tolist() == [0, 0, 1]
     assert prepared.read(2) == ("tower/a.jpg", CONTENT)
+
+
+def _seven_churches_and_towers(folder):
+    places = [f"{name}__{i}" for name in ("church", "tower") for i in range(7)]
+    _write(folder, **{place: encoded(picture(48, 64, i)) for i, place in enumerate(places)})
+    return f"--images={folder}"
+
+
+def test_a_part_of_a_folder_is_held_out(tmp_path, run_prepare):
+    images = _seven_churches_and_towers(tmp_path / "images")
+    target = tmp_path / "sets" / "town"
+    first = run_prepare("folder", images, f"--target={target}")
+    assert first[0] == 0, first
+    assert f"{target}: 10 images of 2 classes" in first[1]
+    assert f"{target}_held_out: 2 queries and 2 images, held out to evaluate on\n" in first[1]
+    dataset, prepared = load_dataset(target.parent, "town_held_out"), open_prepared(target)
+    shown = {photograph.path.read_bytes() for photograph in (*dataset.queries, *dataset.images)}
+    assert len(shown) == 4
+    assert shown.isdisjoint(prepared.read(index)[1] for index in range(10))
+
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "sets").rglob("*")}
+    code, output, _ = run_prepare("folder", images, f"--target={target}")
+    assert (code, output.replace("there already is", "wrote", 1)) == first[:2]
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "sets").rglob("*")} == times
+    shutil.rmtree(tmp_path / "sets" / "town_held_out")  # As after a kill.
+    code, output, _ = run_prepare("folder", images, f"--target={target}")
+    assert (code, output.replace("there already is", "wrote", 1)) == first[:2]
+
+
+@pytest.mark.parametrize("before", ["0", "0.5"])
+def test_what_is_held_out_was_never_trained_on(tmp_path, run_prepare, before):
+    """Not even where one of the two folders was made with another share."""
+    images, target = _seven_churches_and_towers(tmp_path / "images"), tmp_path / "town"
+    arguments = ("folder", images, f"--target={target}")
+    assert run_prepare(*arguments, f"--held_out={before}")[0] == 0
+    names = sorted(path.name for path in tmp_path.iterdir())
+    code, _, errors = run_prepare(*arguments)
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "choose another place or remove it" in errors
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
 def test_gldv2_clean(tmp_path, run_prepare):
@@ -133,6 +178,8 @@ def test_a_second_run_says_so_and_does_nothing(tmp_path, run_prepare):
         (("synthetic_landmarks", "--target=x", "--side=8"), "a world's side is 8"),
         (("synthetic_landmarks", "--target=x", "--size=big"), "invalid choice: 'big'"),
         (("folder", "--images=tests", "--target=senet_jax"), "is no prepared dataset"),
+        (("folder", "--images=tests", "--target=x", "--held_out=0.9"), "--held_out is 0.9; give"),
+        (("folder", "--images=tests", "--target=x", "--held_out=nan"), "--held_out is nan; give"),
     ],
 )
 def test_a_mistake_is_one_line(run_prepare, arguments, message):

@@ -37,9 +37,7 @@ def test_a_moved_dataset_stays_readable_also_in_another_process(tmp_path):
 
 
 def test_what_is_no_dataset(tmp_path):
-    with pytest.raises(
-        UserError, match=r"town is no prepared dataset; make one, for instance with python -m"
-    ):
+    with pytest.raises(UserError, match=r"town is no prepared dataset; make one with python -m"):
         open_prepared(tmp_path / "town")
     with pytest.raises(UserError, match=r"none of the 1 images"):
         build(source((1,), {0: b"text"}), tmp_path / "town")

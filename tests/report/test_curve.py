@@ -45,8 +45,8 @@ def test_every_curve_is_named_in_its_colour_with_its_last_value():
 
 
 def test_a_training_without_evaluation():
-    loss, precision = _drawn(draw_learning_curve(METRICS[1:3]))
-    assert (loss, precision) == ([[[5, 8.5], [10, 4.0]]], [])
+    (loss,) = _drawn(draw_learning_curve(METRICS[1:3]))
+    assert loss == [[[5, 8.5], [10, 4.0]]]
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def finished(tmp_path_factory):
     settings["model"] = MODEL
     settings["evaluation"] |= {"data_root": str(folder), "datasets": "town"}
     settings["data_found"] = {"sha256": "0", "classes": 3, "steps_per_epoch": 1.0}
-    setup = setup_of(settings)
+    setup = setup_of(settings, "settings")
     workdir = folder / "run"
     untrained, rng = setup.initial_variables(), np.random.default_rng(0)
     trained = jax.tree.map(lambda leaf: leaf * rng.uniform(0.5, 1.5, leaf.shape), untrained)
@@ -140,11 +140,41 @@ def test_a_dataset_that_was_not_evaluated(run_command_here, workdir):
     assert "no scores of village, but of town, town_untrained" in line
 
 
-def test_a_training_that_evaluated_nothing(run_command_here, workdir):
+@pytest.mark.parametrize("when", ["never", "only after"])
+def test_without_an_evaluation_the_loss_is_drawn(run_command_here, workdir, when):
     settings = json.loads((workdir / "config.json").read_text())
-    settings["evaluation"]["datasets"] = ""
+    report = json.loads((workdir / "report.json").read_text())
+    del report["town_untrained"]
+    if when == "never":
+        del report["town"]
+        settings["evaluation"]["datasets"] = ""
+        (workdir / "metrics.jsonl").write_text('{"step": 2, "train/loss": 3.0}\n')
     (workdir / "config.json").write_text(json.dumps(settings))
-    assert "evaluated no dataset" in _refused(run_command_here(main, workdir))
+    (workdir / "report.json").write_text(json.dumps(report))
+    done = run_command_here(main, workdir)
+    assert done.returncode == 0, done.stderr
+    curve = workdir / "learning_curve.png"
+    assert done.stdout == (
+        f"wrote {curve}, but no ranked lists: no dataset was evaluated before and after\n"
+    )
+    assert [path.name for path in workdir.glob("*.png")] == [curve.name]
+    assert cv2.imread(str(curve)).shape == (480, 1280, 3)
+
+
+@pytest.mark.parametrize("settings", ["{}", "[]", '{"job": "train", "trunk": ""}'])
+def test_settings_of_another_version_are_one_line(run_command_here, workdir, settings):
+    (workdir / "config.json").write_text(settings)
+    line = _refused(run_command_here(main, workdir))
+    assert f"{workdir / 'config.json'} holds no settings of a training by this version" in line
+
+
+def test_weights_that_are_not_what_it_started_from(run_command_here, workdir):
+    settings = json.loads((workdir / "config.json").read_text())
+    settings |= {"start": str(workdir / "weights"), "start_found": {"sha256": "0"}}
+    (workdir / "config.json").write_text(json.dumps(settings))
+    assert "other weights than the training was begun with" in _refused(
+        run_command_here(main, workdir)
+    )
 
 
 def _refused(done):

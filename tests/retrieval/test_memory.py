@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from senet_jax import memory as host_memory
 from senet_jax.models.architecture import ARCHITECTURES
 from senet_jax.models.senet import build_model
 from senet_jax.models.valid_region import ValidRegion
@@ -18,7 +19,7 @@ PLAN = Plan((Batch((0, 1), ((10, 20), (30, 40)), 2), Batch((2,), ((50, 30),))), 
 
 @pytest.fixture
 def limit(tmp_path, monkeypatch):
-    monkeypatch.setattr(memory, "_LIMIT", tmp_path / "memory.max")
+    monkeypatch.setattr(host_memory, "_LIMIT", tmp_path / "memory.max")
     return tmp_path / "memory.max"
 
 

@@ -5,7 +5,6 @@ import re
 import shutil
 import signal
 import time
-from types import MappingProxyType
 
 import jax
 import numpy as np
@@ -28,10 +27,10 @@ from tests.training.training_process import (
 TARGET = state_after(0)
 
 
-def _save(folder, *steps, scores=MappingProxyType({})):
+def _save(folder, *steps):
     with Checkpoints(folder) as checkpoints:
         for step in steps:
-            checkpoints.save(step, state_after(step), {"step": step}, scores.get(step))
+            checkpoints.save(step, state_after(step), {"step": step})
 
 
 def _restored(folder):
@@ -95,7 +94,6 @@ def test_nothing_saved(tmp_path):
     with Checkpoints(tmp_path / "new" / "checkpoints") as checkpoints:
         assert checkpoints.restore(TARGET) is None
         assert checkpoints.latest_step() is None
-        assert checkpoints.best_step() is None
 
 
 def test_a_step_being_saved_is_restored(tmp_path):
@@ -124,24 +122,17 @@ def test_saving_is_in_the_background_and_of_what_was_given(tmp_path):
         assert content(checkpoints.restore(state)[0]) == expected
 
 
-@pytest.mark.parametrize(
-    ("scores", "kept", "best"),
-    [
-        ([None] * 5, [4, 5], None),
-        ([0.1, 0.3, 0.2, None, 0.0], [2, 4, 5], 2),
-        ([0.1, 0.2, 0.3, 0.4, 0.5], [4, 5], 5),
-        ([-2.0, -1.0, -1.0, -3.0, -1.0], [2, 4, 5], 2),
-    ],
-)
-def test_the_best_and_the_latest_are_kept(tmp_path, scores, kept, best):
-    for step in range(1, 6):  # A run a step: what is best is known from the disk.
-        _save(tmp_path, step, scores={step: scores[step - 1]})
-    assert _names(tmp_path) == [str(step) for step in kept]
-    with Checkpoints(tmp_path) as checkpoints:
-        assert checkpoints.latest_step() == 5
-        assert checkpoints.best_step() == best
-        if best is not None:
-            _assert_is_step(checkpoints.restore_step(best, TARGET), best)
+def test_what_is_not_accepted_is_not_read(folder):
+    seen = []
+
+    def refuse(meta):
+        seen.append(meta)
+        raise UserError("no")
+
+    largest_file(folder / "2").unlink()
+    with Checkpoints(folder) as checkpoints, pytest.raises(UserError, match="no"):
+        checkpoints.restore(TARGET, refuse)
+    assert (seen, _names(folder)) == ([{"step": 2}], ["1", "2"])
 
 
 def test_how_many_are_kept(tmp_path):
@@ -246,19 +237,6 @@ def test_none_whole(folder, capfd):
     assert re.findall(r"step (\d) is broken", capfd.readouterr().err) == ["2", "1"]
 
 
-def test_one_step(folder):
-    with Checkpoints(folder) as checkpoints:
-        _assert_is_step(checkpoints.restore_step(1, TARGET), 1)
-        with pytest.raises(UserError, match=r"no step 7 in .*; there are \[1, 2\]"):
-            checkpoints.restore_step(7, TARGET)
-    largest_file(folder / "1").unlink()
-    with (
-        Checkpoints(folder) as checkpoints,
-        pytest.raises(UserError, match=r"step 1 in .* is broken: .*use another step"),
-    ):
-        checkpoints.restore_step(1, TARGET)
-
-
 def _with_kernel(leaf):
     params = TARGET.params
     return TARGET.replace(params=params | {"network": params["network"] | {"fc": {"kernel": leaf}}})
@@ -304,7 +282,7 @@ def test_a_step_that_may_not_be_read_is_not_taken_for_broken(folder, monkeypatch
         raise PermissionError(errno.EACCES, "Permission denied")
 
     with Checkpoints(folder) as checkpoints:
-        monkeypatch.setattr(ocp.CheckpointManager, "restore", refuse)
+        monkeypatch.setattr(ocp.Checkpointer, "restore", refuse)
         with pytest.raises(UserError, match=f"cannot read step 2 in {folder}: permission denied"):
             checkpoints.restore(TARGET)
     assert _names(folder) == ["1", "2"]
@@ -332,12 +310,12 @@ def test_a_folder_that_is_gone_is_one_line(folder):
 
 
 @pytest.mark.parametrize(
-    ("step", "meta", "score"), [(3, {"a": object()}, 0.1), (3, {}, float("nan")), (2, {}, 0.1)]
+    ("step", "meta"), [(3, {"a": object()}), (3, {"a": float("nan")}), (2, {})]
 )
-def test_a_mistake_of_the_program_is_no_user_error(folder, step, meta, score):
+def test_a_mistake_of_the_program_is_no_user_error(folder, step, meta):
     with Checkpoints(folder) as checkpoints:
         with pytest.raises((TypeError, ValueError)):
-            checkpoints.save(step, state_after(step), meta, score)
+            checkpoints.save(step, state_after(step), meta)
         _assert_is_step(checkpoints.restore(TARGET), 2)
 
 
@@ -396,3 +374,14 @@ def test_two_processes_save_fall_back_and_stop_as_one(tmp_path):
     folder = tmp_path / "checkpoints"
     assert _names(folder) == sorted(["1", "2", "2.broken1", str(step)])
     _assert_is_step(_restored(folder), step)
+
+
+@pytest.mark.slow
+def test_what_one_process_does_not_accept_none_does(tmp_path):
+    _save(tmp_path, 1)
+    processes = start_two("refuse_alone", tmp_path)
+    with ended(*processes):
+        outputs = [process.communicate(timeout=60)[1] for process in processes]
+    assert [process.returncode for process in processes] == [USER_ERROR_EXIT_CODE] * 2, outputs
+    assert "error: process 0 ends, for another one refuses to go on; see what" in outputs[0]
+    assert outputs[1].splitlines()[-1] == "error: no, not step 1"

@@ -1,16 +1,27 @@
+import contextlib
+import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+import time
 
+import jax
+import numpy as np
 import pytest
 
+from configs import common
 from senet_jax.convert.__main__ import main as convert
 from senet_jax.errors import UserError
 from senet_jax.files import read_json
-from senet_jax.training.export import load_trained
+from senet_jax.training.checkpoint import Checkpoints
+from senet_jax.training.export import CHECKPOINTS, load_trained, setup_of
+from senet_jax.training.setup import make_setup
+from senet_jax.training.stored_steps import StoredSteps
 from senet_jax.weights import TENSORS
 from tests.training.training_command import ENVIRONMENT, STEPS, Command
-from tests.training.training_process import ROOT
+from tests.training.training_process import ROOT, largest_file
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +69,135 @@ def test_a_training_becomes_weights_by_one_command_and_evaluates_the_same(
     assert source["step"] == STEPS
 
 
-def test_a_workdir_without_a_checkpoint_is_one_line(tmp_path):
-    with pytest.raises(UserError, match=r"config\.json"):
-        load_trained(tmp_path)
+@pytest.mark.slow
+def test_exports_do_not_disturb_the_training_that_they_are_made_of(tiny_world, tmp_path):
+    often = {"checkpoint__every_steps": 1, "checkpoint__keep": 1}
+    command = Command(tiny_world, tmp_path / "run", losses__contrastive_weight=0.0, **often)
+    exported, met_a_save = set(), 0
+    with command.started() as (process,):
+        while process.poll() is None:
+            met_a_save += bool(command.saving())
+            with contextlib.suppress(UserError):  # Before the first checkpoint.
+                exported.add(load_trained(command.workdir).source["training"]["step"])
+            time.sleep(0.05)
+        assert process.returncode == 0, process.communicate()[1]
+    assert met_a_save and len(exported) > 1
+    assert command.saved(STEPS)
+
+
+SETTINGS = json.loads(common.train("tiny").to_json_best_effort()) | {
+    "data_found": {"sha256": "0", "classes": 12, "steps_per_epoch": 3.0},
+    "start_found": {"sha256": None},
+    "rate_changes": [],
+}
+
+
+def _trained(workdir, scores, settings=SETTINGS):
+    """A workdir with a checkpoint for each score; the biases of the head tell which step it is."""
+    setup = make_setup(settings, 12, 3.0)
+    zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), setup.abstract_state())
+    with Checkpoints(workdir / CHECKPOINTS, keep_latest=9) as checkpoints:
+        for step, score in enumerate(scores, start=1):
+            zeros.params["network"]["fc"]["bias"][...] = step
+            checkpoints.save(step, zeros, {"step": step, "settings": settings}, score)
+    return workdir
+
+
+def _exported_step(weights):
+    step = weights.source["training"]["step"]
+    assert (weights.tensors["params/fc/bias"] == step).all()
+    return step
+
+
+@pytest.mark.parametrize(
+    ("scores", "broken", "step"),
+    [
+        ([None, None, None], [], 3),
+        ([0.1, 0.3, 0.2], [], 2),
+        ([None, 0.3, None], [], 2),
+        ([0.1, 0.3, 0.2], [2], 3),
+        ([None, None], [2], 1),
+    ],
+)
+def test_the_best_step_that_is_whole_is_exported(tmp_path, capfd, scores, broken, step):
+    workdir = _trained(tmp_path / "run", scores)
+    for number in broken:
+        largest_file(workdir / CHECKPOINTS / str(number)).write_bytes(b"")
+    (workdir / CHECKPOINTS / "9.orbax-checkpoint-tmp").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    assert _exported_step(load_trained(workdir)) == step
+    assert sorted(tmp_path.rglob("*")) == before
+    said = capfd.readouterr().err
+    assert re.findall(r"^warning: .*: step (\d) is broken: ", said, re.M) == list(map(str, broken))
+    assert said.count("\n") == len(broken)
+
+
+def test_scores_of_an_earlier_evaluation_do_not_choose(tmp_path):
+    workdir = _trained(tmp_path / "run", [0.9])
+    state = make_setup(SETTINGS, 12, 3.0).abstract_state()
+    state = jax.tree.map(lambda leaf: np.full(leaf.shape, 2, leaf.dtype), state)
+    with Checkpoints(workdir / CHECKPOINTS, keep_latest=9, score_of="town") as checkpoints:
+        checkpoints.save(2, state, {"settings": SETTINGS}, 0.1)
+    assert _exported_step(load_trained(workdir)) == 2
+
+
+def test_a_step_that_a_training_removes_meanwhile_is_not_called_broken(
+    tmp_path, capfd, monkeypatch
+):
+    workdir = _trained(tmp_path / "run", [None, None])
+    read = StoredSteps.state
+
+    def removed_before(stored, step, *arguments):
+        if step == 2:
+            shutil.rmtree(stored.folder / "2")
+            monkeypatch.setattr(StoredSteps, "state", read)
+        return read(stored, step, *arguments)
+
+    monkeypatch.setattr(StoredSteps, "state", removed_before)
+    assert _exported_step(load_trained(workdir)) == 1
+    assert capfd.readouterr().err == ""
+
+
+def _refused(run_command_here, workdir, target):
+    done = run_command_here(convert, workdir, target)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert not target.exists()
+    return done.stderr.splitlines()
+
+
+def test_no_checkpoint_yet_is_one_line(run_command_here, tmp_path):
+    workdir = tmp_path / "run"
+    (workdir / CHECKPOINTS / "5.orbax-checkpoint-tmp").mkdir(parents=True)
+    (line,) = _refused(run_command_here, workdir, tmp_path / "weights")
+    assert line.startswith(f"error: {workdir} has no checkpoint yet, so there is nothing to export")
+
+
+def test_no_whole_checkpoint_is_one_line(run_command_here, tmp_path):
+    workdir = _trained(tmp_path / "run", [None, None])
+    for step in ("1", "2"):
+        largest_file(workdir / CHECKPOINTS / step).write_bytes(b"")
+    *warnings, line = _refused(run_command_here, workdir, tmp_path / "weights")
+    assert len(warnings) == 2
+    assert f"none of the steps [1, 2] in {workdir / CHECKPOINTS} is whole" in line
+
+
+def test_settings_of_another_version_are_one_line(run_command_here, tmp_path):
+    workdir = _trained(tmp_path / "run", [None], SETTINGS | {"trunk": ""})
+    (line,) = _refused(run_command_here, workdir, tmp_path / "weights")
+    assert "holds no settings of a training by this version of senet_jax" in line
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        *(None, 3, [], {}, {"job": "train"}),
+        SETTINGS | {"data_found": None},
+        SETTINGS | {"data_found": {"classes": "3", "steps_per_epoch": 1.0}},
+        SETTINGS | {"data_found": {"classes": 10, "steps_per_epoch": -1.0}},
+        SETTINGS | {"data_found": {"classes": 10, "steps_per_epoch": "1"}},
+    ],
+)
+def test_what_is_no_settings_is_one_line(settings):
+    with pytest.raises(UserError, match=r"config\.json holds no settings of a training") as refusal:
+        setup_of(settings, "config.json")
+    assert "\n" not in str(refusal.value)

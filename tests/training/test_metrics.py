@@ -35,6 +35,14 @@ def test_a_line_that_was_cut_short_is_dropped(tmp_path, broken):
     assert [line["step"] for line in read_metrics(tmp_path)] == [0, 2, 6]
 
 
+def test_the_lines_are_never_gone_for_a_moment(tmp_path):
+    """A kill at that moment would lose them."""
+    _write(tmp_path, -1, 0, 2)
+    with (tmp_path / FILE).open() as file:
+        _write(tmp_path, -1)
+        assert len(file.readlines()) == 2
+
+
 def test_a_line_is_there_as_soon_as_it_is_written(tmp_path):
     writer = MetricsWriter(tmp_path, -1)
     writer.write(1, {"train/loss": 0.5})

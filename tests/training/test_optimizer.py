@@ -6,8 +6,10 @@ import optax
 import pytest
 import torch
 
+from senet_jax.errors import UserError
 from senet_jax.training.optimizer import (
     OptimizerOptions,
+    check_expressions,
     clip_by_norm,
     learning_rate_schedule,
     make_optimizer,
@@ -150,6 +152,22 @@ def test_rates_by_path_and_the_first_expression_counts(name):
         assert np.abs(move).min() > 1e-3
         np.testing.assert_allclose(
             _at(changed, path), _at(before, path) + factor * move, rtol=0, atol=1e-5
+        )
+
+
+def test_an_expression_that_finds_nothing_is_one_line():
+    options = dataclasses.replace(
+        CONSTANT, no_weight_decay=("bias$", "/bn/"), rate_multipliers={"^classes$": 2.0}
+    )
+    check_expressions(options, _params())
+    for changes, message in (
+        ({"no_weight_decay": ("bias$", "/norm/")}, r"no_weight_decay has '/norm/', which no param"),
+        ({"rate_multipliers": {"^class$": 2.0}}, r"rate_multipliers has '\^class\$', which no par"),
+    ):
+        with pytest.raises(UserError, match=message) as raised:
+            check_expressions(dataclasses.replace(options, **changes), _params())
+        assert "there are 4, such as classes, network/bn/scale, network/fc/bias" in str(
+            raised.value
         )
 
 

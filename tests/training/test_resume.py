@@ -66,7 +66,10 @@ def test_told_to_stop_it_saves_and_goes_on_later(undisturbed, tiny_world, tmp_pa
     assert [process.returncode for process in running] == [PREEMPTED_EXIT_CODE] * processes
     stopped = read_metrics(command.workdir)[-1]["step"]
     assert 2 <= stopped < STEPS
-    assert f"stopped at step {stopped}, its state is saved\n" in outputs[0]
+    assert (
+        f"stopped by SIGTERM: step {stopped} is saved in {command.workdir}; the same command"
+        in outputs[0]
+    )
     assert command.saved(stopped)
     assert f"going on from step {stopped}\n" in command.finish()
     assert command.metrics() == undisturbed.metrics()
@@ -77,7 +80,7 @@ def test_ten_steps_move_every_parameter(undisturbed):
     """So the comparisons above are of something."""
     assert len({line["train/loss"] for line in undisturbed.metrics()}) == STEPS
     last = named_leaves(undisturbed.last_state().params)
-    setup = setup_of(read_json(undisturbed.workdir / CONFIG))
+    setup = setup_of(read_json(undisturbed.workdir / CONFIG), CONFIG)
     for path, before in named_leaves(setup.initial_state().params).items():
         assert (last[path] != before).any(), path
 

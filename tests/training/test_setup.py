@@ -1,22 +1,17 @@
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from configs import common
 from senet_jax.data.sampling import Grouping
 from senet_jax.errors import UserError
-from senet_jax.models.architecture import ARCHITECTURES
-from senet_jax.models.senet import variable_shapes
 from senet_jax.training.setup import (
-    PREPROCESSING,
     Setup,
     make_augmentation,
     make_grouping,
     make_setup,
-    with_trunk,
+    rate_note,
 )
-from senet_jax.weights import Weights, flatten
 from tests.training import landmarks
 
 
@@ -40,6 +35,29 @@ def test_the_recipe_on_gldv2_clean():
     state = setup.abstract_state()
     assert state.params["classes"].shape == (81_408, 128)
     assert state.queue.descriptors.shape == (73_728, 128)
+
+
+def test_another_batch_with_the_rate_of_the_recipe_is_said():
+    assert rate_note(_config()) is None
+    assert rate_note(_config(optimizer__learning_rate=0.001)) is None
+    assert rate_note(_config(batch_size=32, optimizer__learning_rate=0.00125)) is None
+    assert rate_note(_config(batch_size=32)) == (
+        "config.optimizer.learning_rate 0.005625 is the recipe's, for a batch of 144; "
+        "for config.batch_size 32 the linear rule gives --config.optimizer.learning_rate=0.00125"
+    )
+
+
+@pytest.mark.parametrize("make_state", ["initial_state", "abstract_state"])
+def test_an_expression_that_finds_nothing_is_one_line_before_the_first_step(
+    make_state, monkeypatch
+):
+    config = _config(optimizer__no_weight_decay=("biass",))
+    setup = make_setup(config, class_count=10, steps_per_epoch=3.0)
+    monkeypatch.setattr(
+        Setup, "initial_variables", lambda setup, start: landmarks.initial(setup.architecture)
+    )
+    with pytest.raises(UserError, match=r"no_weight_decay has 'biass', .* such as classes, netw"):
+        getattr(setup, make_state)()
 
 
 def test_every_setting_arrives():
@@ -68,7 +86,7 @@ def test_every_setting_arrives():
 
 def test_the_abstract_state_is_that_of_the_first(monkeypatch):
     setup = make_setup(_config(losses__queue_length=64), 12, 3.0)
-    monkeypatch.setattr(Setup, "initial_variables", lambda setup, trunk: landmarks.initial())
+    monkeypatch.setattr(Setup, "initial_variables", lambda setup, start: landmarks.initial())
     state = setup.initial_state()
     abstract = setup.abstract_state()
     assert jax.tree.structure(state) == jax.tree.structure(abstract)
@@ -87,27 +105,3 @@ def test_groups():
     assert make_grouping(_config()) is None
     groups = make_grouping(_config(data__group_classes=4, data__group_views=2))
     assert groups == Grouping(4, 2)
-
-
-def _weights(name):
-    architecture = ARCHITECTURES[name]
-    rng = np.random.default_rng(0)
-    tensors = {
-        path: rng.uniform(0.5, 1, leaf.shape).astype(np.float32)
-        for path, leaf in flatten(variable_shapes(architecture))
-    }
-    return Weights(architecture, PREPROCESSING, tensors, {}, {})
-
-
-def test_a_trunk_is_taken_and_the_rest_stays():
-    weights, ours = _weights("tiny_baseline"), landmarks.initial()
-    started = with_trunk(ours, weights)
-    for collection in ("params", "batch_stats"):
-        expected = ours[collection] | {"trunk": weights.variables()[collection]["trunk"]}
-        assert jax.tree.structure(started[collection]) == jax.tree.structure(expected)
-        jax.tree.map(np.testing.assert_array_equal, started[collection], expected)
-
-
-def test_the_trunk_of_another_network_is_one_line():
-    with pytest.raises(UserError, match=r"config\.trunk holds resnet50, whose trunk is not that"):
-        with_trunk(landmarks.initial(), _weights("resnet50"))

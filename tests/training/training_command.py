@@ -7,9 +7,9 @@ import sys
 import time
 
 from senet_jax.files import read_json
-from senet_jax.training.checkpoint import Checkpoints
 from senet_jax.training.export import CHECKPOINTS, CONFIG, setup_of
 from senet_jax.training.metrics import FILE, read_metrics
+from senet_jax.training.stored_steps import StoredSteps
 from tests.processes import ROOT, started
 
 STEPS = 10
@@ -27,7 +27,7 @@ class Command:
     def __init__(self, world, workdir, processes=1, **changes):
         self.workdir, self._count = workdir, processes
         settings = {
-            "trunk": "",
+            "start": "",
             "batch_size": 16,
             "epochs": STEPS / 3,  # Of 48 images.
             "log_every_steps": 1,
@@ -79,11 +79,9 @@ class Command:
         return (self.workdir / CHECKPOINTS / str(step)).exists()
 
     def last_state(self):
-        setup = setup_of(read_json(self.workdir / CONFIG))
-        with Checkpoints(self.workdir / CHECKPOINTS) as checkpoints:
-            state, _ = checkpoints.restore(setup.abstract_state())
-        assert state.step == STEPS
-        return state
+        setup = setup_of(read_json(self.workdir / CONFIG), self.workdir / CONFIG)
+        stored = StoredSteps(self.workdir / CHECKPOINTS)
+        return stored.state(STEPS, stored.record(STEPS), setup.abstract_state())
 
     def metrics(self):
         return [

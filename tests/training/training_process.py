@@ -18,9 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
-from senet_jax.errors import run_command
+from senet_jax.errors import UserError, run_command
 from senet_jax.process import Preemption, locked_workdir
 from senet_jax.signals import PREEMPTED_EXIT_CODE
+from senet_jax.training import resume
 from senet_jax.training.checkpoint import Checkpoints
 from senet_jax.training.optimizer import OptimizerOptions, make_optimizer
 from senet_jax.training.state import create_state
@@ -163,7 +164,8 @@ def train_together(workdir, port, index):
     with locked_workdir(workdir), Preemption() as preemption:
         with Checkpoints(folder) as checkpoints:
             for step in (1, 2):
-                checkpoints.save(step, state_after(step), {"step": step}, score=-step)
+                checkpoints.save(step, state_after(step), {"step": step})
+                checkpoints.note_evaluated(step, -step, {})
         if index == 0:
             largest_file(folder / "2").write_bytes(b"")
         multihost_utils.sync_global_devices("step 2 is broken")
@@ -180,6 +182,20 @@ def train_together(workdir, port, index):
                     break
     print("stopped after", step, flush=True)
     sys.exit(PREEMPTED_EXIT_CODE)
+
+
+def refuse_alone(workdir, port, index):
+    """Goes on from a checkpoint in two processes, one of which does not accept it."""
+    _join(port, index)
+
+    def accept(meta):
+        resume.agree(UserError(f"no, not step {meta['step']}") if index else None)
+
+    def command():
+        with Checkpoints(workdir) as checkpoints:
+            checkpoints.restore(state_after(0), accept)
+
+    run_command(command)
 
 
 def told_before_the_first_step(workdir, port, index):

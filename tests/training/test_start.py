@@ -1,0 +1,147 @@
+import dataclasses
+import re
+
+import jax
+import numpy as np
+import pytest
+
+from configs import common
+from senet_jax.data.transforms import Preprocessing
+from senet_jax.errors import UserError
+from senet_jax.models.architecture import ARCHITECTURES
+from senet_jax.models.senet import without_descriptor_norm
+from senet_jax.training.setup import PREPROCESSING, make_setup
+from senet_jax.weights import Weights, flatten, tensor_shapes
+from tests.training import landmarks
+
+TINY_CLASSIFIER = dataclasses.replace(
+    ARCHITECTURES["tiny_baseline"], name="tiny_classifier", head="classifier", outputs=10
+)
+
+
+def _weights(architecture, **changes):
+    if isinstance(architecture, str):
+        architecture = ARCHITECTURES[architecture]
+    rng = np.random.default_rng(0)
+    tensors = {
+        path: rng.uniform(0.5, 1, shape).astype(np.float32)
+        for path, shape in tensor_shapes(architecture).items()
+    }
+    weights = Weights(architecture, PREPROCESSING, tensors, {}, {})
+    return dataclasses.replace(weights, **changes)
+
+
+def _setup(model="tiny", **changes):
+    config = common.train(model)
+    config.update(changes)
+    return make_setup(config, class_count=12, steps_per_epoch=3.0)
+
+
+def _assert_taken(started, weights, parts):
+    """The variables of the parts are the weights', and all others are as they were."""
+    before = dict(flatten(landmarks.initial()))
+    for path, leaf in flatten(started):
+        expected = weights.tensors if path.split("/")[1] in parts else before
+        np.testing.assert_array_equal(leaf, expected[path])
+
+
+@pytest.mark.parametrize(
+    ("source", "parts", "said"),
+    [
+        ("tiny", {"trunk", "ssm", "fc"}, "trunk taken (85 tensors), self_similarity taken (23 "
+         "tensors), head taken (2 tensors)"),
+        ("tiny_baseline", {"trunk", "fc"}, "trunk taken (85 tensors), head taken (2 tensors), "
+         "self_similarity fresh"),
+        (TINY_CLASSIFIER, {"trunk"}, "trunk taken (85 tensors), self_similarity fresh, head fresh, "
+         "its classifier of 10 classes not used"),
+        # As wide as a descriptor, and yet something else.
+        (dataclasses.replace(TINY_CLASSIFIER, outputs=128), {"trunk"}, "its classifier of 128"),
+        (dataclasses.replace(ARCHITECTURES["tiny"], head="gem_learnable"), {"trunk", "ssm", "fc"},
+         "pooling power not used"),
+    ],
+)  # fmt: skip
+def test_each_part_is_taken_whole_and_the_rest_is_said(source, parts, said):
+    setup, weights = _setup(), _weights(source)
+    start = setup.start_from(weights)
+    assert said in str(start)
+    _assert_taken(start.applied(landmarks.initial()), weights, parts)
+
+
+def test_every_tensor_is_told_of():
+    weights = _weights("tiny")
+    counts = [
+        int(count) for count in re.findall(r"(\d+) tensors", str(_setup().start_from(weights)))
+    ]
+    assert sum(counts) == len(weights.tensors)
+
+
+def test_what_is_not_in_the_network_is_said():
+    start = _setup("tiny_baseline").start_from(_weights("tiny"))
+    assert str(start).endswith("head taken (2 tensors), self_similarity not used")
+
+
+def test_weights_may_be_of_lower_precision():
+    weights = _weights("tiny")
+    halves = {path: tensor.astype(np.float16) for path, tensor in weights.tensors.items()}
+    start = _setup().start_from(dataclasses.replace(weights, tensors=halves))
+    dtypes = {leaf.dtype for _, leaf in flatten(start.applied(landmarks.initial()))}
+    assert dtypes == {np.dtype("float32")}
+
+
+def test_a_fresh_norm_leaves_the_descriptors_of_the_weights():
+    weights = _weights("tiny")
+    start = _setup(descriptor_norm=True).start_from(weights)
+    assert str(start).endswith("descriptor_norm fresh")
+    started = start.applied(landmarks.initial(descriptor_norm=True))
+    for path, leaf in flatten(without_descriptor_norm(started)):
+        np.testing.assert_allclose(leaf, weights.tensors[path], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model", "source", "message"),
+    [
+        ("tiny", "resnet50", "holds resnet50, whose trunk is not that of tiny, config.model: "),
+        (
+            "r50",
+            "r101",
+            r"whose trunk is not that of r50, .*/trunk/s3/b.*\) there and missing here",
+        ),
+        ("tiny", "tiny_direct", "holds tiny_direct, whose self_similarity is not that of tiny"),
+        ("tiny", "tiny_concat", "whose self_similarity is not that of tiny, .* is .* here"),
+        # Of the same shapes.
+        ("tiny", "tiny_dot", "whose self_similarity is not that of tiny, .*measure='dot'"),
+        (
+            "tiny",
+            dataclasses.replace(ARCHITECTURES["tiny"], outputs=64),
+            r"whose head is not that of tiny, .* is \(64,\) there and \(128,\) here",
+        ),
+        (
+            "tiny",
+            dataclasses.replace(ARCHITECTURES["tiny"], stage_strides=(1, 2, 2, 2)),
+            r"whose trunk is not that of tiny, .*its stage_strides is \(1, 2, 2, 2\)",
+        ),
+    ],
+)
+def test_a_part_that_is_another_one_is_one_line(model, source, message):
+    with pytest.raises(UserError, match=f"config.start .*{message}"):
+        _setup(model).start_from(_abstract(source))
+
+
+def _abstract(source):
+    """Weights of zeros that take no memory: only their shapes count."""
+    architecture = ARCHITECTURES[source] if isinstance(source, str) else source
+    shapes = tensor_shapes(architecture)
+    zero = np.zeros((), np.float32)
+    tensors = {path: np.broadcast_to(zero, shape) for path, shape in shapes.items()}
+    return Weights(architecture, PREPROCESSING, tensors, {}, {})
+
+
+def test_weights_for_other_images_are_one_line():
+    weights = _weights("tiny", preprocessing=Preprocessing(channel_order="RGB"))
+    with pytest.raises(UserError, match=r"config\.start holds weights for Preprocessing.*RGB"):
+        _setup().start_from(weights)
+
+
+def test_the_structure_stays():
+    started = _setup().start_from(_weights("tiny")).applied(landmarks.initial())
+    assert jax.tree.structure(started) == jax.tree.structure(landmarks.initial())
