@@ -129,12 +129,22 @@ def parse_json(content: bytes | str) -> Any:
     """What JSON says, if it says it in plain values.
 
     Raises:
-        ValueError: it is not JSON in UTF-8, nested too deep, or has a number that is not finite.
+        ValueError: it is not JSON in UTF-8, nested too deep, or has a number that is not finite or
+            an integer of more than 64 bits.
     """
     try:
-        return json.loads(content, parse_float=_finite, parse_constant=_finite)
+        return json.loads(
+            content, parse_float=_finite, parse_constant=_finite, parse_int=_of_64_bits
+        )
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
+
+
+def _of_64_bits(text: str) -> int:
+    number = int(text)
+    if not -(2**63) <= number < 2**64:
+        raise ValueError(f"the integer {shown(number)} has more than 64 bits")
+    return number
 
 
 def _finite(text: str) -> float:
