@@ -10,6 +10,7 @@ import pathlib
 import re
 import stat
 import tempfile
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -54,15 +55,18 @@ def read_regular(path: str | os.PathLike, limit: int | None = None) -> bytes:
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            code = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL
-            kind = os.strerror(code) if code == errno.EISDIR else "it is no regular file"
-            raise OSError(code, kind, os.fspath(path))
+        _check_regular(os.fstat(descriptor), path)
         content = file.read(-1 if limit is None else limit + 1)
         if limit is not None and len(content) > limit:
             raise OSError(errno.EFBIG, f"it has more than {limit:,} bytes", os.fspath(path))
         return content
+
+
+def _check_regular(status: os.stat_result, path: str | os.PathLike) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        code = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL
+        kind = os.strerror(code) if code == errno.EISDIR else "it is no regular file"
+        raise OSError(code, kind, os.fspath(path))
 
 
 @contextlib.contextmanager
@@ -172,9 +176,10 @@ def open_array(path: str | os.PathLike) -> np.memmap:
         UserError: the file is missing, is no `.npy` file, or holds pickled objects.
     """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file")
-        return np.lib.format.open_memmap(path, mode="r")
+        _check_regular(os.stat(path), path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # A header may be odd and yet be right.
+            return np.lib.format.open_memmap(path, mode="r")
     except OSError as error:
         raise UserError(f"cannot read {path}: {_why(error)}; check the path") from error
     except Exception as error:  # A header is a text that NumPy evaluates.

@@ -11,7 +11,7 @@ not listed count as not found.
 import argparse
 
 from senet_jax.data.ground_truth import GroundTruth, load_ground_truth
-from senet_jax.errors import CommandParser, UserError, run_command
+from senet_jax.errors import CommandParser, UserError, run_command, shown
 from senet_jax.files import open_array, write_json
 from senet_jax.retrieval.evaluation import EvaluationReport, evaluate_descriptors, evaluate_ranks
 from senet_jax.retrieval.protocols import PROTOCOLS
@@ -70,8 +70,9 @@ def _score_descriptors(ground_truth: GroundTruth, flags: argparse.Namespace) -> 
     database = open_array(flags.database)
     if database.shape[:1] != (len(ground_truth.image_names),):
         raise UserError(
-            f"{flags.database} has the shape {database.shape} for {len(ground_truth.image_names)} "
-            "images; every image of imlist has one row, distractors have files of their own"
+            f"{flags.database} has the shape {shown(database.shape)} for "
+            f"{len(ground_truth.image_names)} images; every image of imlist has one row, "
+            "distractors have files of their own"
         )
     distractors = [] if flags.distractors is None else flags.distractors.split(",")
     return evaluate_descriptors(

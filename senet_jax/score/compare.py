@@ -13,7 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from senet_jax.errors import CommandParser, UserError, run_command
+from senet_jax.errors import (
+    CommandParser,
+    UserError,
+    printable,
+    reason,
+    run_command,
+    shortened,
+    shown,
+)
 from senet_jax.files import read_json
 from senet_jax.retrieval.bootstrap import mean_interval
 from senet_jax.retrieval.protocols import PROTOCOLS
@@ -70,24 +78,44 @@ def read_report(path: str) -> Report:
         return Report(
             path,
             {
-                name: {p.name: _query_scores(of_dataset[p.name]["per_query"]) for p in PROTOCOLS}
+                _name(name): {
+                    p.name: _query_scores(of_dataset[p.name]["per_query"]) for p in PROTOCOLS
+                }
                 for name, of_dataset in named.items()
             },
-            dict(run.get("lists_sha256", {})),
-            run.get("config", {}).get("scales"),
+            {_name(label): value for label, value in run.get("lists_sha256", {}).items()},
+            _scales(run.get("config", {}).get("scales")),
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except Exception as error:  # It may be any JSON.
         raise UserError(
-            f"{path} is no report of scores ({type(error).__name__}: {error}); give the JSON that "
-            "score or an evaluation wrote"
+            f"{path} is no report of scores ({type(error).__name__}: {reason(error)}); give the "
+            "JSON that score or an evaluation wrote"
         ) from error
 
 
 def _query_scores(per_query: Sequence[Mapping[str, Any]]) -> QueryScores:
+    names = [of_query.get("name") for of_query in per_query]
+    scores = [of_query["ap"] for of_query in per_query]
+    for score in scores:
+        if score is not None and not (type(score) in (int, float) and 0 <= score <= 1):
+            raise ValueError(f"an AP is {shown(score)}")
     return QueryScores(
-        tuple(of_query.get("name") for of_query in per_query),
-        np.array([of_query["ap"] for of_query in per_query], np.float64),
+        tuple(None if name is None else _name(name) for name in names),
+        np.array(scores, np.float64),
     )
+
+
+def _name(value: Any) -> str:
+    """A name as it is printed."""
+    if type(value) is not str:
+        raise ValueError(f"a name is {shown(value)}")
+    return shortened(printable(value), 100)
+
+
+def _scales(value: Any) -> list[float] | None:
+    if value is not None and not all(type(scale) in (int, float) for scale in value):
+        raise ValueError(f"the scales are {shown(value)}")
+    return value
 
 
 def paired_datasets(first: Report, second: Report) -> dict[str, list[Mapping[str, QueryScores]]]:
