@@ -38,6 +38,7 @@ def main() -> None:
             _check_finite(as_float32(rounded), start, too_large)
             progress.advance(len(numbers))
         out.flush()
+    print(f"wrote {flags.out}")
 
 
 def _check_finite(numbers: np.ndarray, first: int, otherwise: str) -> None:

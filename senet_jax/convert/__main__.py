@@ -49,7 +49,7 @@ def main() -> None:
         write_checkpoint(arguments.target, state_from_weights(weights), description(weights))
     else:
         save_weights(arguments.target, weights)
-    print(f"{arguments.target}: {_summary(weights)}")
+    print(f"wrote {arguments.target}: {_summary(weights)}")
 
 
 def read_source(source: str, model: str | None = None) -> Weights:

@@ -10,7 +10,6 @@ import os
 import pathlib
 
 from senet_jax.data import gldv2, image_folder, synthetic_landmarks
-from senet_jax.data.builder import REPORT_FILE, build
 from senet_jax.data.image_source import ImageSource
 from senet_jax.errors import CommandParser, run_command
 
@@ -51,10 +50,14 @@ def main() -> None:
 
 
 def _prepare(source: ImageSource, target: str | os.PathLike) -> None:
+    from senet_jax.data.builder import REPORT_FILE, build  # TFDS takes a second to import.
+
+    was_there = pathlib.Path(target, REPORT_FILE).exists()
     report = build(source, target)
     dropped = [f"{entry['count']} {reason}" for reason, entry in report["dropped"].items()]
     print(
-        f"{target}: {report['images']} images of {report['classes']} classes "
+        f"{'there already is' if was_there else 'wrote'} {target}: "
+        f"{report['images']} images of {report['classes']} classes "
         f"({report['classes_with_one_image']} have one image, {report['classes_without_image']} "
         f"have none); dropped: {', '.join(dropped) or 'none'} (see {REPORT_FILE})"
     )
@@ -69,7 +72,7 @@ def _prepare_world(arguments: argparse.Namespace) -> None:
     _prepare(synthetic_landmarks.training_source(world), target / synthetic_landmarks.NAME)
     for split, datasets in synthetic_landmarks.DATASETS.items():
         synthetic_landmarks.write_evaluation(world, split, target)
-        print(f"{target}: {', '.join(datasets)} ({split})")
+        print(f"wrote {target}: {', '.join(datasets)} ({split})")
 
 
 if __name__ == "__main__":

@@ -73,9 +73,11 @@ def main() -> None:
     )
     rerank = make_reranker(flags.method, circumstances)
     retrieval = _open_retrieval(flags)
+    makes_graph = flags.graph is not None and not pathlib.Path(flags.graph).exists()
     # A place that cannot be written is found out before the work, not after it.
     with written_whole(flags.out) as temporary, temporary.open("wb") as file:
         np.save(file, rerank(retrieval).ranked.ranks.astype(np.int32))
+    print(f"wrote {flags.out}" + (f" and {flags.graph}" if makes_graph else ""))
 
 
 def _open_retrieval(flags: argparse.Namespace) -> Retrieval:

@@ -122,6 +122,8 @@ def main() -> None:
         mark = " <- chosen" if method is methods[best] else ""
         print(f"  n={method.neighbours:<3} alpha={method.alpha:<4g} {100 * value:6.2f}{mark}")
     print(f"{flags.report} before:\n{before.table()}\nand after:\n{after.table()}")
+    if flags.json is not None:
+        print(f"wrote {flags.json}")
 
 
 def integers(text: str) -> list[int]:

@@ -46,6 +46,8 @@ def main() -> None:
     if flags.json is not None:
         write_json(flags.json, report.to_json())
     print(report.table())
+    if flags.json is not None:
+        print(f"wrote {flags.json}")
 
 
 _SOURCES = (

@@ -6,8 +6,6 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from tensorboardX import SummaryWriter
-
 from senet_jax.errors import UserError
 from senet_jax.progress import format_seconds
 
@@ -26,6 +24,8 @@ class MetricsWriter:
     """
 
     def __init__(self, workdir: pathlib.Path, last_step: int):
+        from tensorboardX import SummaryWriter  # It imports PyTorch where there is one.
+
         path = workdir / FILE
         kept = []
         if path.exists():

@@ -74,7 +74,8 @@ def _expected(arrays, method, **circumstances):
 )
 def test_lists_are_reranked(run_command_here, files, arrays, method, more, circumstances):
     done = run_command_here(main, *_flags(files, method), *more)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"wrote {files / 'out/reranked.npy'}\n"
     seen = np.load(files / "out/reranked.npy")
     assert (seen.dtype, seen.shape) == (np.int32, (QUERIES, LENGTH))
     assert seen.tolist() == _expected(arrays, method, **circumstances)
@@ -84,8 +85,9 @@ def test_lists_are_reranked(run_command_here, files, arrays, method, more, circu
 def test_a_graph_is_kept_and_taken_up_again(run_command_here, files, arrays, tmp_path):
     graph = tmp_path / "graph.npz"
     flags = [*_flags(files, "truncated_diffusion"), f"--graph={graph}"]
-    for _ in range(2):
-        assert run_command_here(main, *flags).returncode == 0
+    for also in (f" and {graph}", ""):
+        done = run_command_here(main, *flags)
+        assert (done.returncode, done.stdout) == (0, f"wrote {files / 'out/reranked.npy'}{also}\n")
         seen = np.load(files / "out/reranked.npy")
         assert seen.tolist() == _expected(arrays, "truncated_diffusion")
         written = graph.stat().st_mtime_ns

@@ -113,7 +113,7 @@ def test_the_command_tunes_on_one_dataset_and_reports_the_other(run_command_here
     before, after = scores(reported, [NO_EXPANSION, best])
     assert written["report"] == {"before": before.to_json(), "after": after.to_json()}
     assert done.stdout.count("<- chosen") == 1
-    assert after.table() in done.stdout
+    assert after.table() in done.stdout and done.stdout.endswith(f"\nwrote {files}/out.json\n")
     plain = evaluate_descriptors(reported.ground_truth, reported.queries, reported.database.parts)
     assert written["report"]["before"] == plain.to_json()
 

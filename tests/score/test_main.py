@@ -90,7 +90,7 @@ def test_descriptors(folder, monkeypatch, capsys):
         arrays["query"],
         [arrays["database16"], arrays["distractors"], arrays["distractors"]],
     )
-    assert capsys.readouterr().out == expected.table() + "\n"
+    assert capsys.readouterr().out == expected.table() + "\nwrote out/report.json\n"
     assert json.loads((folder / "out/report.json").read_text()) == expected.to_json()
 
 
