@@ -26,11 +26,17 @@ def local_path(value: str | os.PathLike) -> pathlib.Path:
     """A path that a user gave, with `~` expanded.
 
     Raises:
-        UserError: it is empty, names another machine (`gs://...`), or holds a zero byte.
+        UserError: it is empty, names another machine (`gs://...`), or is none that Linux can have.
     """
     text = os.fspath(value)
     if not text or "\0" in text:
         raise UserError(f"the path is {shown(text)}; name a file or a folder")
+    try:
+        encoded = os.fsencode(text)
+    except UnicodeEncodeError as error:
+        raise UserError(f"the path is {shown(text)}, which is no text; check it") from error
+    if len(encoded) > 4095 or max(map(len, encoded.split(b"/"))) > 255:
+        raise UserError(f"the path {shown(text)} has a name that is too long; shorten it")
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):/", text)
     if scheme:
         raise UserError(
@@ -41,6 +47,11 @@ def local_path(value: str | os.PathLike) -> pathlib.Path:
         return pathlib.Path(text).expanduser()
     except RuntimeError as error:
         raise UserError(f"{shown(text)}: {reason(error)}; give the path in full") from error
+
+
+def local_paths(value: str) -> list[pathlib.Path]:
+    """Paths that a user gave joined by commas; see `local_path`."""
+    return [local_path(path) for path in value.split(",")]
 
 
 def read_regular(path: str | os.PathLike, limit: int | None = None) -> bytes:

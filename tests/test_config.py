@@ -131,7 +131,7 @@ def test_the_default_is_r50_of_the_benchmark():
         ({"datasets": ","}, "config.datasets is ','; it has to be names"),
         ({"datasets": ("a",)}, "config.datasets is .*; it has to be names, separated by commas"),
         ({"distractors": False}, "config.distractors is False; it has to be a string"),
-        ({"scales": ()}, r"config.scales is \(\); it has to be a tuple of positive numbers"),
+        ({"scales": ()}, r"config.scales is \(\); it has to be a tuple of numbers from 0.01 to 16"),
         ({"scales": (1, -1)}, r"config.scales is \(1, -1\)"),
         ({"scales": (1, float("nan"))}, r"config.scales is \(1, nan\)"),
         ({"scales": ("1",)}, "config.scales is"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from senet_jax.config import names
 from senet_jax.errors import CommandParser, UserError, run_command
-from senet_jax.files import read_json
+from senet_jax.files import local_path, read_json
 from senet_jax.runtime import use_compilation_cache
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ RANKED_LISTS = "ranked_lists.png"
 def main() -> None:
     """Reads the flags and the workdir, and writes the pictures."""
     parser = CommandParser(prog="python -m senet_jax.report", description=__doc__)
-    parser.add_argument("workdir", metavar="WORKDIR", type=pathlib.Path, help="of the training")
+    parser.add_argument("workdir", metavar="WORKDIR", type=local_path, help="of the training")
     parser.add_argument("--dataset", help="whose lists are drawn; default: the first evaluated")
     flags = parser.parse_args()
     # These take seconds to import.

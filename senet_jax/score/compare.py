@@ -7,6 +7,7 @@ in per cent; how many queries are better, worse and equal in B; and the queries 
 
 import dataclasses
 import itertools
+import pathlib
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -22,7 +23,7 @@ from senet_jax.errors import (
     shortened,
     shown,
 )
-from senet_jax.files import read_json
+from senet_jax.files import local_path, read_json
 from senet_jax.retrieval.bootstrap import mean_interval
 from senet_jax.retrieval.protocols import PROTOCOLS
 
@@ -57,13 +58,13 @@ class Report:
         scales: at which the images were described, None where the file does not tell them.
     """
 
-    path: str
+    path: pathlib.Path
     datasets: Mapping[str, Mapping[str, QueryScores]]
     lists_sha256: Mapping[str, str]
     scales: list[float] | None
 
 
-def read_report(path: str) -> Report:
+def read_report(path: pathlib.Path) -> Report:
     """Reads what `score --json` or an evaluation wrote.
 
     Raises:
@@ -224,8 +225,8 @@ def compare(first: QueryScores, second: QueryScores) -> Comparison:
 def main() -> None:
     """Prints the comparison of two files."""
     parser = CommandParser(prog="python -m senet_jax.score.compare", description=__doc__)
-    parser.add_argument("first", metavar="A.json")
-    parser.add_argument("second", metavar="B.json")
+    parser.add_argument("first", type=local_path, metavar="A.json")
+    parser.add_argument("second", type=local_path, metavar="B.json")
     flags = parser.parse_args()
     first, second = read_report(flags.first), read_report(flags.second)
     paired = paired_datasets(first, second)
