@@ -6,11 +6,12 @@ To build it takes as many dot products as the square of the database's size, so 
 import hashlib
 import os
 import pathlib
+import zipfile
 
 import numpy as np
 import scipy.sparse
 
-from senet_jax.errors import UserError
+from senet_jax.errors import UserError, reason
 from senet_jax.files import written_whole
 from senet_jax.progress import Progress
 from senet_jax.rerank.neighbours import nearest_others
@@ -88,13 +89,18 @@ def _sha256(database: BlockedDatabase) -> str:
 def _read(path, database_sha256, size, neighbours):
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            # What `savez` writes is as large as the file says.
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.zip.infolist()):
+                raise ValueError("it is compressed")
             arrays = dict(archive)
         made_with, made_of = int(arrays["neighbours"]), str(arrays["database_sha256"])
         parts = arrays["similarities"], arrays["items"], arrays["ends"]
         graph = scipy.sparse.csr_array(parts, shape=(len(parts[-1]) - 1,) * 2)
         graph.check_format(full_check=True)
+        if graph.dtype != np.float32 or not np.isfinite(graph.data).all():
+            raise ValueError("its similarities are no finite float32")
     except Exception as error:  # A broken archive can raise anything.
-        raise UserError(f"{path} is not a whole graph: {error}; remove it") from error
+        raise UserError(f"{path} is not a whole graph: {reason(error)}; remove it") from error
     if made_of != database_sha256 or graph.shape != (size, size):
         raise UserError(f"{path} is the graph of other descriptors; name another file or remove it")
     if made_with != neighbours:
