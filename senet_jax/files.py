@@ -66,11 +66,11 @@ def read_regular(path: str | os.PathLike, limit: int | None = None) -> bytes:
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:
-        _check_regular(os.fstat(descriptor), path)
-        content = file.read(-1 if limit is None else limit + 1)
-        if limit is not None and len(content) > limit:
+        status = os.fstat(descriptor)
+        _check_regular(status, path)
+        if limit is not None and status.st_size > limit:
             raise OSError(errno.EFBIG, f"it has more than {limit:,} bytes", os.fspath(path))
-        return content
+        return file.read()
 
 
 def _check_regular(status: os.stat_result, path: str | os.PathLike) -> None:
