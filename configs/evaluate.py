@@ -34,6 +34,8 @@ def get_config(model: str = "r50") -> config_dict.ConfigDict:
     config.crop_queries = True
     # Stop at the first unreadable database image, instead of ranking it last.
     config.strict = False
+    # What part of a list of database images may be unreadable; with more the job ends.
+    config.allow_unreadable = 0.5
     # exact: one program for each shape of image; auto: the fastest way that is as precise.
     config.mode = "auto"
     # Of the databases' descriptors: float32, or float16, bfloat16 or int8, which are smaller.

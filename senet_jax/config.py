@@ -80,6 +80,7 @@ _SCHEMAS: dict[str, dict[str, Check]] = {
         "scales": _SCALES,
         "crop_queries": _yes_or_no,
         "strict": _yes_or_no,
+        "allow_unreadable": _number(0, 1.0001),
         "mode": _one_of("auto", "exact"),
         "storage": _one_of(*STORAGES),
         "rerank": _text,
