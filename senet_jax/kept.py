@@ -8,6 +8,7 @@ another value of a flipped bit without noticing. The files stay plain `.json` an
 import json
 import os
 import pathlib
+import zipfile
 import zlib
 from collections.abc import Mapping
 from typing import Any, BinaryIO
@@ -92,6 +93,9 @@ def load_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     try:
         # NumPy would not close a broken file that it opens itself.
         with pathlib.Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            # What `savez` writes is as large as the file says.
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.zip.infolist()):
+                raise ValueError("it is compressed")
             arrays = dict(archive)
         expected = arrays.pop(CHECKSUM).item()
     except Exception as error:  # NumPy and zip raise anything at broken files.

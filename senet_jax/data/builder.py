@@ -19,7 +19,7 @@ from array_record.python.array_record_module import ArrayRecordWriter
 
 from senet_jax.data import transforms
 from senet_jax.data.image_source import ImageSource
-from senet_jax.errors import UserError
+from senet_jax.errors import UserError, shown
 from senet_jax.files import read_json, write_json, written_whole
 from senet_jax.progress import Progress
 
@@ -126,10 +126,12 @@ def _report_of(dataset: pathlib.Path, source: ImageSource) -> dict[str, Any]:
     if not (dataset / REPORT_FILE).is_file():
         raise UserError(f"{dataset} exists and is no prepared dataset; choose another place")
     report = read_json(dataset / REPORT_FILE)
-    if report["source_sha256"] != source.sha256:
+    if type(report) is not dict:
+        raise UserError(f"{dataset / REPORT_FILE} is no report; remove {dataset} and make it again")
+    if report.get("source_sha256") != source.sha256:
         raise UserError(
-            f"{dataset} is made of another list of images ({report['images']} of "
-            f"{report['classes']} classes); choose another place or remove it"
+            f"{dataset} is made of another list of images ({shown(report.get('images'))} of "
+            f"{shown(report.get('classes'))} classes); choose another place or remove it"
         )
     return report
 

@@ -94,6 +94,8 @@ def _read(path, database_sha256, size, neighbours):
         parts = arrays["similarities"], arrays["items"], arrays["ends"]
         graph = scipy.sparse.csr_array(parts, shape=(len(parts[-1]) - 1,) * 2)
         graph.check_format(full_check=True)
+        if graph.dtype != np.float32 or not np.isfinite(graph.data).all():
+            raise ValueError("its similarities are no finite float32")
     except Exception as error:  # SciPy can raise anything at arrays that make no graph.
         raise UserError(f"{path} is not a whole graph: {reason(error)}; remove it") from error
     if made_of != database_sha256 or graph.shape != (size, size):

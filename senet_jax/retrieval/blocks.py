@@ -6,7 +6,7 @@ from collections.abc import Collection
 import numpy as np
 
 from senet_jax.errors import UserError
-from senet_jax.retrieval.quantise import dequantise, descriptor_width
+from senet_jax.retrieval.quantise import dequantise, descriptor_width, type_and_shape
 
 _ALIGNMENT = 16
 """In numbers: 64 bytes."""
@@ -27,8 +27,8 @@ def check_descriptors(descriptors: np.ndarray, name: str) -> None:
         )
     if width is None:
         raise UserError(
-            f"{name} is {descriptors.dtype} of shape {descriptors.shape}; descriptors are float16, "
-            "float32, float64 or integers, one row for each image, or quantised"
+            f"{name} is {type_and_shape(descriptors)}; descriptors are float16, float32, float64 "
+            "or integers, one row for each image, or quantised"
         )
 
 

@@ -44,7 +44,7 @@ def count_tied(
                 for items in (positives, labelled)
             )
             of_positives = of_query[is_positive & is_ranked]
-            tied += np.count_nonzero(np.isin(of_positives, of_query[~is_labelled & is_ranked]))
+            tied += int(np.isin(of_positives, of_query[~is_labelled & is_ranked]).sum())
             looked_at += len(of_positives)
     return tied, looked_at
 

@@ -14,13 +14,22 @@ A name behind a colon picks an entry of a report, whatever it is called in the o
 import dataclasses
 import itertools
 import os
+import pathlib
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from senet_jax.errors import CommandParser, UserError, run_command, shown
+from senet_jax.errors import (
+    CommandParser,
+    UserError,
+    printable,
+    reason,
+    run_command,
+    shortened,
+    shown,
+)
 from senet_jax.files import local_path, read_json
 from senet_jax.retrieval.bootstrap import mean_interval
 from senet_jax.retrieval.protocols import PROTOCOLS
@@ -56,19 +65,19 @@ class Report:
         scales: at which the images were described, None where the file does not tell them.
     """
 
-    path: str
+    path: pathlib.Path
     datasets: Mapping[str, Mapping[str, QueryScores]]
     lists_sha256: Mapping[str, str]
     scales: list[float] | None
 
 
-def read_report(path: str) -> Report:
+def read_report(path: pathlib.Path) -> Report:
     """Reads what `score --json` or an evaluation wrote.
 
     Raises:
         UserError: the file is missing, or is no such report.
     """
-    value = read_json(local_path(path))
+    value = read_json(path)
     try:
         run = value.get("run", {})
         named = {name: of_dataset for name, of_dataset in value.items() if name != "run"}
@@ -77,36 +86,56 @@ def read_report(path: str) -> Report:
         return Report(
             path,
             {
-                name: {p.name: _query_scores(of_dataset[p.name]["per_query"]) for p in PROTOCOLS}
+                _name(name): {
+                    p.name: _query_scores(of_dataset[p.name]["per_query"]) for p in PROTOCOLS
+                }
                 for name, of_dataset in named.items()
             },
-            dict(run.get("lists_sha256", {})),
-            run.get("config", {}).get("scales"),
+            {_name(label): value for label, value in run.get("lists_sha256", {}).items()},
+            _scales(run.get("config", {}).get("scales")),
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except Exception as error:  # It may be any JSON.
         raise UserError(
-            f"{path} is no report of scores ({type(error).__name__}: {error}); give the JSON that "
-            "score or an evaluation wrote"
+            f"{path} is no report of scores ({type(error).__name__}: {reason(error)}); give the "
+            "JSON that score or an evaluation wrote"
         ) from error
 
 
 def _query_scores(per_query: Sequence[Mapping[str, Any]]) -> QueryScores:
+    names = [of_query.get("name") for of_query in per_query]
+    scores = [of_query["ap"] for of_query in per_query]
+    for score in scores:
+        if score is not None and not (type(score) in (int, float) and 0 <= score <= 1):
+            raise ValueError(f"an AP is {shown(score)}")
     return QueryScores(
-        tuple(of_query.get("name") for of_query in per_query),
-        np.array([of_query["ap"] for of_query in per_query], np.float64),
+        tuple(None if name is None else _name(name) for name in names),
+        np.array(scores, np.float64),
     )
 
 
-def split_entry(argument: str) -> tuple[str, str]:
+def _name(value: Any) -> str:
+    """A name as it is printed."""
+    if type(value) is not str:
+        raise ValueError(f"a name is {shown(value)}")
+    return shortened(printable(value), 100)
+
+
+def _scales(value: Any) -> list[float] | None:
+    if value is not None and not all(type(scale) in (int, float) for scale in value):
+        raise ValueError(f"the scales are {shown(value)}")
+    return value
+
+
+def split_entry(argument: str) -> tuple[pathlib.Path, str]:
     """`A.json:NAME` -> the file and the name of an entry, empty where none is given.
 
     Both may hold colons: the longest beginning that is a file is the file.
     """
     ends = [len(argument), *(at for at in range(len(argument) - 1, 0, -1) if argument[at] == ":")]
     for end in ends:
-        if os.path.isfile(local_path(argument[:end])):
-            return argument[:end], argument[end + 1 :]
-    return argument, ""
+        if os.path.isfile(os.path.expanduser(argument[:end])):
+            return local_path(argument[:end]), _name(argument[end + 1 :])
+    return local_path(argument), ""
 
 
 def chosen_entries(report: Report, wanted: str) -> dict[str, Mapping[str, QueryScores]]:

@@ -10,13 +10,14 @@ import numpy as np
 from senet_jax.errors import UserError
 from senet_jax.files import read_json
 from senet_jax.models.senet import without_descriptor_norm
-from senet_jax.training.checkpoint import Checkpoints
 from senet_jax.training.setup import PREPROCESSING, Setup, make_setup
 from senet_jax.training.state import TrainState
 from senet_jax.weights import Weights, flatten
 
 CONFIG = "config.json"
 CHECKPOINTS = "checkpoints"
+WEIGHTS = "weights"
+REPORT = "report.json"
 
 
 def network_variables(state: TrainState) -> dict[str, Any]:
@@ -49,6 +50,8 @@ def load_trained(workdir: pathlib.Path) -> Weights:
     Raises:
         UserError: there is no checkpoint, or it is broken.
     """
+    from senet_jax.training.checkpoint import Checkpoints  # Orbax takes a second to import.
+
     settings = read_json(workdir / CONFIG)
     setup = setup_of(settings)
     with Checkpoints(workdir / CHECKPOINTS) as checkpoints:

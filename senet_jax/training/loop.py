@@ -30,7 +30,14 @@ from senet_jax.retrieval.evaluation import EvaluationReport
 from senet_jax.runtime import use_compilation_cache
 from senet_jax.training.checkpoint import Checkpoints
 from senet_jax.training.evaluation import Evaluator
-from senet_jax.training.export import CHECKPOINTS, CONFIG, export, network_variables
+from senet_jax.training.export import (
+    CHECKPOINTS,
+    CONFIG,
+    REPORT,
+    WEIGHTS,
+    export,
+    network_variables,
+)
 from senet_jax.training.metrics import MetricsWriter, console_line
 from senet_jax.training.optimizer import learning_rate_schedule
 from senet_jax.training.parallel import AXIS, ParallelStep, check_divisible
@@ -45,8 +52,6 @@ from senet_jax.training.state import TrainState
 from senet_jax.training.step import make_step
 from senet_jax.weights import TENSORS, Weights, load_weights, save_weights
 
-WEIGHTS = "weights"
-REPORT = "report.json"
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 

@@ -6,9 +6,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from tensorboardX import SummaryWriter
-
-from senet_jax.errors import UserError
+from senet_jax.errors import UserError, reason, shown
+from senet_jax.files import parse_json
 from senet_jax.progress import format_seconds
 
 FILE = "metrics.jsonl"
@@ -26,12 +25,14 @@ class MetricsWriter:
     """
 
     def __init__(self, workdir: pathlib.Path, last_step: int):
+        from tensorboardX import SummaryWriter  # It imports PyTorch where there is one.
+
         path = workdir / FILE
         kept = []
         if path.exists():
             for line in path.read_text(encoding="utf-8").splitlines():
                 try:
-                    if json.loads(line)["step"] <= last_step:
+                    if parse_json(line)["step"] <= last_step:
                         kept.append(line)
                 except (ValueError, KeyError, TypeError):
                     break  # Cut short when the process was killed; all after it is newer.
@@ -60,14 +61,24 @@ def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
     """
     path = workdir / FILE
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = list(map(_line, path.read_text(encoding="utf-8").splitlines()))
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; check the path") from error
     except ValueError as error:
-        raise UserError(f"{path} holds a broken line: {error}; go on with the training") from error
+        raise UserError(
+            f"{path} holds a broken line: {reason(error)}; go on with the training"
+        ) from error
     if not lines:
         raise UserError(f"{path} holds no line yet; go on with the training")
     return lines
+
+
+def _line(text: str) -> dict[str, Any]:
+    line = parse_json(text)
+    is_line = type(line) is dict and type(line.get("step")) is int
+    if not is_line or not all(type(value) in (int, float) for value in line.values()):
+        raise ValueError(f"{shown(line)} is not of a step's metrics")
+    return line
 
 
 def console_line(

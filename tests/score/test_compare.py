@@ -260,3 +260,38 @@ def test_as_a_command(write):
         refused.stderr
         == b"error: cannot read missing.json: No such file or directory; check the path\n"
     )
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda report: [report],
+        lambda report: report | {"easy": report},
+        lambda report: report | {"easy": {"per_query": "queries"}},
+        lambda report: report | {"easy": {"per_query": [{"name": "a", "ap": "0.5"}]}},
+        lambda report: report | {"easy": {"per_query": [{"name": "a", "ap": True}]}},
+        lambda report: report | {"easy": {"per_query": [{"name": "a", "ap": 1.5}]}},
+        lambda report: report | {"easy": {"per_query": [{"name": "a", "ap": [0.5]}]}},
+        lambda report: report | {"easy": {"per_query": [{"name": 1, "ap": 0.5}]}},
+        lambda report: {"town": report, "run": []},
+        lambda report: {"town": report, "run": {"config": {"scales": ["\x1b[2J"]}}},
+        lambda report: {"town": report, "run": {"config": {"scales": 1}}},
+    ],
+)
+def test_a_report_of_other_values_is_one_line(write, damage):
+    path = write("a.json", damage(_scores(FIRST)))
+    with pytest.raises(UserError, match="is no report of scores") as raised:
+        read_report(path)
+    assert str(raised.value).isprintable()
+
+
+def test_names_are_printed_with_control_characters_escaped(write, run_command_here):
+    names = ("house\x1b[2J\udc80", *NAMES[1:])
+    first, second = (
+        write(f"{name}.json", {"town\x07": _scores(scores, names)})
+        for name, scores in (("a", FIRST), ("b", CHANGED))
+    )
+    done = run_command_here(main, first, second)
+    assert done.returncode == 0
+    assert all(line.isprintable() for line in done.stdout.splitlines())
+    assert "town\\x07" in done.stdout and "house\\x1b[2J\\udc80" in done.stdout
