@@ -120,6 +120,10 @@ _SCHEMAS: dict[str, dict[str, tuple[Check, str]]] = {
             _yes_or_no,
             "stop at the first unreadable database image, instead of ranking it last",
         ),
+        "allow_unreadable": (
+            _number(0, 1.0001),
+            "the share of a list of database images that may be unreadable; with more the job ends",
+        ),
         "mode": (
             _one_of("auto", "exact"),
             "exact: one program for each shape of image; auto: the fastest way that is as precise",

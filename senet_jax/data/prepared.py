@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from senet_jax.data.builder import LABELS_FILE, REPORT_FILE, SPLIT
+from senet_jax.data.builder import LABELS_FILE, REPORT_FILE, SPLIT, check_files
 from senet_jax.data.image_source import check_labels
 from senet_jax.errors import UserError, reason, shown
 from senet_jax.files import open_array, read_json
@@ -106,6 +106,8 @@ def open_prepared(dataset: str | os.PathLike) -> PreparedImages:
         )
     except Exception as error:  # TFDS takes its files as they are.
         raise UserError(f"{dataset} is not whole: {reason(error)}; prepare it again") from error
+    # Last: where a file is wrong in a way that can be named, that helps more.
+    check_files(dataset, report)
     return PreparedImages(name, class_names, np.array(labels), fingerprint, records)
 
 

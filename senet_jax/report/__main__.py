@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from senet_jax.config import names
 from senet_jax.errors import CommandParser, UserError, run_command
 from senet_jax.files import local_path, read_json
+from senet_jax.kept import read_kept_json
 from senet_jax.runtime import use_compilation_cache
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ def _draw_lists(workdir: pathlib.Path, dataset_name: str | None) -> "Figure":
     from senet_jax.training.setup import PREPROCESSING
     from senet_jax.weights import load_weights
 
-    settings, report = read_json(workdir / CONFIG), read_json(workdir / REPORT)
+    settings = read_kept_json(workdir / CONFIG, "train again", required=False)
+    report = read_json(workdir / REPORT)
     evaluated = names(settings["evaluation"]["datasets"])
     if not evaluated:
         raise UserError(f"the training in {workdir} evaluated no dataset; set config.evaluation")

@@ -16,9 +16,16 @@ def check_descriptors(descriptors: np.ndarray, name: str) -> None:
     """Checks that an array can hold descriptors `[n d]`, without reading its values.
 
     Raises:
-        UserError: it is neither a matrix of float16, float32, float64 or integers nor quantised.
+        UserError: it is neither a matrix of float16, float32, float64 or integers nor quantised,
+            or its descriptors have no numbers.
     """
-    if descriptor_width(descriptors) is None:
+    width = descriptor_width(descriptors)
+    if width == 0:
+        raise UserError(
+            f"{name} has the shape {descriptors.shape}: descriptors without a number are all "
+            "alike; extract them again"
+        )
+    if width is None:
         raise UserError(
             f"{name} is {type_and_shape(descriptors)}; descriptors are float16, float32, float64 "
             "or integers, one row for each image, or quantised"

@@ -2,13 +2,15 @@
 
 Descriptors are .npy files of float16, float32, float64 or integers, or quantised ones, a row for
 each query of qimlist and each image of imlist. They are used as they are, by dot product, in
-float32: scores that differ only beyond it are ties, and among ties the lower index is first.
+float32: scores that differ only beyond it are ties, and among ties the lower index is first; a
+warning says so where most images to find are tied with others.
 
 Ranks are .npy files of integers [queries, k], items best first; -1 means no more. Items that are
 not listed count as not found.
 """
 
 import argparse
+import sys
 
 from senet_jax.data.ground_truth import GroundTruth, load_ground_truth
 from senet_jax.errors import CommandParser, UserError, run_command, shown
@@ -16,6 +18,7 @@ from senet_jax.files import local_path, local_paths, open_array, write_json
 from senet_jax.retrieval.evaluation import EvaluationReport, evaluate_descriptors, evaluate_ranks
 from senet_jax.retrieval.protocols import PROTOCOLS
 from senet_jax.retrieval.ranked_list import RankedList
+from senet_jax.retrieval.ties import warning_of_ties
 from senet_jax.runtime import use_compilation_cache
 
 
@@ -92,9 +95,12 @@ def _score_descriptors(ground_truth: GroundTruth, flags: argparse.Namespace) -> 
             f"{len(ground_truth.image_names)} images; every image of imlist has one row, "
             "distractors have files of their own"
         )
-    return evaluate_descriptors(
-        ground_truth, open_array(flags.query), [database, *map(open_array, flags.distractors or [])]
-    )
+    descriptors = open_array(flags.query), [database, *map(open_array, flags.distractors or [])]
+    report = evaluate_descriptors(ground_truth, *descriptors)
+    ties = warning_of_ties(ground_truth, *descriptors)
+    if ties:
+        print(f"warning: {ties}", file=sys.stderr)
+    return report
 
 
 def _score_ranks(ground_truth: GroundTruth, flags: argparse.Namespace) -> EvaluationReport:

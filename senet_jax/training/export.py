@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from senet_jax.errors import UserError
-from senet_jax.files import read_json
+from senet_jax.kept import read_kept_json
 from senet_jax.models.senet import without_descriptor_norm
 from senet_jax.training.setup import PREPROCESSING, Setup, make_setup
 from senet_jax.training.state import TrainState
@@ -52,7 +52,7 @@ def load_trained(workdir: pathlib.Path) -> Weights:
     """
     from senet_jax.training.checkpoint import Checkpoints  # Orbax takes a second to import.
 
-    settings = read_json(workdir / CONFIG)
+    settings = read_kept_json(workdir / CONFIG, "train again", required=False)
     setup = setup_of(settings)
     with Checkpoints(workdir / CHECKPOINTS) as checkpoints:
         best, latest = checkpoints.best_step(), checkpoints.latest_step()

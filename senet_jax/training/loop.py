@@ -24,7 +24,8 @@ from senet_jax.data.loader import TrainingData
 from senet_jax.data.prepared import open_prepared
 from senet_jax.data.revisitop import load_dataset
 from senet_jax.errors import UserError
-from senet_jax.files import read_json, sha256_of_file, write_json
+from senet_jax.files import sha256_of_file, write_json
+from senet_jax.kept import read_kept_json, write_kept_json
 from senet_jax.process import PREEMPTED_EXIT_CODE, Preemption, locked_workdir
 from senet_jax.retrieval.evaluation import EvaluationReport
 from senet_jax.runtime import use_compilation_cache
@@ -106,7 +107,8 @@ def _keep_config(workdir: pathlib.Path, settings: Mapping[str, Any], *, begun: b
     """Writes the settings down, or checks that a training with a checkpoint goes on with them."""
     path = workdir / CONFIG
     if begun and path.exists():
-        before, now = flat(read_json(path)), flat(settings)
+        mend = "use another workdir"
+        before, now = flat(read_kept_json(path, mend, required=False)), flat(settings)
         for key in (*before, *now):
             if before.get(key) != now.get(key):
                 raise UserError(
@@ -114,7 +116,7 @@ def _keep_config(workdir: pathlib.Path, settings: Mapping[str, Any], *, begun: b
                     f"{now.get(key)!r}; use another workdir or the same settings"
                 )
     elif jax.process_index() == 0:
-        write_json(path, settings)
+        write_kept_json(path, settings)
 
 
 class _Training:

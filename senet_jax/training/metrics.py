@@ -1,6 +1,7 @@
 """What a training tells: lines of JSON, TensorBoard files, and a line on the console."""
 
 import json
+import math
 import pathlib
 import sys
 from collections.abc import Mapping
@@ -8,6 +9,7 @@ from typing import Any
 
 from senet_jax.errors import UserError, reason, shown
 from senet_jax.files import parse_json
+from senet_jax.kept import sealed, unsealed
 from senet_jax.progress import format_seconds
 
 FILE = "metrics.jsonl"
@@ -30,19 +32,24 @@ class MetricsWriter:
         path = workdir / FILE
         kept = []
         if path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            for number, line in enumerate(lines, 1):
                 try:
-                    if parse_json(line)["step"] <= last_step:
+                    if _line(line)["step"] <= last_step:
                         kept.append(line)
-                except (ValueError, KeyError, TypeError):
-                    break  # Cut short when the process was killed; all after it is newer.
+                except ValueError:
+                    # The last one may have been cut short when the process was killed.
+                    if number < len(lines):
+                        print(f"warning: line {number} of {path} is broken", file=sys.stderr)
         path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         self._lines = path.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=last_step + 1)
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Writes metrics, by name, of a step."""
-        self._lines.write(json.dumps({"step": step, **metrics}) + "\n")
+        # JSON has no other numbers.
+        finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+        self._lines.write(json.dumps(sealed({"step": step, **finite})) + "\n")
         self._lines.flush()
         for name, value in metrics.items():
             self._board.add_scalar(name, value, step)
@@ -74,8 +81,8 @@ def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def _line(text: str) -> dict[str, Any]:
-    line = parse_json(text)
-    is_line = type(line) is dict and type(line.get("step")) is int
+    line = unsealed(parse_json(text), required=False)
+    is_line = type(line.get("step")) is int
     if not is_line or not all(type(value) in (int, float) for value in line.values()):
         raise ValueError(f"{shown(line)} is not of a step's metrics")
     return line
