@@ -17,7 +17,7 @@ from senet_jax.convert.mapping import (
     table,
 )
 from senet_jax.data.transforms import Preprocessing
-from senet_jax.errors import UserError, shortened, shown
+from senet_jax.errors import UserError, printable, shortened, shown
 from senet_jax.models.architecture import ARCHITECTURES, Architecture
 from senet_jax.weights import Weights, check_values, flatten, unflatten
 
@@ -166,7 +166,7 @@ def _differences(state: State, architecture: Architecture, naming: Naming) -> li
     for key, array in state.items():
         row = needed.get(key) or allowed.get(key)
         if row is None:
-            differences.append(f"{shortened(key, 80)} is unknown")
+            differences.append(f"{printable(shortened(key, 80))} is unknown")
         elif array.shape != row.shape:
             differences.append(f"{key} is {list(array.shape)}, not {list(row.shape)}")
     return differences

@@ -108,7 +108,7 @@ _LIMITS = {
     "width": (1, 2**14),
     "window": (3, 31),
 }
-_MOST_BLOCKS = 64
+_MOST_BLOCKS = 50
 
 
 def _check(architecture: Architecture) -> None:

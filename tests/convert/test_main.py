@@ -211,6 +211,16 @@ def test_wrong_tensors_are_named(convert, tmp_path, change, message):
     assert not (tmp_path / "weights").exists()
 
 
+def test_control_characters_in_names_do_not_reach_the_terminal(convert, tmp_path):
+    state = state_dict("tiny") | {"\x1b[2J" * 100: torch.ones(1)}
+    done = convert(save(tmp_path / "a.pth", state), tmp_path / "weights", "--verbose")
+    assert done.returncode == 2 and r"\x1b[2J" in done.stderr and "\x1b" not in done.stderr
+    state = {f"module.{key}": tensor for key, tensor in state_dict("tiny").items()}
+    state["\x1b[2J"] = torch.ones(1)
+    done = convert(save(tmp_path / "a.pth", state), tmp_path / "weights", "--verbose")
+    assert done.returncode == 0 and r"\x1b[2J" in done.stdout and "\x1b" not in done.stdout
+
+
 def test_no_network_has_these_blocks(convert, tmp_path):
     path = save(tmp_path / "a.pth", {"s1.b1.f.a.weight": torch.ones(1)})
     line = _refused(convert(path, tmp_path / "weights"))
