@@ -28,6 +28,7 @@ def get_config(model: str = "r50") -> config_dict.ConfigDict:
     config.scales = (0.7071, 1.0, 1.4142)
     config.crop_queries = True
     config.strict = False
+    config.allow_unreadable = 0.5
     config.mode = "auto"
     config.storage = "float32"
     config.rerank = ""

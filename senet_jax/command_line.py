@@ -11,7 +11,8 @@ from absl import flags
 from ml_collections import config_dict, config_flags
 
 from senet_jax.config import keys_help
-from senet_jax.errors import CommandParser, UserError, reason
+from senet_jax.errors import CommandParser, UserError, reason, shown
+from senet_jax.files import local_path
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 """The folder of the configs that come with the project."""
@@ -35,7 +36,10 @@ def parse_with_config(
         UserError: the config file or a value in it is wrong.
     """
     parser.add_argument(
-        "--config", metavar="FILE[:NAME]", help="the config; --config.KEY=VALUE changes a value"
+        "--config",
+        type=_local_config,
+        metavar="FILE[:NAME]",
+        help="the config; --config.KEY=VALUE changes a value",
     )
     parser.add_argument(
         "--help", action="store_true", help="show this and, behind --config, the config's keys"
@@ -43,12 +47,19 @@ def parse_with_config(
     given, rest = parser.parse_known_args(arguments)
     config = None if given.config is None else _load(parser.prog, given.config, rest)
     if config is None and rest:
-        parser.error(f"unexpected argument {rest[0]!r}")
+        parser.error(f"unexpected argument {shown(rest[0])}")
     if given.help:
         print(parser.format_help())
         print(_list_of_configs() if config is None else _of_config(given.config, config))
         sys.exit(0)
     return given, config
+
+
+def _local_config(text: str) -> str:
+    """`~/x.py:NAME` -> `/home/me/x.py:NAME`."""
+    file, colon, name = text.partition(":")
+    is_remote = name.startswith("//")
+    return str(local_path(text)) if is_remote else f"{local_path(file)}{colon}{name}"
 
 
 def _load(prog: str, name: str, changes: Sequence[str]) -> config_dict.ConfigDict:
@@ -70,7 +81,9 @@ def _load(prog: str, name: str, changes: Sequence[str]) -> config_dict.ConfigDic
             f"wrong flags or config, {kind}: {reason(error)} (see {prog} --help)"
         ) from error
     if rest:
-        raise UserError(f"unexpected argument {rest[0]!r}; flags begin with -- (see {prog} --help)")
+        raise UserError(
+            f"unexpected argument {shown(rest[0])}; flags begin with -- (see {prog} --help)"
+        )
     return config
 
 
@@ -99,6 +112,6 @@ def _list_of_configs() -> str:
     for file in files:
         module = ast.parse(file.read_text(encoding="utf-8"))
         if any(getattr(statement, "name", None) == "get_config" for statement in module.body):
-            shown = file.relative_to(here) if file.is_relative_to(here) else file
-            lines.append(f"  {shown}\n        {(ast.get_docstring(module) or '').splitlines()[0]}")
+            path = file.relative_to(here) if file.is_relative_to(here) else file
+            lines.append(f"  {path}\n        {(ast.get_docstring(module) or '').splitlines()[0]}")
     return "\n".join([*lines, "--config=FILE --help lists a config's keys and what they mean"])

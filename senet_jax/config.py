@@ -1,5 +1,7 @@
 """Checks a config before any work is done, so that a wrong value costs a second and not a night."""
 
+import collections
+import functools
 import math
 import re
 import shlex
@@ -7,7 +9,10 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from ml_collections import config_dict
+
 from senet_jax.errors import UserError, reason, shown
+from senet_jax.files import local_path
 from senet_jax.models.architecture import find_architecture
 from senet_jax.retrieval.quantise import STORAGES
 
@@ -20,7 +25,7 @@ def _number(at_least: float, below: float = math.inf, *, above: bool = False) ->
     def check(value: Any) -> str | None:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         high_enough = is_number and (value > at_least if above else value >= at_least)
-        if high_enough and value < below:
+        if high_enough and value < min(below, 1e12):
             return None
         limit = "" if math.isinf(below) else f" and below {below}"
         return f"a number {'above' if above else 'from'} {at_least}{' on' * (not above)}{limit}"
@@ -31,7 +36,9 @@ def _number(at_least: float, below: float = math.inf, *, above: bool = False) ->
 def _integer(at_least: int) -> Check:
     def check(value: Any) -> str | None:
         is_integer = isinstance(value, int) and not isinstance(value, bool)
-        return None if is_integer and value >= at_least else f"an integer from {at_least} on"
+        if is_integer and at_least <= value < 2**31:
+            return None
+        return f"an integer from {at_least} on, of 31 bits"
 
     return check
 
@@ -42,6 +49,21 @@ def _text(value: Any) -> str | None:
 
 def _filled(value: Any) -> str | None:
     return None if isinstance(value, str) and value.strip() else "a name that is not empty"
+
+
+def _path(value: Any) -> str | None:
+    """A path of this machine; `expand_paths` makes it plain."""
+    if _filled(value):
+        return _filled(value)
+    try:
+        local_path(value)
+    except UserError as error:
+        return f"a path: {error}"
+    return None
+
+
+def _path_or_nothing(value: Any) -> str | None:
+    return None if value == "" else _path(value)
 
 
 def _some_names(value: Any) -> str | None:
@@ -83,18 +105,18 @@ RATES = tuple(
 """What `allow_changes` may name."""
 
 _SCALES = _tuple_of(
-    _number(0, above=True), "positive numbers, such as (0.7071, 1.0, 1.4142)", at_least=1
+    _number(0.01, 16.0001), "numbers from 0.01 to 16, such as (0.7071, 1.0, 1.4142)", at_least=1
 )
 _SCHEMAS: dict[str, dict[str, tuple[Check, str]]] = {
     "evaluate": {
         "job": (_text, "what is run: train or evaluate"),
         "model": (_filled, "name of the network; the weights have to be of it"),
         "weights": (
-            _filled,
+            _path,
             "weights folder, made by python -m senet_jax.convert",
         ),
         "data_root": (
-            _filled,
+            _path,
             "folder of all datasets: NAME/gnd_NAME.pkl and NAME/jpg/*.jpg in it",
         ),
         "datasets": (_some_names, "names of the datasets, separated by commas"),
@@ -112,6 +134,10 @@ _SCHEMAS: dict[str, dict[str, tuple[Check, str]]] = {
             _yes_or_no,
             "stop at the first unreadable database image, instead of ranking it last",
         ),
+        "allow_unreadable": (
+            _number(0, 1.0001),
+            "the share of a list of database images that may be unreadable; with more the job ends",
+        ),
         "mode": (
             _one_of("auto", "exact"),
             "exact: one program for each shape of image; auto: the fastest way that is as precise",
@@ -125,7 +151,7 @@ _SCHEMAS: dict[str, dict[str, tuple[Check, str]]] = {
             "re-ranking methods, separated by commas, each on what the one before it found: cvnet, "
             "geometric and those of python -m senet_jax.rerank --help; empty: none",
         ),
-        "cvnet_weights": (_text, "for cvnet: weights folder made of a CVNet checkpoint"),
+        "cvnet_weights": (_path_or_nothing, "for cvnet: weights folder made of a CVNet checkpoint"),
         "rerank_top": (_integer(1), "how many items of a list cvnet and geometric score"),
     },
     "train": {
@@ -133,7 +159,7 @@ _SCHEMAS: dict[str, dict[str, tuple[Check, str]]] = {
         "model": (_filled, "name of the network"),
         "seed": (_integer(0), "of the initialisation, the order of the images and their changes"),
         "start": (
-            _text,
+            _path_or_nothing,
             "weights folder that the training starts from: of the whole network, or of an ImageNet "
             "trunk of its depth; empty: the authors' initialisation",
         ),
@@ -163,7 +189,7 @@ _SCHEMAS: dict[str, dict[str, tuple[Check, str]]] = {
             "those of a part",
         ),
         "log_every_steps": (_integer(1), "steps between two lines of metrics"),
-        "data.folder": (_filled, "prepared dataset, made by python -m senet_jax.data.prepare"),
+        "data.folder": (_path, "prepared dataset, made by python -m senet_jax.data.prepare"),
         "data.side": (_integer(1), "side of the square training images, in pixels"),
         "data.smallest_area": (
             _number(0, 1.0001, above=True),
@@ -236,7 +262,7 @@ _SCHEMAS: dict[str, dict[str, tuple[Check, str]]] = {
             _one_of("batch", "running"),
             "normalise keys by their own batch's statistics, or by running averages",
         ),
-        "evaluation.data_root": (_text, "folder of the datasets that are evaluated"),
+        "evaluation.data_root": (_path_or_nothing, "folder of the datasets that are evaluated"),
         "evaluation.datasets": (
             _text,
             "names of datasets, separated by commas; empty: no evaluation while training",
@@ -261,7 +287,7 @@ def validate(config: Mapping[str, Any]) -> None:
     """
     job = config.get("job")
     if not isinstance(job, str) or job not in _SCHEMAS:
-        raise UserError(f"config.job is {job!r}; jobs are {', '.join(_SCHEMAS)}")
+        raise UserError(f"config.job is {shown(job)}; jobs are {', '.join(_SCHEMAS)}")
     schema, values = _SCHEMAS[job], flat(config)
     for key in values:
         if key not in schema:
@@ -271,11 +297,11 @@ def validate(config: Mapping[str, Any]) -> None:
             raise UserError(f"config.{key} is missing; the job {job} needs it")
         expected = check(values[key])
         if expected:
-            raise UserError(f"config.{key} is {values[key]!r}; it has to be {expected}")
+            raise UserError(f"config.{key} is {shown(values[key])}; it has to be {expected}")
     if not find_architecture(config["model"]).describes:
         raise UserError(
-            f"config.model is {config['model']!r}, a classifier of ImageNet; the job {job} needs a "
-            "network that gives descriptors, such as r50"
+            f"config.model is {shown(config['model'])}, a classifier of ImageNet; the job {job} "
+            "needs a network that gives descriptors, such as r50"
         )
     if job == "train":
         _validate_training(values)
@@ -338,6 +364,15 @@ def keys_help(config: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def expand_paths(config: config_dict.ConfigDict) -> None:
+    """Expands `~` in the paths of a valid config."""
+    for key, (check, _) in _SCHEMAS[config.job].items():
+        *parents, leaf = key.split(".")
+        part = functools.reduce(getattr, parents, config)
+        if check in (_path, _path_or_nothing) and part[leaf]:
+            part[leaf] = str(local_path(part[leaf]))
+
+
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """`{"data": {"side": 64}}` -> `{"data.side": 64}`."""
     values = {}
@@ -356,7 +391,7 @@ def names(value: str) -> list[str]:
         UserError: a name is repeated.
     """
     found = [name.strip() for name in value.split(",") if name.strip()]
-    repeated = [name for name in found if found.count(name) > 1]
-    if repeated:
-        raise UserError(f"{value!r} names {repeated[0]!r} more than once; name it once")
+    for name, count in collections.Counter(found).items():
+        if count > 1:
+            raise UserError(f"{shown(value)} names {shown(name)} more than once; name it once")
     return found

@@ -10,6 +10,7 @@ import pathlib
 import re
 import stat
 import tempfile
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,11 +26,17 @@ def local_path(value: str | os.PathLike) -> pathlib.Path:
     """A path that a user gave, with `~` expanded.
 
     Raises:
-        UserError: it is empty, names another machine (`gs://...`), or holds a zero byte.
+        UserError: it is empty, names another machine (`gs://...`), or is none that Linux can have.
     """
     text = os.fspath(value)
     if not text or "\0" in text:
         raise UserError(f"the path is {shown(text)}; name a file or a folder")
+    try:
+        encoded = os.fsencode(text)
+    except UnicodeEncodeError as error:
+        raise UserError(f"the path is {shown(text)}, which is no text; check it") from error
+    if len(encoded) > 4095 or max(map(len, encoded.split(b"/"))) > 255:
+        raise UserError(f"the path {shown(text)} has a name that is too long; shorten it")
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):/", text)
     if scheme:
         raise UserError(
@@ -40,6 +47,11 @@ def local_path(value: str | os.PathLike) -> pathlib.Path:
         return pathlib.Path(text).expanduser()
     except RuntimeError as error:
         raise UserError(f"{shown(text)}: {reason(error)}; give the path in full") from error
+
+
+def local_paths(value: str) -> list[pathlib.Path]:
+    """Paths that a user gave joined by commas; see `local_path`."""
+    return [local_path(path) for path in value.split(",")]
 
 
 def read_regular(path: str | os.PathLike, limit: int | None = None) -> bytes:
@@ -55,14 +67,17 @@ def read_regular(path: str | os.PathLike, limit: int | None = None) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            code = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL
-            kind = os.strerror(code) if code == errno.EISDIR else "it is no regular file"
-            raise OSError(code, kind, os.fspath(path))
-        content = file.read(-1 if limit is None else limit + 1)
-        if limit is not None and len(content) > limit:
+        _check_regular(status, path)
+        if limit is not None and status.st_size > limit:
             raise OSError(errno.EFBIG, f"it has more than {limit:,} bytes", os.fspath(path))
-        return content
+        return file.read()
+
+
+def _check_regular(status: os.stat_result, path: str | os.PathLike) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        code = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL
+        kind = os.strerror(code) if code == errno.EISDIR else "it is no regular file"
+        raise OSError(code, kind, os.fspath(path))
 
 
 @contextlib.contextmanager
@@ -109,14 +124,14 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def read_json(path: str | os.PathLike) -> Any:
-    """Reads a JSON file.
+def read_json(path: str | os.PathLike, limit: int = JSON_BYTES) -> Any:
+    """Reads a JSON file of at most `limit` bytes.
 
     Raises:
         UserError: the file is missing, cannot be read, or is not JSON of finite numbers.
     """
     try:
-        content = read_regular(path, JSON_BYTES)
+        content = read_regular(path, limit)
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path}: {_why(error)}; check the path") from error
     try:
@@ -129,12 +144,22 @@ def parse_json(content: bytes | str) -> Any:
     """What JSON says, if it says it in plain values.
 
     Raises:
-        ValueError: it is not JSON in UTF-8, nested too deep, or has a number that is not finite.
+        ValueError: it is not JSON in UTF-8, nested too deep, or has a number that is not finite or
+            an integer of more than 64 bits.
     """
     try:
-        return json.loads(content, parse_float=_finite, parse_constant=_finite)
+        return json.loads(
+            content, parse_float=_finite, parse_constant=_finite, parse_int=_of_64_bits
+        )
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
+
+
+def _of_64_bits(text: str) -> int:
+    number = int(text)
+    if not -(2**63) <= number < 2**64:
+        raise ValueError(f"the integer {shown(number)} has more than 64 bits")
+    return number
 
 
 def _finite(text: str) -> float:
@@ -162,9 +187,10 @@ def open_array(path: str | os.PathLike) -> np.memmap:
         UserError: the file is missing, is no `.npy` file, or holds pickled objects.
     """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file")
-        return np.lib.format.open_memmap(path, mode="r")
+        _check_regular(os.stat(path), path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # A header may be odd and yet be right.
+            return np.lib.format.open_memmap(path, mode="r")
     except OSError as error:
         raise UserError(f"cannot read {path}: {_why(error)}; check the path") from error
     except Exception as error:  # A header is a text that NumPy evaluates.

@@ -5,21 +5,23 @@
 A job that was ended goes on where it was when the same command is given again.
 """
 
-import pathlib
 import sys
 from collections.abc import Callable, Sequence
 
 from senet_jax.command_line import parse_with_config
-from senet_jax.config import validate
+from senet_jax.config import expand_paths, validate
 from senet_jax.distributed import announce, join, parse_processes
 from senet_jax.errors import CommandParser, UserError, run_command
+from senet_jax.files import local_path
 from senet_jax.runtime import tune_for_inference
 
 
 def main(arguments: Sequence[str] = sys.argv) -> None:
     """Reads the flags, checks the config, and runs its job."""
     parser = CommandParser(prog="python -m senet_jax.main", description=__doc__, add_help=False)
-    parser.add_argument("--workdir", metavar="DIR", help="the folder for all that the job writes")
+    parser.add_argument(
+        "--workdir", type=local_path, metavar="DIR", help="the folder for all that the job writes"
+    )
     parser.add_argument(
         "--distributed",
         metavar="HOST:PORT,COUNT,INDEX",
@@ -30,13 +32,14 @@ def main(arguments: Sequence[str] = sys.argv) -> None:
     if config is None or not flags.workdir:
         raise UserError("--config=FILE and --workdir=DIR are needed (see --help)")
     validate(config)
+    expand_paths(config)
     processes = None if flags.distributed is None else parse_processes(flags.distributed)
     if config.job == "evaluate":
         tune_for_inference()
     if processes is not None:
         join(processes)
     announce()
-    _job(config.job)(config, pathlib.Path(flags.workdir))
+    _job(config.job)(config, flags.workdir)
 
 
 def _job(name: str) -> Callable:

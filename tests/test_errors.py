@@ -1,4 +1,5 @@
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -117,6 +118,16 @@ def test_a_signal_is_one_line_that_says_what_is_saved(capsys, number, exit_code,
 def test_exit_codes():
     """Launchers and users' scripts know them."""
     assert (PREEMPTED_EXIT_CODE, INTERRUPTED_EXIT_CODE, BROKEN_PIPE_EXIT_CODE) == (75, 130, 141)
+
+
+def test_a_path_that_cannot_be_looked_at_is_one_line(capsys):
+    for path in ("a" * 300, "\x1b" * 300):
+        with pytest.raises(SystemExit) as ended:
+            run_command(lambda path=path: pathlib.Path(path).is_dir())
+        assert ended.value.code == 2
+        line = capsys.readouterr().err
+        assert line.startswith("error: cannot use '") and line[:-1].isprintable()
+        assert line.endswith("File name too long; check the path\n")
 
 
 PRINTS = "from senet_jax.errors import run_command; run_command(lambda: print('x' * 100_000))"

@@ -22,6 +22,7 @@ from senet_jax.data.revisitop import (
 )
 from senet_jax.data.transforms import box_slices
 from senet_jax.errors import CommandParser, UserError, run_command
+from senet_jax.files import local_path
 from senet_jax.progress import Progress, clear
 from senet_jax.threads import in_order
 
@@ -106,7 +107,7 @@ def _box_problems(photograph: Photograph, height: int, width: int) -> Iterator[P
 def main() -> None:
     """Checks what the command line names."""
     parser = CommandParser(prog="python -m senet_jax.data.check", description=__doc__)
-    parser.add_argument("root", metavar="ROOT", help="the folder of all datasets")
+    parser.add_argument("root", type=local_path, metavar="ROOT", help="the folder of all datasets")
     parser.add_argument("name", metavar="NAME", help="of the dataset or distractor set")
     arguments = parser.parse_args()
 

@@ -11,8 +11,10 @@ import sys
 from collections.abc import Sequence
 
 from senet_jax.command_line import parse_with_config
-from senet_jax.config import validate
+from senet_jax.config import expand_paths, validate
 from senet_jax.errors import CommandParser, UserError, run_command, shown
+
+MOST_DEVICES = 2**16
 
 
 def main(arguments: Sequence[str] = sys.argv) -> None:
@@ -28,6 +30,7 @@ def main(arguments: Sequence[str] = sys.argv) -> None:
     if config is None:
         raise UserError("--config=FILE is needed (see --help)")
     validate(config)
+    expand_paths(config)
     # What the other job needs is not imported: it takes seconds.
     if config.job == "train":
         import jax
@@ -54,8 +57,8 @@ def main(arguments: Sequence[str] = sys.argv) -> None:
 
 def _count(text: str) -> int:
     """`8` -> 8."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{shown(text)} is not a number from 1 on")
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_DEVICES:
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not from 1 to {MOST_DEVICES:,}")
     return int(text)
 
 

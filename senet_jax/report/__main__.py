@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from senet_jax.config import names
 from senet_jax.errors import CommandParser, UserError, run_command
-from senet_jax.files import read_json
+from senet_jax.files import local_path, read_json
+from senet_jax.kept import read_kept_json
 from senet_jax.runtime import use_compilation_cache
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ RANKED_LISTS = "ranked_lists.png"
 def main() -> None:
     """Reads the flags and the workdir, and writes the pictures."""
     parser = CommandParser(prog="python -m senet_jax.report", description=__doc__)
-    parser.add_argument("workdir", metavar="WORKDIR", type=pathlib.Path, help="of the training")
+    parser.add_argument("workdir", metavar="WORKDIR", type=local_path, help="of the training")
     parser.add_argument("--dataset", help="whose lists are drawn; default: the first evaluated")
     flags = parser.parse_args()
     # These take seconds to import.
@@ -43,7 +44,8 @@ def main() -> None:
                 f"{workdir} has no {name}, so no training ended there; let one end with "
                 f"python -m senet_jax.main --config=... --workdir={workdir}"
             )
-    settings, report = read_json(workdir / CONFIG), read_json(workdir / REPORT)
+    settings = read_kept_json(workdir / CONFIG, "train again", required=False)
+    report = read_json(workdir / REPORT)
     setup = setup_of(settings, workdir / CONFIG)
     evaluated = names(settings["evaluation"]["datasets"])
     curve = draw_learning_curve(read_metrics(workdir))

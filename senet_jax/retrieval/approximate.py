@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from senet_jax.errors import UserError
+from senet_jax.errors import UserError, reason, shown
+from senet_jax.optional import optional_import
 from senet_jax.retrieval.blocks import BlockedDatabase
 from senet_jax.retrieval.ranked_list import NO_MORE, RankedList
 
@@ -47,7 +48,8 @@ def build_index(database: BlockedDatabase, description: str, probes: int = 16) -
         UserError: faiss is not installed, does not know the description, or cannot train the index
             on so few rows; a descriptor that should be ranked is not finite.
     """
-    faiss = _import_faiss()
+    with optional_import("faiss", "approximate searches"):
+        import faiss
     # Binary codes have no inner product.
     metric = faiss.METRIC_L2 if description.startswith("LSH") else faiss.METRIC_INNER_PRODUCT
     try:
@@ -55,10 +57,9 @@ def build_index(database: BlockedDatabase, description: str, probes: int = 16) -
         if not index.is_trained:
             index.train(_training_rows(database))
     except RuntimeError as error:
-        reason = str(error).rpartition("Error: ")[2]
         raise UserError(
-            f"faiss cannot make the index {description!r} of {database.size} rows of "
-            f"{database.width} numbers: {reason}; choose another one, such as IVF64,Flat"
+            f"faiss cannot make the index {shown(description)} of {database.size} rows of "
+            f"{database.width} numbers: {reason(error)}; choose another one, such as IVF64,Flat"
         ) from error
     lists = faiss.try_extract_index_ivf(index)
     if lists is not None:
@@ -91,17 +92,6 @@ def top_k(queries: np.ndarray, database: ApproximateIndex, k: int) -> RankedList
         _, vectors = database.index.search(np.ascontiguousarray(queries), found)
         ranks[:, :found] = np.where(vectors < 0, NO_MORE, database.items[vectors])
     return RankedList(ranks, database.database_size)
-
-
-def _import_faiss():
-    try:
-        import faiss
-    except ImportError as error:
-        raise UserError(
-            f"approximate search needs faiss, which cannot be imported ({error}); "
-            "pip install faiss-cpu"
-        ) from error
-    return faiss
 
 
 def _training_rows(database: BlockedDatabase) -> np.ndarray:

@@ -73,6 +73,7 @@ class Job:
             f"{self.label}: {count:,} images at {len(self.scales)} scales in "
             f"{len(self.plan.programs)} programs, {100 * self.plan.padding:.1f} % of padding, "
             f"up to {self.needed_bytes / 2**30:.1f} GiB"
+            + (f"; {len(self.unreadable):,} more are UNREADABLE" if self.unreadable else "")
         )
 
 

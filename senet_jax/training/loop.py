@@ -26,6 +26,7 @@ from senet_jax.data.prepared import open_prepared
 from senet_jax.data.revisitop import load_dataset
 from senet_jax.errors import UserError
 from senet_jax.files import sha256_of_file, write_json
+from senet_jax.kept import write_kept_json
 from senet_jax.process import Preemption, interruptible, locked_workdir
 from senet_jax.progress import format_seconds
 from senet_jax.runtime import use_compilation_cache
@@ -186,7 +187,7 @@ class _Training:
             _say(f"going on from step {self._step}" + f", changed: {changed}" * bool(changed))
         self._settings = accepted
         if jax.process_index() == 0:
-            write_json(self._workdir / CONFIG, accepted)
+            write_kept_json(self._workdir / CONFIG, accepted)
         check_divisible(self._config.batch_size, self._config.accumulate, state)
         body = make_step(
             self._setup.architecture, self._setup.make_optimizer(), self._setup.step, AXIS

@@ -24,7 +24,7 @@ def run(run_command_here):
     ("flags", "message"),
     [
         ((), "--config=FILE is needed"),
-        (("--config=configs/demo.py", "--devices=0"), "--devices: '0' is not a number from 1 on"),
+        (("--config=configs/demo.py", "--devices=0"), "--devices: '0' is not from 1 to 65,536"),
         (("--config=configs/demo.py", "--workdir=d"), "workdir"),
         (("--config=configs/demo.py", "--config.batch_size=0"), "config.batch_size is 0"),
         (

@@ -123,7 +123,9 @@ def test_the_command_tunes_on_one_dataset_and_reports_the_other(run_command_here
     [
         ({"--on": "gnd.json,q.npy"}, "names 2 files; a dataset is GROUND_TRUTH,Q.npy,X.npy"),
         ({"--neighbours": "1,x"}, "invalid integers value: '1,x'"),
-        ({"--alphas": "-1"}, "alpha -1.0"),
+        ({"--alphas": "-1"}, "an alpha of '-1' is not from 0 to 100"),
+        ({"--alphas": "nan"}, "an alpha of 'nan' is not from 0 to 100"),
+        ({"--neighbours": "99999999999"}, "99999999999 neighbours are too many"),
         ({"--on": "nothing"}, "nothing to find under Medium or Hard"),
         ({"--distractors": "{}/flat.npy"}, r"flat.npy is float64 of shape \(3,\)"),
     ],
