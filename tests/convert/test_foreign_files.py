@@ -1,6 +1,7 @@
 """Files as people have them, through the command: any name, any wrapper, any prefix."""
 
 import os
+import sys
 
 import pytest
 import safetensors.torch
@@ -10,7 +11,7 @@ from senet_jax.convert.__main__ import main
 from senet_jax.convert.twin import Twin
 from senet_jax.models.architecture import ARCHITECTURES
 from senet_jax.training.setup import with_trunk
-from senet_jax.weights import load_weights
+from senet_jax.weights import load_weights, save_weights
 from tests.convert.checkpoints import (
     assert_equal_states,
     load,
@@ -168,6 +169,16 @@ def test_a_safetensors_target_is_read_by_others_and_by_this(convert, tmp_path):
         assert (done.returncode, done.stderr) == (0, "")
     assert_equal_states(safetensors.torch.load_file(tmp_path / "b.safetensors"), dict(state))
     assert load_weights(tmp_path / "weights").architecture.name == "tiny_dot"
+
+
+def test_safetensors_need_no_pytorch(convert, tmp_path, monkeypatch):
+    save_weights(tmp_path / "weights", lively_weights("tiny"))
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for source, target in (("weights", "a.safetensors"), ("a.safetensors", "again")):
+        done = convert(tmp_path / source, tmp_path / target)
+        assert (done.returncode, done.stderr) == (0, "")
+    _assert_same_tensors(load_weights(tmp_path / "again"), lively_weights("tiny"))
+    assert "PyTorch files need" in convert(tmp_path / "again", tmp_path / "a.pth").stderr
 
 
 @pytest.mark.parametrize("target", ["x.ckpt", "x.bin", "x.onnx", "x.pth.tar", "x.npz"])
