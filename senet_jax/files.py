@@ -11,7 +11,7 @@ import re
 import stat
 import tempfile
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -42,27 +42,38 @@ def local_path(value: str | os.PathLike) -> pathlib.Path:
         raise UserError(f"{shown(text)}: {reason(error)}; give the path in full") from error
 
 
+def open_regular(path: str | os.PathLike) -> BinaryIO:
+    """Opens a regular file; a FIFO, a device or a socket is refused and never waited for.
+
+    Raises:
+        OSError: it cannot be read or is not a regular file; `strerror` says which.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return open(descriptor, "rb")
+    os.close(descriptor)
+    code = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+    kind = os.strerror(code) if code == errno.EISDIR else "it is no regular file"
+    raise OSError(code, kind, os.fspath(path))
+
+
 def read_regular(path: str | os.PathLike, limit: int | None = None) -> bytes:
-    """The bytes of a regular file; a FIFO, a device or a socket is refused and never waited for.
+    """The bytes of a regular file; see `open_regular`.
 
     Args:
         path: of the file.
-        limit: the most bytes that it may have.
+        limit: the most bytes that it may have; of a larger one nothing is read.
 
     Raises:
         OSError: it cannot be read, is not a regular file, or is larger; `strerror` says which.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            code = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL
-            kind = os.strerror(code) if code == errno.EISDIR else "it is no regular file"
-            raise OSError(code, kind, os.fspath(path))
-        content = file.read(-1 if limit is None else limit + 1)
-        if limit is not None and len(content) > limit:
-            raise OSError(errno.EFBIG, f"it has more than {limit:,} bytes", os.fspath(path))
-        return content
+    with open_regular(path) as file:
+        is_larger = limit is not None and os.fstat(file.fileno()).st_size > limit
+        content = b"" if is_larger else file.read()
+    if is_larger or (limit is not None and len(content) > limit):
+        raise OSError(errno.EFBIG, f"it has more than {limit:,} bytes", os.fspath(path))
+    return content
 
 
 @contextlib.contextmanager

@@ -12,14 +12,18 @@ from collections.abc import Iterator
 import numpy as np
 
 from senet_jax.data.image_source import ImageSource
-from senet_jax.errors import UserError
+from senet_jax.data.transforms import IMAGE_BYTES
+from senet_jax.errors import UserError, reason, shown
+from senet_jax.files import read_regular
 
 NAME = "gldv2_clean"
 IMAGES = 1_580_470
 CLASSES = 81_313
 
 _HEADER = "landmark_id,images"
-_IMAGE_ID = re.compile(r"[0-9A-Za-z_-]{3,}")
+_LANDMARK = re.compile(r"[0-9]{1,18}")
+_IMAGE_ID = re.compile(r"[0-9A-Za-z_-]{3,200}")
+_MOST_BYTES = 2**30
 
 
 def gldv2_clean(csv: str | os.PathLike, images: str | os.PathLike) -> ImageSource:
@@ -47,7 +51,7 @@ def gldv2_clean(csv: str | os.PathLike, images: str | os.PathLike) -> ImageSourc
         class_names=[str(landmark) for landmark in images_of_landmark],
         keys=keys,
         labels=np.repeat(np.arange(len(counts), dtype=np.int32), counts),
-        read=lambda index: image_path(folder, keys[index]).read_bytes(),
+        read=lambda index: read_regular(image_path(folder, keys[index]), IMAGE_BYTES),
     )
 
 
@@ -59,27 +63,29 @@ def image_path(folder: pathlib.Path, key: str) -> pathlib.Path:
 def _landmarks(csv: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
     """Each landmark of the list with the ids of its images, in the list's order."""
     try:
-        lines = csv.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_regular(csv, _MOST_BYTES).decode("utf-8-sig").splitlines()
     except OSError as error:
         raise UserError(f"cannot read {csv}: {error.strerror}; check the path") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{csv} is no list of images: {error}; get train_clean.csv") from error
+        raise UserError(
+            f"{csv} is no list of images: {reason(error)}; get train_clean.csv"
+        ) from error
     if not lines or lines[0] != _HEADER:
-        seen = repr(lines[0][:60]) if lines else "nothing"
+        seen = shown(lines[0]) if lines else "nothing"
         raise UserError(f"{csv} begins with {seen}; get train_clean.csv, it begins with {_HEADER}")
     line_of_landmark: dict[int, int] = {}
     for number, line in enumerate(lines[1:], start=2):
         landmark, _, listed = line.partition(",")
         keys = listed.split()
-        if not (landmark.isascii() and landmark.isdigit() and keys):
+        if not (_LANDMARK.fullmatch(landmark) and keys):
             raise UserError(
-                f"{csv}, line {number}, is {line[:60]!r}; give a landmark's number, a comma, and "
+                f"{csv}, line {number}, is {shown(line)}; give a landmark's number, a comma, and "
                 "the ids of its images"
             )
         for key in keys:
             if not _IMAGE_ID.fullmatch(key):
                 raise UserError(
-                    f"{csv}, line {number}, lists the image {key[:60]!r}; an id has three or more "
+                    f"{csv}, line {number}, lists the image {shown(key)}; an id has three or more "
                     "letters, digits, - and _"
                 )
         first = line_of_landmark.setdefault(int(landmark), number)

@@ -50,7 +50,7 @@ def test_help(run):
 
 
 def test_names_and_figures_stand_apart(run, monkeypatch):
-    names = ("images", "memory of two batches at once", "a dataset with a long name, database")
+    names = ("images", "memory of the batches at once", "a dataset with a long name, database")
     monkeypatch.setattr(
         "senet_jax.forecast.__main__.forecast_evaluation", lambda _: [(name, "7") for name in names]
     )

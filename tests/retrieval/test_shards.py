@@ -21,7 +21,7 @@ from senet_jax.retrieval.buckets import CPU_ECONOMY
 from senet_jax.retrieval.extract import extract, plan_job
 from senet_jax.retrieval.shards import extract_to_store, versions
 from senet_jax.retrieval.store import load_store
-from tests.data.pictures import encoded, picture
+from tests.data.pictures import encoded, picture, with_broken_pixels
 from tests.retrieval.extraction_command import (
     BROKEN,
     CUT_SHORT,
@@ -47,7 +47,7 @@ def photographs(tmp_path, monkeypatch):
     folder.mkdir()
     for number, shape in enumerate(SHAPES):
         content = encoded(picture(*shape, seed=number))
-        content = content[: len(content) // 2] if number == HALF else content
+        content = with_broken_pixels(content) if number == HALF else content
         (folder / f"{number}.jpg").write_bytes(content)
     return [Photograph(folder, f"{number}.jpg") for number in (*range(len(SHAPES)), "none")]
 
