@@ -3,7 +3,8 @@ r"""The training recipe that all configs start from.
 The authors never released training code. Where each value is from: [code] their public inference
 code, [supp] the paper's supplement, [parent] the public training code that theirs derives from
 (github feymanpriv/DELG), [second-hand] what is known of CVNet-Global from third parties, [open] not
-known. Where SENet's own values differ from CVNet's is not known either.
+known. Where SENet's own values differ from CVNet's is not known either. What each key means is said
+by `python -m senet_jax.main --config=configs/X.py --help`.
 
 The data and the trunk that the trainings on GLDv2-clean need:
 
@@ -21,27 +22,26 @@ def train(model: str) -> ConfigDict:
     config.job = "train"
     config.model = model
     config.seed = 0
-    # A weights folder whose trunk the training starts from; [second-hand] ImageNet weights of the
-    # pycls model zoo, of the same depth. Empty: the authors' initialisation.
+    # [second-hand] ImageNet weights of the pycls model zoo.
     config.trunk = f"weights/imagenet_{model.split('_')[0]}"
-    config.batch_size = 144  # Over all devices [second-hand].
+    config.batch_size = 144  # [second-hand]
     config.epochs = 25.0  # [second-hand]
-    config.precision = "float32"  # Of the network's arithmetic; bfloat16 on accelerators.
+    config.precision = "float32"
     config.sync_batch_norm = True  # [open]
-    config.descriptor_norm = False  # A batch norm after the last layer, folded into it at the end.
+    config.descriptor_norm = False
     config.remat = False
     config.accumulate = 1
     config.log_every_steps = 50
 
     config.data = ConfigDict()
-    config.data.folder = "datasets/gldv2_clean"  # Made by `python -m senet_jax.data.prepare`.
+    config.data.folder = "datasets/gldv2_clean"
     config.data.side = 512  # [second-hand]
     config.data.smallest_area = 0.08  # [parent]
     config.data.widest_aspect = 4 / 3  # [parent]
     config.data.flip = True  # [parent]
     config.data.lighting_sigma = 0.1  # [parent]
     config.data.workers = 8
-    config.data.group_classes = 0  # Groups of look-alikes that stand whole in a batch; 0 for none.
+    config.data.group_classes = 0
     config.data.group_views = 0
 
     config.optimizer = ConfigDict()
@@ -50,8 +50,8 @@ def train(model: str) -> ConfigDict:
     config.optimizer.momentum = 0.9  # [second-hand]
     config.optimizer.nesterov = False  # [open]
     config.optimizer.weight_decay = 1e-4  # [second-hand]
-    config.optimizer.no_weight_decay = ()  # Regular expressions of parameter paths.
-    config.optimizer.rate_multipliers = ()  # ("expression", factor), ...
+    config.optimizer.no_weight_decay = ()
+    config.optimizer.rate_multipliers = ()
     config.optimizer.warmup_epochs = 5.0  # [open]; the parent code's value.
     config.optimizer.warmup_start = 0.1  # [open]; the parent code's value.
     config.optimizer.clip_norm = 0.0
@@ -65,15 +65,14 @@ def train(model: str) -> ConfigDict:
     config.losses.contrastive_scale = 30.0  # [second-hand]
     config.losses.contrastive_margin_radians = 0.15  # [second-hand]
     config.losses.queue_length = 73_728  # [open]; a common guess.
-    config.losses.max_positives = 32  # Of a query in the queue; the rest is left out.
+    config.losses.max_positives = 32
     config.losses.network_momentum = 0.999  # [second-hand]
-    # Whether the keys of a step are in the queue for its own loss [open].
-    config.losses.keys_first = False
+    config.losses.keys_first = False  # [open]
     config.losses.keys_batch_norm = "batch"  # [open]
 
     config.evaluation = ConfigDict()
     config.evaluation.data_root = "datasets"
-    config.evaluation.datasets = ""  # Empty: no evaluation while training.
+    config.evaluation.datasets = ""
     config.evaluation.every_steps = 10_000
     config.evaluation.scales = (0.7071, 1.0, 1.4142)  # [code]
 

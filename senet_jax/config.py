@@ -1,10 +1,17 @@
 """Checks a config before any work is done, so that a wrong value costs a second and not a night."""
 
+import collections
+import functools
 import math
+import shlex
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from senet_jax.errors import UserError
+from ml_collections import config_dict
+
+from senet_jax.errors import UserError, shown
+from senet_jax.files import local_path
 from senet_jax.models.architecture import find_architecture
 from senet_jax.retrieval.quantise import STORAGES
 
@@ -17,7 +24,7 @@ def _number(at_least: float, below: float = math.inf, *, above: bool = False) ->
     def check(value: Any) -> str | None:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         high_enough = is_number and (value > at_least if above else value >= at_least)
-        if high_enough and value < below:
+        if high_enough and value < min(below, 1e12):
             return None
         limit = "" if math.isinf(below) else f" and below {below}"
         return f"a number {'above' if above else 'from'} {at_least}{' on' * (not above)}{limit}"
@@ -28,7 +35,9 @@ def _number(at_least: float, below: float = math.inf, *, above: bool = False) ->
 def _integer(at_least: int) -> Check:
     def check(value: Any) -> str | None:
         is_integer = isinstance(value, int) and not isinstance(value, bool)
-        return None if is_integer and value >= at_least else f"an integer from {at_least} on"
+        if is_integer and at_least <= value < 2**31:
+            return None
+        return f"an integer from {at_least} on, of 31 bits"
 
     return check
 
@@ -39,6 +48,21 @@ def _text(value: Any) -> str | None:
 
 def _filled(value: Any) -> str | None:
     return None if isinstance(value, str) and value.strip() else "a name that is not empty"
+
+
+def _path(value: Any) -> str | None:
+    """A path of this machine; `expand_paths` makes it plain."""
+    if _filled(value):
+        return _filled(value)
+    try:
+        local_path(value)
+    except UserError as error:
+        return f"a path: {error}"
+    return None
+
+
+def _path_or_nothing(value: Any) -> str | None:
+    return None if value == "" else _path(value)
 
 
 def _some_names(value: Any) -> str | None:
@@ -67,77 +91,168 @@ def _one_of(*values: str) -> Check:
 
 
 _SCALES = _tuple_of(
-    _number(0, above=True), "positive numbers, such as (0.7071, 1.0, 1.4142)", at_least=1
+    _number(0.01, 16.0001), "numbers from 0.01 to 16, such as (0.7071, 1.0, 1.4142)", at_least=1
 )
-_SCHEMAS: dict[str, dict[str, Check]] = {
+_SCHEMAS: dict[str, dict[str, tuple[Check, str]]] = {
     "evaluate": {
-        "job": _text,
-        "model": _filled,
-        "weights": _filled,
-        "data_root": _filled,
-        "datasets": _some_names,
-        "distractors": _text,
-        "scales": _SCALES,
-        "crop_queries": _yes_or_no,
-        "strict": _yes_or_no,
-        "mode": _one_of("auto", "exact"),
-        "storage": _one_of(*STORAGES),
-        "rerank": _text,
-        "cvnet_weights": _text,
-        "rerank_top": _integer(1),
+        "job": (_text, "what is run: train or evaluate"),
+        "model": (_filled, "name of the network; the weights have to be of it"),
+        "weights": (
+            _path,
+            "weights folder, made by python -m senet_jax.convert",
+        ),
+        "data_root": (
+            _path,
+            "folder of all datasets: NAME/gnd_NAME.pkl and NAME/jpg/*.jpg in it",
+        ),
+        "datasets": (_some_names, "names of the datasets, separated by commas"),
+        "distractors": (
+            _text,
+            "name of a set of distractors that is appended to every database, such as revisitop1m "
+            "for the +1M figures; empty: none",
+        ),
+        "scales": (_SCALES, "the sizes at which an image is described, relative to its own"),
+        "crop_queries": (
+            _yes_or_no,
+            "cut queries to their boxes, as the benchmark does; figures without are not comparable",
+        ),
+        "strict": (
+            _yes_or_no,
+            "stop at the first unreadable database image, instead of ranking it last",
+        ),
+        "allow_unreadable": (
+            _number(0, 1.0001),
+            "the share of a list of database images that may be unreadable; with more the job ends",
+        ),
+        "mode": (
+            _one_of("auto", "exact"),
+            "exact: one program for each shape of image; auto: the fastest way that is as precise",
+        ),
+        "storage": (
+            _one_of(*STORAGES),
+            "how the databases' descriptors are kept; float16, bfloat16 and int8 are smaller",
+        ),
+        "rerank": (
+            _text,
+            "re-ranking methods, separated by commas, each on what the one before it found: cvnet, "
+            "geometric and those of python -m senet_jax.rerank --help; empty: none",
+        ),
+        "cvnet_weights": (_path_or_nothing, "for cvnet: weights folder made of a CVNet checkpoint"),
+        "rerank_top": (_integer(1), "how many items of a list cvnet and geometric score"),
     },
     "train": {
-        "job": _text,
-        "model": _filled,
-        "seed": _integer(0),
-        "trunk": _text,
-        "batch_size": _integer(1),
-        "epochs": _number(0, above=True),
-        "precision": _one_of("float32", "bfloat16"),
-        "sync_batch_norm": _yes_or_no,
-        "descriptor_norm": _yes_or_no,
-        "remat": _yes_or_no,
-        "accumulate": _integer(1),
-        "log_every_steps": _integer(1),
-        "data.folder": _filled,
-        "data.side": _integer(1),
-        "data.smallest_area": _number(0, 1.0001, above=True),
-        "data.widest_aspect": _number(1),
-        "data.flip": _yes_or_no,
-        "data.lighting_sigma": _number(0),
-        "data.workers": _integer(0),
-        "data.group_classes": _integer(0),
-        "data.group_views": _integer(0),
-        "optimizer.name": _one_of("sgd", "adamw"),
-        "optimizer.learning_rate": _number(0, above=True),
-        "optimizer.momentum": _number(0, 1),
-        "optimizer.nesterov": _yes_or_no,
-        "optimizer.weight_decay": _number(0),
-        "optimizer.no_weight_decay": _tuple_of(_filled, "regular expressions"),
-        "optimizer.rate_multipliers": _tuple_of(_pattern_and_factor, "(expression, factor) pairs"),
-        "optimizer.warmup_epochs": _number(0),
-        "optimizer.warmup_start": _number(0),
-        "optimizer.clip_norm": _number(0),
-        "losses.classification_weight": _number(0),
-        "losses.contrastive_weight": _number(0),
-        "losses.margin_kind": _one_of("curricular", "arc"),
-        "losses.scale": _number(0, above=True),
-        "losses.margin_radians": _number(0, math.pi),
-        "losses.contrastive_scale": _number(0, above=True),
-        "losses.contrastive_margin_radians": _number(0, math.pi),
-        "losses.queue_length": _integer(1),
-        "losses.max_positives": _integer(1),
-        "losses.network_momentum": _number(0, 1),
-        "losses.keys_first": _yes_or_no,
-        "losses.keys_batch_norm": _one_of("batch", "running"),
-        "evaluation.data_root": _text,
-        "evaluation.datasets": _text,
-        "evaluation.every_steps": _integer(1),
-        "evaluation.scales": _SCALES,
-        "checkpoint.every_steps": _integer(1),
-        "checkpoint.keep": _integer(1),
+        "job": (_text, "what is run: train or evaluate"),
+        "model": (_filled, "name of the network"),
+        "seed": (_integer(0), "of the initialisation, the order of the images and their changes"),
+        "trunk": (
+            _path_or_nothing,
+            "weights folder whose trunk the training starts from, of the same depth; empty: the "
+            "authors' initialisation",
+        ),
+        "batch_size": (_integer(1), "images a step, over all devices"),
+        "epochs": (_number(0, above=True), "how often the data is gone through"),
+        "precision": (
+            _one_of("float32", "bfloat16"),
+            "of the network's arithmetic; bfloat16 is for accelerators",
+        ),
+        "sync_batch_norm": (_yes_or_no, "take batch statistics over all devices"),
+        "descriptor_norm": (
+            _yes_or_no,
+            "a batch norm after the last layer, folded into it at the end",
+        ),
+        "remat": (
+            _yes_or_no,
+            "compute activations of residual blocks twice instead of keeping them: less memory",
+        ),
+        "accumulate": (
+            _integer(1),
+            "in how many parts a device goes through its batch: less memory; batch statistics are "
+            "those of a part",
+        ),
+        "log_every_steps": (_integer(1), "steps between two lines of metrics"),
+        "data.folder": (_path, "prepared dataset, made by python -m senet_jax.data.prepare"),
+        "data.side": (_integer(1), "side of the square training images, in pixels"),
+        "data.smallest_area": (
+            _number(0, 1.0001, above=True),
+            "the smallest share of an image that a random crop has",
+        ),
+        "data.widest_aspect": (
+            _number(1),
+            "the largest ratio of a random crop's longer to its shorter side",
+        ),
+        "data.flip": (_yes_or_no, "mirror every second image, by chance"),
+        "data.lighting_sigma": (
+            _number(0),
+            "standard deviation of the random change of colours (PCA lighting); 0: none",
+        ),
+        "data.workers": (_integer(0), "processes that read images; 0: the training's own threads"),
+        "data.group_classes": (
+            _integer(0),
+            "classes in a row whose images stand together in a batch (look-alikes); 0: no groups",
+        ),
+        "data.group_views": (_integer(0), "images of each class in such a group; 0: no groups"),
+        "optimizer.name": (
+            _one_of("sgd", "adamw"),
+            "sgd, with PyTorch's coupled weight decay, or adamw",
+        ),
+        "optimizer.learning_rate": (
+            _number(0, above=True),
+            "at the end of the warm-up; a cosine takes it to 0",
+        ),
+        "optimizer.momentum": (_number(0, 1), "of sgd"),
+        "optimizer.nesterov": (_yes_or_no, "Nesterov's momentum, of sgd"),
+        "optimizer.weight_decay": (_number(0), "of every parameter that no_weight_decay leaves"),
+        "optimizer.no_weight_decay": (
+            _tuple_of(_filled, "regular expressions"),
+            "regular expressions of the paths of parameters without weight decay",
+        ),
+        "optimizer.rate_multipliers": (
+            _tuple_of(_pattern_and_factor, "(expression, factor) pairs"),
+            "(regular expression of parameter paths, factor of their learning rate), ...; the "
+            "first that is found counts",
+        ),
+        "optimizer.warmup_epochs": (_number(0), "over which the learning rate grows linearly"),
+        "optimizer.warmup_start": (_number(0), "where it begins, relative to learning_rate"),
+        "optimizer.clip_norm": (_number(0), "the largest norm of the gradient; 0: any"),
+        "losses.classification_weight": (_number(0), "of L_cls; 0 leaves it out"),
+        "losses.contrastive_weight": (
+            _number(0),
+            "of L_con; 0 leaves it out, with its queue and its second network",
+        ),
+        "losses.margin_kind": (_one_of("curricular", "arc"), "of both losses"),
+        "losses.scale": (_number(0, above=True), "one over the temperature, of L_cls"),
+        "losses.margin_radians": (_number(0, math.pi), "the margin of L_cls"),
+        "losses.contrastive_scale": (_number(0, above=True), "one over the temperature, of L_con"),
+        "losses.contrastive_margin_radians": (_number(0, math.pi), "the margin of L_con"),
+        "losses.queue_length": (_integer(1), "keys in the queue of L_con, over all devices"),
+        "losses.max_positives": (
+            _integer(1),
+            "positives of a query in the queue that count; the rest is left out",
+        ),
+        "losses.network_momentum": (_number(0, 1), "of the second network, which makes the keys"),
+        "losses.keys_first": (
+            _yes_or_no,
+            "whether the keys of a step are in the queue for its own loss",
+        ),
+        "losses.keys_batch_norm": (
+            _one_of("batch", "running"),
+            "normalise keys by their own batch's statistics, or by running averages",
+        ),
+        "evaluation.data_root": (_path_or_nothing, "folder of the datasets that are evaluated"),
+        "evaluation.datasets": (
+            _text,
+            "names of datasets, separated by commas; empty: no evaluation while training",
+        ),
+        "evaluation.every_steps": (_integer(1), "steps between two evaluations"),
+        "evaluation.scales": (
+            _SCALES,
+            "the sizes at which an image is described, relative to its own",
+        ),
+        "checkpoint.every_steps": (_integer(1), "steps between two checkpoints"),
+        "checkpoint.keep": (_integer(1), "how many of the newest are kept, beside the best"),
     },
 }
+"""For each job its keys: what a value has to be, and what it means (`--help` shows that)."""
 
 
 def validate(config: Mapping[str, Any]) -> None:
@@ -148,21 +263,21 @@ def validate(config: Mapping[str, Any]) -> None:
     """
     job = config.get("job")
     if not isinstance(job, str) or job not in _SCHEMAS:
-        raise UserError(f"config.job is {job!r}; jobs are {', '.join(_SCHEMAS)}")
+        raise UserError(f"config.job is {shown(job)}; jobs are {', '.join(_SCHEMAS)}")
     schema, values = _SCHEMAS[job], flat(config)
     for key in values:
         if key not in schema:
             raise UserError(f"config.{key} is unknown to the job {job}; keys: {', '.join(schema)}")
-    for key, check in schema.items():
+    for key, (check, _) in schema.items():
         if key not in values:
             raise UserError(f"config.{key} is missing; the job {job} needs it")
         expected = check(values[key])
         if expected:
-            raise UserError(f"config.{key} is {values[key]!r}; it has to be {expected}")
+            raise UserError(f"config.{key} is {shown(values[key])}; it has to be {expected}")
     if not find_architecture(config["model"]).describes:
         raise UserError(
-            f"config.model is {config['model']!r}, a classifier of ImageNet; the job {job} needs a "
-            "network that gives descriptors, such as r50"
+            f"config.model is {shown(config['model'])}, a classifier of ImageNet; the job {job} "
+            "needs a network that gives descriptors, such as r50"
         )
     if job == "train":
         _validate_training(values)
@@ -189,6 +304,32 @@ def _validate_training(values: Mapping[str, Any]) -> None:
         )
 
 
+def keys_help(config: Mapping[str, Any]) -> str:
+    """The keys of a config, each with the value that it has and what it means.
+
+    Values stand as they are given on a command line; keys that the job does not know come last.
+    """
+    schema, values = _SCHEMAS.get(str(config.get("job")), {}), flat(config)
+    lines = []
+    for key in [
+        *(key for key in schema if key in values),
+        *(key for key in values if key not in schema),
+    ]:
+        lines.append(f"  --config.{key}={shlex.quote(str(values[key]))}")
+        meaning = schema[key][1] if key in schema else "UNKNOWN to this job"
+        lines.append(textwrap.indent(textwrap.fill(meaning, 90), " " * 8))
+    return "\n".join(lines)
+
+
+def expand_paths(config: config_dict.ConfigDict) -> None:
+    """Expands `~` in the paths of a valid config."""
+    for key, (check, _) in _SCHEMAS[config.job].items():
+        *parents, leaf = key.split(".")
+        part = functools.reduce(getattr, parents, config)
+        if check in (_path, _path_or_nothing) and part[leaf]:
+            part[leaf] = str(local_path(part[leaf]))
+
+
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """`{"data": {"side": 64}}` -> `{"data.side": 64}`."""
     values = {}
@@ -207,7 +348,7 @@ def names(value: str) -> list[str]:
         UserError: a name is repeated.
     """
     found = [name.strip() for name in value.split(",") if name.strip()]
-    repeated = [name for name in found if found.count(name) > 1]
-    if repeated:
-        raise UserError(f"{value!r} names {repeated[0]!r} more than once; name it once")
+    for name, count in collections.Counter(found).items():
+        if count > 1:
+            raise UserError(f"{shown(value)} names {shown(name)} more than once; name it once")
     return found

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import jax
 
-from senet_jax.errors import USER_ERROR_EXIT_CODE, UserError
+from senet_jax.errors import USER_ERROR_EXIT_CODE, UserError, reason, shown
 from senet_jax.progress import Progress
 
 HEARTBEAT_SECONDS = 40
@@ -55,7 +55,7 @@ def parse_processes(value: str) -> Processes:
         host, port = coordinator.rsplit(":", 1)
         port, count, index = int(port), int(count), int(index)
     except ValueError:
-        raise UserError(f"--distributed is {value!r}; {_FORM}") from None
+        raise UserError(f"--distributed is {shown(value)}; {_FORM}") from None
     for wrong, what in (
         (not host, "no host"),
         (not 0 < port < 65536, f"the port {port}, which is not from 1 to 65535"),
@@ -63,7 +63,7 @@ def parse_processes(value: str) -> Processes:
         (not 0 <= index < count, f"the process {index}, which is not from 0 to {count - 1}"),
     ):
         if wrong:
-            raise UserError(f"--distributed is {value!r} with {what}; {_FORM}")
+            raise UserError(f"--distributed is {shown(value)} with {what}; {_FORM}")
     return Processes(coordinator, count, index)
 
 
@@ -96,7 +96,7 @@ def join(processes: Processes) -> None:
             )
         except ValueError as error:
             raise UserError(
-                f"JAX cannot join the processes ({error}); auto is for TPU pods, Slurm and "
+                f"JAX cannot join the processes ({reason(error)}); auto is for TPU pods, Slurm and "
                 "Kubernetes, elsewhere give --distributed=HOST:PORT,COUNT,INDEX"
             ) from error
     Progress.quiet = jax.process_index() > 0

@@ -14,6 +14,7 @@ BROKEN_PIPE_EXIT_CODE = 141
 MESSAGE_LIMIT = 500
 """The most characters of a line of error."""
 
+_NO_WAY = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 
 
@@ -91,8 +92,8 @@ def run_command(command: Callable[[], None]) -> None:
 
     A `UserError` becomes one line and exit code 2. Ctrl-C becomes one line and exit code 130; a
     `KeyboardInterrupt` that is raised with a text (see `process.interruptible`) says there what is
-    saved. A standard output that is full is one line; one that nobody reads any more ends the
-    command without a word.
+    saved. A path that may not be looked at is one line, and so is a standard output that is full;
+    one that nobody reads any more ends the command without a word.
     """
     try:
         command()
@@ -108,6 +109,9 @@ def run_command(command: Callable[[], None]) -> None:
         _drop_standard_output()
         sys.exit(BROKEN_PIPE_EXIT_CODE)
     except OSError as error:
+        # Anything that looks at a path may find that it must not, or that there can be none.
+        if error.errno in _NO_WAY and error.filename is not None:
+            exit_with(f"cannot use {shown(error.filename)}: {error.strerror}; check the path")
         # Files are written through `files.written_whole`, which names them.
         if error.errno not in _NO_SPACE or error.filename is not None:
             raise

@@ -1,11 +1,14 @@
 """The job `evaluate`: from weights and datasets to descriptors, mAP and a report.
 
 In the workdir it leaves `report.json`, `skipped.txt`, and the descriptors of every dataset. A run
-that was ended goes on where it was, and descriptors that are there are not made again.
+that was ended goes on where it was, and descriptors that are there are not made again, unless their
+photographs have changed. What the report has of other re-rankings of the same descriptors stays.
 """
 
 import hashlib
+import json
 import pathlib
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -14,8 +17,8 @@ import jax
 import numpy as np
 from ml_collections import config_dict
 
-from senet_jax import __version__
 from senet_jax.config import names
+from senet_jax.data.ground_truth import KINDS
 from senet_jax.data.revisitop import (
     Dataset,
     Distractors,
@@ -25,16 +28,18 @@ from senet_jax.data.revisitop import (
 )
 from senet_jax.distributed import leave
 from senet_jax.errors import UserError
-from senet_jax.files import write_json, written_whole
+from senet_jax.files import read_json, write_json, written_whole
+from senet_jax.kept import crc32_of_json
 from senet_jax.process import ended_by_sigterm, locked_workdir
 from senet_jax.rerank.job import Reranking
 from senet_jax.rerank.retrieval import search
 from senet_jax.retrieval.blocks import BlockedDatabase
+from senet_jax.retrieval.described_list import PhotographList, describe_list
 from senet_jax.retrieval.describer import Describer
 from senet_jax.retrieval.evaluation import EvaluationReport, evaluate_descriptors
-from senet_jax.retrieval.extract import plan_job
-from senet_jax.retrieval.shards import extract_to_store, versions
-from senet_jax.retrieval.store import DescriptorStore, load_store
+from senet_jax.retrieval.origin import origin_of_network, sha256_of_list, versions
+from senet_jax.retrieval.store import DescriptorStore
+from senet_jax.retrieval.ties import warning_of_ties
 from senet_jax.runtime import use_compilation_cache
 from senet_jax.weights import Weights, load_weights
 
@@ -84,8 +89,9 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
             f"{config.weights} holds {weights.architecture.name}, the config asks for "
             f"{config.model}; use configs/evaluate.py:{weights.architecture.name}"
         )
-    # What is wrong with the re-ranking shows before the work.
+    # What is wrong with the re-ranking, or an earlier report, shows before the work.
     rerank = Reranking(config, weights, distractors, workdir) if config.rerank else None
+    earlier = _read_earlier(workdir / REPORT)
     described = _DescribedLists(config, weights, workdir)
     for dataset in datasets:
         queries = dataset.queries if config.crop_queries else dataset.whole_queries
@@ -107,37 +113,48 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
         return
 
     report: dict[str, Any] = {}
+    inputs_sha256 = {dataset.name: described.inputs_sha256(dataset) for dataset in datasets}
     for dataset, result in zip(datasets, results, strict=True):
         queries, parts, skipped_rows = described.to_rank(dataset.name)
         report[dataset.name] = result.to_json()
-        described.counts[dataset.name] = {
+        report |= _of_the_same(earlier, dataset.name, inputs_sha256[dataset.name])
+        counts = {
             "queries": len(dataset.queries),
             "database": len(dataset.images),
             "distractors": len(distractors),
             "skipped": len(skipped_rows),
         }
-        _print_result(dataset.name, config, weights, result)
+        described.counts[dataset.name] = counts
+        searched = counts["database"] + counts["distractors"]
+        unreadable = f"{len(skipped_rows):,} of {searched:,}" if skipped_rows else ""
+        _print_result(dataset.name, config, weights, result, unreadable)
+        ties = warning_of_ties(dataset.ground_truth, queries, parts, skipped_rows)
+        if ties:
+            print(f"warning: {dataset.name}: {ties}", file=sys.stderr)
         if config.rerank:
             database = BlockedDatabase(tuple(parts), skipped_rows)
             found = search(np.asarray(queries), database, database.size)
             for kind, reranked in rerank(dataset, found).items():
                 name = f"{dataset.name}+{config.rerank}:{kind}"
-                report[name] = reranked.to_json()
-                _print_result(name, config, weights, reranked.scores)
+                report[name] = reranked.to_json() | {"settings": rerank.settings}
+                _print_result(name, config, weights, reranked.scores, unreadable)
 
     with written_whole(workdir / SKIPPED) as temporary:
         lines = [f"{reason}\n" for reason in described.skipped.values()]
         temporary.write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
+    results_crc32 = crc32_of_json(report)
     report["run"] = {
         "config": config.to_dict(),
         "weights_sha256": weights.sha256,
         "weights": {"model": weights.architecture.name, **weights.source},
         "random_weights": weights.random,
         "lists_sha256": described.lists_sha256,
+        "inputs_sha256": inputs_sha256,
+        "results_crc32": results_crc32,
         "counts": described.counts,
         "skipped": len(described.skipped),
         "seconds": described.seconds | {"total": time.monotonic() - start},
-        "versions": {"senet_jax": __version__} | versions(),
+        "versions": versions(),
     }
     write_json(workdir / REPORT, report)
     print(f"wrote {workdir / REPORT}" + _skipped_hint(len(described.skipped), workdir))
@@ -170,57 +187,76 @@ class _DescribedLists:
     def describe(self, name: str, part: str, photographs: Sequence[Photograph]) -> None:
         """Sees to it that a list is described; all processes call it together."""
         start = time.monotonic()
-        list_sha256 = _list_sha256(photographs)
-        # Queries are few, and searched with as they are.
-        storage = self._config.storage if part == "database" else "float32"
-        origin = {
-            "weights": self._weights.sha256,
-            # The same tensors make other descriptors in another network or from other pixels.
-            "model": self._weights.architecture.name,
-            "preprocessing": self._weights.preprocessing.to_json(),
+        label, list_sha256 = f"{name} {part}", sha256_of_list(photographs)
+        wanted = PhotographList(
+            label,
+            photographs,
+            self._config.scales,
+            # Queries are few, and searched with as they are.
+            storage=self._config.storage if part == "database" else "float32",
+            skip_unreadable=part == "database" and not self._config.strict,
+            allow_unreadable=self._config.allow_unreadable,
+        )
+        origin = origin_of_network(self._weights) | {
             "scales": list(self._config.scales),
             "mode": self._config.mode,
             "images": list_sha256,
-            "storage": storage,
+            "storage": wanted.storage,
         }
-        folder, label = self._folder / name, f"{name} {part}"
-        store = load_store(folder, part, origin)
-        if store is None:
-            job = plan_job(
-                self._describer,
-                photographs,
-                self._config.scales,
-                label=label,
-                skip_unreadable=part == "database" and not self._config.strict,
-            )
-            print(job.summary(), flush=True)
-            extract_to_store(self._describer, job, folder, part, origin, storage)
-            store = load_store(folder, part, origin)
-        elif self._config.strict and store.skipped:
-            raise UserError(f"{next(iter(store.skipped.values()))} (strict)")
+        store = describe_list(self._describer, wanted, self._folder / name, part, origin)
         self._stores[name, part] = store
         self.skipped |= {f"{name} {row}": reason for row, reason in store.skipped.items()}
         self.seconds.setdefault(label, time.monotonic() - start)
         self.lists_sha256[label] = list_sha256
 
+    def inputs_sha256(self, dataset: Dataset) -> str:
+        """What tells the descriptors and the ground truth that are scored from any others."""
+        lists = [(dataset.name, "query"), (dataset.name, "database")]
+        lists += [(self._config.distractors, "database")] if self._config.distractors else []
+        stores = [self._stores[label] for label in lists]
+        truth = dataset.ground_truth
+        labels = [[items.tolist() for items in getattr(truth, kind)] for kind in KINDS]
+        described = [[dict(s.origin), list(s.checksums), sorted(s.skipped)] for s in stores]
+        return hashlib.sha256(json.dumps([described, labels]).encode()).hexdigest()
 
-def _list_sha256(photographs: Sequence[Photograph]) -> str:
-    """Which images, in which order, and which part of each."""
-    digest = hashlib.sha256()
-    for photograph in photographs:
-        digest.update(
-            f"{photograph.file_name}\t{photograph.box}\n".encode(errors="surrogateescape")
-        )
-    return digest.hexdigest()
+
+def _read_earlier(path: pathlib.Path) -> dict[str, Any]:
+    """The report that stands in the workdir already, empty where there is none."""
+    if not path.is_file():
+        return {}
+    report = read_json(path)
+    try:
+        run = report["run"]
+        results = {name: value for name, value in report.items() if name != "run"}
+        expected = run.get("results_crc32")
+        run.get("inputs_sha256", {}).items()
+    except (AttributeError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is no report of an evaluation; move it away") from error
+    if expected not in (None, crc32_of_json(results)):
+        raise UserError(f"{path} does not match its checksum; move it away to make a new one")
+    return report
+
+
+def _of_the_same(earlier: dict[str, Any], name: str, inputs_sha256: str) -> dict[str, Any]:
+    """What an earlier report has of re-rankings of the same descriptors of a dataset."""
+    if not earlier or earlier["run"].get("inputs_sha256", {}).get(name) != inputs_sha256:
+        return {}
+    return {entry: value for entry, value in earlier.items() if entry.startswith(f"{name}+")}
 
 
 def _print_result(
-    name: str, config: config_dict.ConfigDict, weights: Weights, result: EvaluationReport
+    name: str,
+    config: config_dict.ConfigDict,
+    weights: Weights,
+    result: EvaluationReport,
+    unreadable: str,
 ) -> None:
     notes = [f"with {config.distractors}"] if config.distractors else []
     notes += [] if config.crop_queries else ["queries NOT cropped"]
     notes += ["RANDOM WEIGHTS, nothing is learned in them"] if weights.random else []
     print(", ".join([f"{name}, {weights.architecture.name}", *notes]))
+    if unreadable:
+        print(f"{unreadable} images are UNREADABLE and rank last")
     print(result.table())
 
 

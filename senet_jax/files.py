@@ -10,6 +10,7 @@ import pathlib
 import re
 import stat
 import tempfile
+import warnings
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -25,11 +26,17 @@ def local_path(value: str | os.PathLike) -> pathlib.Path:
     """A path that a user gave, with `~` expanded.
 
     Raises:
-        UserError: it is empty, names another machine (`gs://...`), or holds a zero byte.
+        UserError: it is empty, names another machine (`gs://...`), or is none that Linux can have.
     """
     text = os.fspath(value)
     if not text or "\0" in text:
         raise UserError(f"the path is {shown(text)}; name a file or a folder")
+    try:
+        encoded = os.fsencode(text)
+    except UnicodeEncodeError as error:
+        raise UserError(f"the path is {shown(text)}, which is no text; check it") from error
+    if len(encoded) > 4095 or max(map(len, encoded.split(b"/"))) > 255:
+        raise UserError(f"the path {shown(text)} has a name that is too long; shorten it")
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):/", text)
     if scheme:
         raise UserError(
@@ -42,6 +49,11 @@ def local_path(value: str | os.PathLike) -> pathlib.Path:
         raise UserError(f"{shown(text)}: {reason(error)}; give the path in full") from error
 
 
+def local_paths(value: str) -> list[pathlib.Path]:
+    """Paths that a user gave joined by commas; see `local_path`."""
+    return [local_path(path) for path in value.split(",")]
+
+
 def open_regular(path: str | os.PathLike) -> BinaryIO:
     """Opens a regular file; a FIFO, a device or a socket is refused and never waited for.
 
@@ -49,13 +61,12 @@ def open_regular(path: str | os.PathLike) -> BinaryIO:
         OSError: it cannot be read or is not a regular file; `strerror` says which.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode):
+    try:
+        _check_regular(os.fstat(descriptor), path)
         return open(descriptor, "rb")
-    os.close(descriptor)
-    code = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
-    kind = os.strerror(code) if code == errno.EISDIR else "it is no regular file"
-    raise OSError(code, kind, os.fspath(path))
+    except OSError:
+        os.close(descriptor)
+        raise
 
 
 def read_regular(path: str | os.PathLike, limit: int | None = None) -> bytes:
@@ -69,11 +80,16 @@ def read_regular(path: str | os.PathLike, limit: int | None = None) -> bytes:
         OSError: it cannot be read, is not a regular file, or is larger; `strerror` says which.
     """
     with open_regular(path) as file:
-        is_larger = limit is not None and os.fstat(file.fileno()).st_size > limit
-        content = b"" if is_larger else file.read()
-    if is_larger or (limit is not None and len(content) > limit):
-        raise OSError(errno.EFBIG, f"it has more than {limit:,} bytes", os.fspath(path))
-    return content
+        if limit is not None and os.fstat(file.fileno()).st_size > limit:
+            raise OSError(errno.EFBIG, f"it has more than {limit:,} bytes", os.fspath(path))
+        return file.read()
+
+
+def _check_regular(status: os.stat_result, path: str | os.PathLike) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        code = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL
+        kind = os.strerror(code) if code == errno.EISDIR else "it is no regular file"
+        raise OSError(code, kind, os.fspath(path))
 
 
 @contextlib.contextmanager
@@ -140,12 +156,22 @@ def parse_json(content: bytes | str) -> Any:
     """What JSON says, if it says it in plain values.
 
     Raises:
-        ValueError: it is not JSON in UTF-8, nested too deep, or has a number that is not finite.
+        ValueError: it is not JSON in UTF-8, nested too deep, or has a number that is not finite or
+            an integer of more than 64 bits.
     """
     try:
-        return json.loads(content, parse_float=_finite, parse_constant=_finite)
+        return json.loads(
+            content, parse_float=_finite, parse_constant=_finite, parse_int=_of_64_bits
+        )
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
+
+
+def _of_64_bits(text: str) -> int:
+    number = int(text)
+    if not -(2**63) <= number < 2**64:
+        raise ValueError(f"the integer {shown(number)} has more than 64 bits")
+    return number
 
 
 def _finite(text: str) -> float:
@@ -173,9 +199,10 @@ def open_array(path: str | os.PathLike) -> np.memmap:
         UserError: the file is missing, is no `.npy` file, or holds pickled objects.
     """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file")
-        return np.lib.format.open_memmap(path, mode="r")
+        _check_regular(os.stat(path), path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # A header may be odd and yet be right.
+            return np.lib.format.open_memmap(path, mode="r")
     except OSError as error:
         raise UserError(f"cannot read {path}: {_why(error)}; check the path") from error
     except Exception as error:  # A header is a text that NumPy evaluates.

@@ -1,44 +1,44 @@
-"""Runs the job that a config names.
+"""Runs the job that a config names: a training or an evaluation.
 
-python -m senet_jax.main --config=configs/X.py[:NAME] --workdir=DIR [--config.key=value ...]
+  python -m senet_jax.main --config=FILE[:NAME] --workdir=DIR [--config.KEY=VALUE ...]
+
+A job that was ended goes on where it was when the same command is given again.
 """
 
-import pathlib
 import sys
 from collections.abc import Callable, Sequence
 
-from absl import flags
-
-from senet_jax.command_line import read_config
-from senet_jax.config import validate
+from senet_jax.command_line import parse_with_config
+from senet_jax.config import expand_paths, validate
 from senet_jax.distributed import join, parse_processes
-from senet_jax.errors import UserError, run_command
+from senet_jax.errors import CommandParser, UserError, run_command
+from senet_jax.files import local_path
 from senet_jax.runtime import tune_for_inference
 
 
 def main(arguments: Sequence[str] = sys.argv) -> None:
     """Reads the flags, checks the config, and runs its job."""
-    defined = flags.FlagValues()
-    workdir = flags.DEFINE_string(
-        "workdir", None, "the folder for all that the job writes", flag_values=defined
+    parser = CommandParser(prog="python -m senet_jax.main", description=__doc__, add_help=False)
+    parser.add_argument(
+        "--workdir", type=local_path, metavar="DIR", help="the folder for all that the job writes"
     )
-    distributed = flags.DEFINE_string(
-        "distributed",
-        None,
-        "work with several processes, this one being the INDEX-th of COUNT that meet at "
-        "HOST:PORT,COUNT,INDEX; auto asks the launcher (TPU pod, Slurm, Kubernetes)",
-        flag_values=defined,
+    parser.add_argument(
+        "--distributed",
+        metavar="HOST:PORT,COUNT,INDEX",
+        help="work with several processes, this one being the INDEX-th of COUNT that meet at "
+        "HOST:PORT; auto asks the launcher (TPU pod, Slurm, Kubernetes)",
     )
-    config = read_config(arguments, defined, __doc__)
-    if config is None or not workdir.value:
+    flags, config = parse_with_config(parser, arguments[1:])
+    if config is None or not flags.workdir:
         raise UserError("--config=FILE and --workdir=DIR are needed (see --help)")
     validate(config)
-    processes = None if distributed.value is None else parse_processes(distributed.value)
+    expand_paths(config)
+    processes = None if flags.distributed is None else parse_processes(flags.distributed)
     if config.job == "evaluate":
         tune_for_inference()
     if processes is not None:
         join(processes)
-    _job(config.job)(config, pathlib.Path(workdir.value))
+    _job(config.job)(config, flags.workdir)
 
 
 def _job(name: str) -> Callable:

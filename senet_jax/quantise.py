@@ -7,7 +7,7 @@ descriptors. It is read and written in blocks, so it may be larger than the memo
 import numpy as np
 
 from senet_jax.errors import CommandParser, UserError, run_command
-from senet_jax.files import open_array, written_whole
+from senet_jax.files import local_path, open_array, written_whole
 from senet_jax.progress import Progress
 from senet_jax.retrieval.blocks import as_float32, check_descriptors
 from senet_jax.retrieval.quantise import STORAGES, descriptor_width, no_rows, quantise
@@ -18,8 +18,10 @@ _ROWS_AT_ONCE = 2**13
 def main() -> None:
     """Reads, rounds, and writes."""
     parser = CommandParser(prog="python -m senet_jax.quantise", description=__doc__)
-    parser.add_argument("descriptors", metavar="X.npy", help="the descriptors")
-    parser.add_argument("out", metavar="OUT.npy", help="where the rounded ones are written")
+    parser.add_argument("descriptors", type=local_path, metavar="X.npy", help="the descriptors")
+    parser.add_argument(
+        "out", type=local_path, metavar="OUT.npy", help="where the rounded ones are written"
+    )
     parser.add_argument("--storage", choices=STORAGES, required=True)
     flags = parser.parse_args()
     descriptors = open_array(flags.descriptors)
@@ -38,6 +40,7 @@ def main() -> None:
             _check_finite(as_float32(rounded), start, too_large)
             progress.advance(len(numbers))
         out.flush()
+    print(f"wrote {flags.out}")
 
 
 def _check_finite(numbers: np.ndarray, first: int, otherwise: str) -> None:

@@ -23,6 +23,7 @@ from senet_jax import __version__
 from senet_jax.data.transforms import Preprocessing
 from senet_jax.errors import UserError
 from senet_jax.files import read_json, sha256_of_file, write_json, written_whole
+from senet_jax.kept import sealed, unsealed
 from senet_jax.models.architecture import Architecture
 from senet_jax.models.senet import variable_shapes
 
@@ -165,7 +166,7 @@ def save_weights(folder: str | os.PathLike, weights: Weights) -> None:
         with written_whole(temporary / TENSORS) as path:
             path.write_bytes(save({n: np.asarray(t, order="C") for n, t in named.items()}))
         checksum = {"weights_sha256": sha256_of_file(temporary / TENSORS)}
-        write_json(temporary / DESCRIPTION, description(weights) | checksum)
+        write_json(temporary / DESCRIPTION, sealed(description(weights) | checksum))
         temporary.chmod(0o755)
         # A reader never sees one file of the old weights with one of the new.
         old = temporary / "replaced"
@@ -208,7 +209,8 @@ def load_weights(folder: str | os.PathLike) -> Weights:
             f"{folder} is no weights folder: it lacks {TENSORS} or {DESCRIPTION}; make one with "
             "`python -m senet_jax.convert SOURCE FOLDER`"
         )
-    architecture, preprocessing, source, expected = _read_description(folder / DESCRIPTION)
+    architecture, preprocessing, described = _read_description(folder / DESCRIPTION)
+    expected = described["weights_sha256"]
     try:
         content = (folder / TENSORS).read_bytes()
         actual = sha256_of_file(folder / TENSORS)
@@ -228,19 +230,22 @@ def load_weights(folder: str | os.PathLike) -> Weights:
         raise UserError(f"{folder / TENSORS} cannot be read: {error}; convert it again") from error
     prefix = f"{CARRIED}/"
     try:
-        return Weights(
+        weights = Weights(
             architecture=architecture,
             preprocessing=preprocessing,
             tensors={n: t for n, t in named.items() if not n.startswith(prefix)},
             carried={n.removeprefix(prefix): t for n, t in named.items() if n.startswith(prefix)},
-            source=source,
+            source=described["source"],
             sha256=actual,
         )
     except UserError as error:
         raise UserError(f"{folder}: {error}") from error
+    # Last: where it is wrong in a way that can be named, that helps more.
+    _check_description(folder / DESCRIPTION, described)
+    return weights
 
 
-def _read_description(path: pathlib.Path) -> tuple[Architecture, Preprocessing, dict, str]:
+def _read_description(path: pathlib.Path) -> tuple[Architecture, Preprocessing, dict[str, Any]]:
     value = read_json(path)
     keys = ("architecture", "preprocessing", "source", "weights_sha256")
     missing = [key for key in keys if not (isinstance(value, dict) and key in value)]
@@ -255,4 +260,14 @@ def _read_description(path: pathlib.Path) -> tuple[Architecture, Preprocessing, 
         preprocessing = Preprocessing.from_json(value["preprocessing"])
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    return architecture, preprocessing, value["source"], value["weights_sha256"]
+    return architecture, preprocessing, value
+
+
+def _check_description(path: pathlib.Path, value: dict[str, Any]) -> None:
+    try:
+        unsealed(value, required=False)
+    except ValueError as error:
+        raise UserError(
+            f"{path} is broken: {error}; convert the weights again, or leave its checksum out if "
+            "you changed it yourself"
+        ) from error

@@ -1,11 +1,12 @@
 import functools
 import importlib.util
+import itertools
 import pathlib
 
 import pytest
 from ml_collections import config_dict
 
-from senet_jax.config import names, validate
+from senet_jax.config import flat, keys_help, names, validate
 from senet_jax.data.builder import build
 from senet_jax.data.synthetic_landmarks import TINY, training_source
 from senet_jax.errors import UserError
@@ -130,10 +131,16 @@ def test_the_default_is_r50_of_the_benchmark():
         ({"datasets": ","}, "config.datasets is ','; it has to be names"),
         ({"datasets": ("a",)}, "config.datasets is .*; it has to be names, separated by commas"),
         ({"distractors": False}, "config.distractors is False; it has to be a string"),
-        ({"scales": ()}, r"config.scales is \(\); it has to be a tuple of positive numbers"),
+        ({"scales": ()}, r"config.scales is \(\); it has to be a tuple of numbers from 0.01 to 16"),
         ({"scales": (1, -1)}, r"config.scales is \(1, -1\)"),
         ({"scales": (1, float("nan"))}, r"config.scales is \(1, nan\)"),
         ({"scales": ("1",)}, "config.scales is"),
+        ({"scales": (0.009,)}, "config.scales is .*; it has to be a tuple of numbers from 0.01"),
+        ({"scales": (16.1,)}, "config.scales is .*; it has to be a tuple of numbers from 0.01"),
+        ({"rerank_top": 2**31}, "config.rerank_top is 2147483648; it has to be an integer from 1"),
+        ({"rerank_top": 10**5000}, "config.rerank_top is <int>; it has to be an integer from 1"),
+        ({"mode": "\x1b[2J" * 100}, r"config.mode is '\\x1b\[2J.*; it has to be one of auto"),
+        ({"data_root": "a" * 256}, "config.data_root is .*; .* has a name that is too long"),
         ({"scales": 1.0}, "config.scales is 1.0"),
         ({"crop_queries": 1}, "config.crop_queries is 1; it has to be True or False"),
         ({"strict": "yes"}, "config.strict is 'yes'; it has to be True or False"),
@@ -192,3 +199,23 @@ def test_names_are_separated_by_commas():
     assert names("") == []
     with pytest.raises(UserError, match="'a,b, a' names 'a' more than once; name it once"):
         names("a,b, a")
+
+
+@pytest.mark.parametrize("arguments", [("evaluate.py",), ("r50_cls.py",), ("demo.py",)])
+def test_help_says_of_each_key_its_value_and_its_meaning(arguments):
+    config = _get_config(*arguments)
+    lines = keys_help(config).splitlines()
+    values = [line for line in lines if line.startswith("  --")]
+    keys = [line.split("=")[0].removeprefix("  --config.") for line in values]
+    assert sorted(keys) == sorted(flat(config)) and keys[:2] == ["job", "model"]
+    for value, meaning in itertools.pairwise(lines):
+        assert not (value.startswith("  --") and meaning.startswith("  --")), value
+    assert "UNKNOWN" not in "".join(lines)
+    assert max(map(len, lines)) <= 100
+
+
+def test_the_values_in_the_help_are_as_a_shell_takes_them():
+    text = keys_help(_evaluation({"weights": "my weights", "colour": "red"}))
+    assert "  --config.weights='my weights'\n        weights folder" in text
+    assert "  --config.scales='(0.7071, 1.0, 1.4142)'\n" in text
+    assert text.endswith("\n  --config.colour=red\n        UNKNOWN to this job")

@@ -1,4 +1,5 @@
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -95,6 +96,16 @@ def test_ctrl_c_is_one_line_that_says_what_is_saved(capsys):
         run_command(command)
     assert ended.value.code == INTERRUPTED_EXIT_CODE
     assert capsys.readouterr() == ("", "interrupted: step 4 is saved\n")
+
+
+def test_a_path_that_cannot_be_looked_at_is_one_line(capsys):
+    for path in ("a" * 300, "\x1b" * 300):
+        with pytest.raises(SystemExit) as ended:
+            run_command(lambda path=path: pathlib.Path(path).is_dir())
+        assert ended.value.code == 2
+        line = capsys.readouterr().err
+        assert line.startswith("error: cannot use '") and line[:-1].isprintable()
+        assert line.endswith("File name too long; check the path\n")
 
 
 PRINTS = "from senet_jax.errors import run_command; run_command(lambda: print('x' * 100_000))"

@@ -8,10 +8,10 @@ import sys
 import numpy as np
 import pytest
 
-from senet_jax import evaluate as evaluate_module
 from senet_jax import main as main_module
 from senet_jax.data.revisitop import load_dataset
 from senet_jax.main import main
+from senet_jax.retrieval import described_list
 from senet_jax.score.__main__ import main as score_main
 from senet_jax.weights import load_weights, save_weights
 from tests.data.pictures import MINIPHOTOS, encoded, needs_miniphotos, picture, write_dataset
@@ -125,7 +125,11 @@ def test_leaves_what_the_contract_says(done):
         "report.json",
         "skipped.txt",
     ]
-    assert "town, tiny_baseline, with noise\n" in printed
+    heading = "town, tiny_baseline, with noise\n1 of 6 images are UNREADABLE and rank last\n"
+    assert heading in printed
+    assert (
+        "noise database: 2 images at 2 scales" in printed and "; 1 more are UNREADABLE\n" in printed
+    )
     assert printed.endswith(
         f"wrote {workdir / 'report.json'}; 2 unreadable images rank last, "
         f"see {workdir / 'skipped.txt'}\n"
@@ -226,8 +230,7 @@ def test_a_second_run_takes_up_what_is_there(evaluate, finished, monkeypatch):
     def described_again(*_, **__):
         raise AssertionError("described again")
 
-    monkeypatch.setattr(evaluate_module, "plan_job", described_again)
-    monkeypatch.setattr(evaluate_module, "extract_to_store", described_again)
+    monkeypatch.setattr(described_list, "plan_job", described_again)
     assert evaluate(*BOTH).returncode == 0
     assert {path: path.stat().st_mtime_ns for path in times} == times
     after = _report(finished)

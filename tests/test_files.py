@@ -163,7 +163,17 @@ def test_only_regular_files_are_read(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    [b"[" * 100_000, b"1" * 5_000, b"1e999", b"NaN", b"-Infinity", b"\xff", b"", b'{"a":1'],
+    [
+        b"[" * 100_000,
+        b"1" * 5_000,
+        b"18446744073709551616",
+        b"1e999",
+        b"NaN",
+        b"-Infinity",
+        b"\xff",
+        b"",
+        b'{"a":1',
+    ],
 )
 def test_what_is_no_plain_json_is_one_line(tmp_path, content):
     (tmp_path / "a.json").write_bytes(content)

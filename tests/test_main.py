@@ -125,11 +125,45 @@ def test_a_broken_config_file_is_one_line(run, tmp_path, monkeypatch, text, mess
     assert done.stderr.count("\n") == 1 and message in done.stderr
 
 
-def test_help_names_the_flags(run):
+@pytest.mark.parametrize("here", [True, False], ids=["in the repository", "elsewhere"])
+def test_help_names_the_flags_and_the_configs(run, tmp_path, monkeypatch, here):
+    monkeypatch.chdir(REPOSITORY if here else tmp_path)
     done = run("--help")
-    assert done.returncode == 0
-    assert "--config=configs/X.py[:NAME] --workdir=DIR" in done.stdout
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--config=FILE[:NAME] --workdir=DIR" in done.stdout
     assert "the folder for all that the job writes" in done.stdout
+    shown = "configs" if here else CONFIG.parent
+    assert f"  {shown}/r50_cls.py\n        SENet R50 on GLDv2-clean, trained" in done.stdout
+    assert "common.py" not in done.stdout  # It is no config.
+    if here:
+        assert str(REPOSITORY) not in done.stdout
+
+
+def test_help_lists_the_keys_of_the_config_that_is_named(run):
+    flags = ("--config=configs/r50_cls.py", "--config.batch_size=32", "--help")
+    done = run(*flags)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "keys of configs/r50_cls.py, with their values:\n  --config.job=train\n" in done.stdout
+    assert "  --config.batch_size=32\n        images a step" in done.stdout
+    assert str(REPOSITORY) not in done.stdout
+    assert "error: " in run("--config=configs/r51.py", "--help").stderr
+
+
+def test_a_config_finds_its_neighbours_from_another_folder(run, jobs, tmp_path, monkeypatch):
+    """Its own, not those of a folder of the same name that lies here."""
+    for name in [name for name in sys.modules if name.split(".")[0] == "configs"]:
+        monkeypatch.delitem(sys.modules, name)
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "common.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        sys, "path", [str(tmp_path), *(p for p in sys.path if p != str(REPOSITORY))]
+    )
+    before = list(sys.path)
+    done = run(f"--config={REPOSITORY / 'configs' / 'r50_cls.py'}", "--workdir=d")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [config.model for _, config, _ in jobs] == ["r50"]
+    assert sys.path == before
 
 
 def test_as_a_command_a_mistake_is_one_line_too():

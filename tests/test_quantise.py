@@ -14,6 +14,7 @@ def command(tmp_path, run_command_here):
         np.save(tmp_path / "x.npy", rows)
         flags = tmp_path / "x.npy", tmp_path / "out.npy", f"--storage={storage}"
         done = run_command_here(main, *flags)
+        assert done.stdout == f"wrote {flags[1]}\n" * (done.returncode == 0)
         return done.returncode, done.stderr
 
     return run

@@ -24,7 +24,7 @@ from senet_jax.convert.translate import (
 )
 from senet_jax.data.transforms import Preprocessing
 from senet_jax.errors import CommandParser, UserError, run_command
-from senet_jax.files import sha256_of_file
+from senet_jax.files import local_path, sha256_of_file
 from senet_jax.models.architecture import Architecture, find_architecture
 from senet_jax.weights import Weights, description, flatten, load_weights, save_weights
 
@@ -34,8 +34,10 @@ RANDOM = "random:"
 def main() -> None:
     """Reads the command line and converts."""
     parser = CommandParser(prog="python -m senet_jax.convert", description=__doc__)
-    parser.add_argument("source", metavar="SOURCE", help="a file, a folder, or random:NAME:SEED")
-    parser.add_argument("target", metavar="TARGET", help="a file or a folder")
+    parser.add_argument(
+        "source", type=_source, metavar="SOURCE", help="a file, a folder, or random:NAME:SEED"
+    )
+    parser.add_argument("target", type=local_path, metavar="TARGET", help="a file or a folder")
     parser.add_argument("--model", metavar="NAME", help="the network; guessed when left out")
     parser.add_argument("--verbose", action="store_true", help="list every name that does not fit")
     arguments = parser.parse_args()
@@ -49,7 +51,11 @@ def main() -> None:
         write_checkpoint(arguments.target, state_from_weights(weights), description(weights))
     else:
         save_weights(arguments.target, weights)
-    print(f"{arguments.target}: {_summary(weights)}")
+    print(f"wrote {arguments.target}: {_summary(weights)}")
+
+
+def _source(text: str) -> str:
+    return text if text.startswith(RANDOM) else str(local_path(text))
 
 
 def read_source(source: str, model: str | None = None) -> Weights:

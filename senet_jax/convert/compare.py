@@ -8,7 +8,6 @@ each. Float32 rounding gives 1e-7 to 1e-5; the first map above 1e-3 is where the
 """
 
 import dataclasses
-import pathlib
 from collections.abc import Iterator, Mapping
 
 import jax
@@ -20,6 +19,7 @@ from senet_jax.convert.translate import weights_from_state
 from senet_jax.data.revisitop import read_image
 from senet_jax.data.transforms import Preprocessing, normalise
 from senet_jax.errors import CommandParser, UserError, run_command
+from senet_jax.files import local_path
 from senet_jax.models.architecture import Architecture
 from senet_jax.models.senet import build_model
 from senet_jax.weights import Weights, load_weights
@@ -106,15 +106,15 @@ def differences(
 def main() -> None:
     """Reads the command line and compares."""
     parser = CommandParser(prog="python -m senet_jax.convert.compare", description=__doc__)
-    parser.add_argument("weights", metavar="WEIGHTS", help="a weights folder")
-    parser.add_argument("file", metavar="FILE", help="a PyTorch file")
-    parser.add_argument("image", metavar="IMAGE", help="a photograph")
+    parser.add_argument("weights", type=local_path, metavar="WEIGHTS", help="a weights folder")
+    parser.add_argument("file", type=local_path, metavar="FILE", help="a PyTorch file")
+    parser.add_argument("image", type=local_path, metavar="IMAGE", help="a photograph")
     arguments = parser.parse_args()
 
     weights = load_weights(arguments.weights)
     state, _ = read_checkpoint(arguments.file)
     weights_from_state(state, {}, weights.architecture)  # Names and shapes have to fit.
-    image = read_image(pathlib.Path(arguments.image))[None]
+    image = read_image(arguments.image)[None]
     print(f"{'map':16}{'shape':>24}{'largest':>12}{'difference':>12}{'relative':>10}")
     parted = None
     for stage in differences(

@@ -19,8 +19,9 @@ from array_record.python.array_record_module import ArrayRecordWriter
 
 from senet_jax.data import transforms
 from senet_jax.data.image_source import ImageSource
-from senet_jax.errors import UserError
-from senet_jax.files import read_json, write_json, written_whole
+from senet_jax.errors import UserError, reason, shown
+from senet_jax.files import read_json, sha256_of_file, write_json, written_whole
+from senet_jax.kept import read_kept_json, sealed, unsealed
 from senet_jax.progress import Progress
 
 SPLIT = "train"
@@ -32,6 +33,7 @@ IMAGES_PER_SHARD = 4096
 _IMAGES_AT_ONCE = 64
 _FILE_FORMAT = "array_record"
 _PROGRESS = "progress"
+_SMALL_FILES = (LABELS_FILE, "dataset_info.json", "features.json", "label.labels.txt")
 
 
 def build(
@@ -49,7 +51,8 @@ def build(
         `ImageSource.sha256`; `fingerprint`, the SHA-256 of names, labels and bytes of the images
         that are in it; the numbers of `images`, `classes`, `classes_with_one_image` and
         `classes_without_image`; and `dropped`, for each reason its `count` and what was said of
-        each of the `images`.
+        each of the `images`; `files_sha256` of the small files beside the images, and its own
+        checksum.
 
     Raises:
         UserError: `dataset` is something else already, no image can be read, or a place cannot be
@@ -67,7 +70,7 @@ def build(
     )
     with ThreadPool() as pool:
         for shard in left:
-            write_json(shard.summary_path, _write(shard, source, pool, progress))
+            write_json(shard.summary_path, sealed(_write(shard, source, pool, progress)))
     for left_by_a_kill in folder.glob(".*"):
         left_by_a_kill.unlink()
     report = _finish(source, folder, shards)
@@ -126,10 +129,13 @@ def _report_of(dataset: pathlib.Path, source: ImageSource) -> dict[str, Any]:
     if not (dataset / REPORT_FILE).is_file():
         raise UserError(f"{dataset} exists and is no prepared dataset; choose another place")
     report = read_json(dataset / REPORT_FILE)
-    if report["source_sha256"] != source.sha256:
+    if type(report) is not dict:
+        raise UserError(f"{dataset / REPORT_FILE} is no report; remove {dataset} and make it again")
+    check_files(dataset, report)
+    if report.get("source_sha256") != source.sha256:
         raise UserError(
-            f"{dataset} is made of another list of images ({report['images']} of "
-            f"{report['classes']} classes); choose another place or remove it"
+            f"{dataset} is made of another list of images ({shown(report.get('images'))} of "
+            f"{shown(report.get('classes'))} classes); choose another place or remove it"
         )
     return report
 
@@ -138,8 +144,8 @@ def _claim(folder: pathlib.Path, plan: dict[str, Any]) -> None:
     """Marks a folder as begun with this plan, or refuses it: two lists must never mix."""
     path = folder / _PROGRESS / "plan.json"
     if not path.exists():
-        write_json(path, plan)
-    elif read_json(path) != plan:
+        write_json(path, sealed(plan))
+    elif read_kept_json(path, f"remove {folder} and make it again") != plan:
         raise UserError(
             f"{folder} was begun with another list of images or size of shards; remove it, or "
             "choose another place"
@@ -203,7 +209,9 @@ def _content(source: ImageSource, index: int) -> bytes | _Fault:
 
 def _finish(source: ImageSource, folder: pathlib.Path, shards: list[_Shard]) -> dict[str, Any]:
     """Writes what stands beside the shards; returns the report."""
-    summaries = [read_json(shard.summary_path) for shard in shards]
+    summaries = [
+        read_kept_json(shard.summary_path, "remove it and run this again") for shard in shards
+    ]
     labels = np.concatenate([np.array(each["labels"], np.int32) for each in summaries])
     dropped = [fault for each in summaries for fault in each["dropped"]]
     if not labels.size:
@@ -229,22 +237,42 @@ def _finish(source: ImageSource, folder: pathlib.Path, shards: list[_Shard]) -> 
     )
     images_of_class = np.bincount(labels, minlength=len(source.class_names))
     fingerprint = hashlib.sha256("".join(each["sha256"] for each in summaries).encode())
-    report = {
-        "name": source.name,
-        "origin": dict(source.origin),
-        "source_sha256": source.sha256,
-        "fingerprint": fingerprint.hexdigest(),
-        "images": labels.size,
-        "classes": len(source.class_names),
-        "classes_with_one_image": int((images_of_class == 1).sum()),
-        "classes_without_image": int((images_of_class == 0).sum()),
-        "dropped": {
-            reason: _listed([fault for fault in dropped if fault["reason"] == reason])
-            for reason in sorted({fault["reason"] for fault in dropped})
-        },
-    }
+    report = sealed(
+        {
+            "name": source.name,
+            "origin": dict(source.origin),
+            "source_sha256": source.sha256,
+            "fingerprint": fingerprint.hexdigest(),
+            "images": labels.size,
+            "classes": len(source.class_names),
+            "classes_with_one_image": int((images_of_class == 1).sum()),
+            "classes_without_image": int((images_of_class == 0).sum()),
+            "dropped": {
+                reason: _listed([fault for fault in dropped if fault["reason"] == reason])
+                for reason in sorted({fault["reason"] for fault in dropped})
+            },
+            "files_sha256": {name: sha256_of_file(folder / name) for name in _SMALL_FILES},
+        }
+    )
     write_json(folder / REPORT_FILE, report)
     return report
+
+
+def check_files(dataset: pathlib.Path, report: dict[str, Any]) -> None:
+    """Checks the small files beside the images; shards have checksums of their own.
+
+    Raises:
+        UserError: one of them, or the report, is not what was written.
+    """
+    try:
+        for name, expected in unsealed(report, required=False).get("files_sha256", {}).items():
+            if sha256_of_file(dataset / name) != expected:
+                raise ValueError(f"{name} is not what was written")
+    except (ValueError, AttributeError, TypeError, OSError) as error:
+        raise UserError(
+            f"{dataset / REPORT_FILE} or what it is of is broken: {reason(error)}; "
+            "prepare the dataset again"
+        ) from error
 
 
 def _listed(dropped: list[dict[str, str]]) -> dict[str, Any]:

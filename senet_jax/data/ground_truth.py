@@ -6,19 +6,22 @@ Source: Radenović et al., "Revisiting Oxford and Paris" (CVPR 2018); `gnd_NAME.
 
 import collections
 import dataclasses
-import io
-import json
 import os
 import pathlib
-import pickle
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from senet_jax.errors import UserError
+from senet_jax.data.plain_pickle import load_plain
+from senet_jax.errors import UserError, reason, shown
+from senet_jax.files import parse_json, read_regular
 
 KINDS = ("easy", "hard", "junk")
+
+_MOST_BYTES = 2**28
+_MOST_ITEMS = 2**24
+_LONGEST_NAME = 4095
+_LISTS = (list, tuple)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,7 +51,9 @@ class GroundTruth:
     def __post_init__(self):
         repeated = [name for name, n in collections.Counter(self.image_names).items() if n > 1]
         if repeated:
-            raise UserError(f"imlist names {repeated[0]!r} more than once; every image has one row")
+            raise UserError(
+                f"imlist names {shown(repeated[0])} more than once; every image has one row"
+            )
         if not all((*self.image_names, *self.query_names)):
             raise UserError("imlist or qimlist holds an empty name; remove it")
         for kind in KINDS:
@@ -68,91 +73,78 @@ class GroundTruth:
             for query, box in enumerate(self.boxes):
                 if not np.isfinite(box).all():
                     raise UserError(
-                        f"query {query} ({self.query_names[query]}) has the box {box.tolist()}; "
+                        f"{self._title(query)} has the box {box.tolist()}; "
                         "a box is four finite numbers"
                     )
 
+    def _title(self, query: int) -> str:
+        return f"query {query} ({shown(self.query_names[query])[1:-1]})"
+
     def _check_items(self, query: int) -> None:
-        name = f"query {query} ({self.query_names[query]})"
         items = np.concatenate([getattr(self, kind)[query] for kind in KINDS])
         outside = items[(items < 0) | (items >= len(self.image_names))]
         if outside.size:
             raise UserError(
-                f"{name} lists the item {outside[0]}, but imlist has {len(self.image_names)} "
-                "images; items count from 0"
+                f"{self._title(query)} lists the item {outside[0]}, but imlist has "
+                f"{len(self.image_names)} images; items count from 0"
             )
         values, counts = np.unique(items, return_counts=True)
         if (counts > 1).any():
             raise UserError(
-                f"{name} lists the item {values[counts > 1][0]} more than once; an item is easy, "
-                "hard or junk"
+                f"{self._title(query)} lists the item {values[counts > 1][0]} more than once; "
+                "an item is easy, hard or junk"
             )
 
 
 def load_ground_truth(path: str | os.PathLike) -> GroundTruth:
     """Reads `gnd_NAME.pkl` or `gnd_NAME.json`.
 
-    A pickle is read by an unpickler that can build plain containers, numbers, strings and NumPy
-    arrays, and nothing else: a file from the internet runs no code here.
+    Of a pickle, plain containers, numbers, strings and NumPy's arrays of numbers are read, and
+    nothing else: a file from the internet runs no code here, and takes no more than its size says.
 
     Raises:
         UserError: the file is missing, is no ground truth, or does not fit together.
     """
     path = pathlib.Path(path)
     try:
-        content = path.read_bytes()
+        content = read_regular(path, _MOST_BYTES)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; check the path") from error
     try:
-        if path.suffix == ".json":
-            value = json.loads(content)
-        else:
-            value = _PlainUnpickler(io.BytesIO(content), encoding="latin1").load()
+        value = parse_json(content) if path.suffix == ".json" else load_plain(content)
     except Exception as error:  # A broken or hostile pickle can raise anything.
-        raise UserError(f"{path} cannot be read as ground truth: {error}; get it again") from error
+        raise UserError(
+            f"{path} cannot be read as ground truth: {reason(error)}; get it again"
+        ) from error
     try:
         return _from_plain(value)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
 
 
-_PLAIN_GLOBALS = {
-    "builtins": {"set", "frozenset", "bytes", "bytearray", "complex"},
-    "__builtin__": {"set", "frozenset", "bytes", "bytearray", "complex"},
-    "collections": {"OrderedDict"},
-    "_codecs": {"encode"},
-    "numpy": {"ndarray", "dtype"},
-    "numpy.core.multiarray": {"_reconstruct", "scalar"},
-    "numpy._core.multiarray": {"_reconstruct", "scalar"},
-    "numpy.core.numeric": {"_frombuffer"},
-    "numpy._core.numeric": {"_frombuffer"},
-}
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if name not in _PLAIN_GLOBALS.get(module, ()):
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not plain data")
-        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
-
-
 def _from_plain(value: Any) -> GroundTruth:
-    missing = [key for key in ("imlist", "qimlist", "gnd") if not _has(value, key)]
+    keys = ("imlist", "qimlist", "gnd")
+    missing = [key for key in keys if not (type(value) is dict and key in value)]
     if missing:
         raise UserError(f"no {', '.join(missing)} in it; a ground truth has imlist, qimlist, gnd")
+    image_names, query_names = (_names(value[key], key) for key in ("imlist", "qimlist"))
     entries = value["gnd"]
-    if not isinstance(entries, Sequence | np.ndarray) or len(entries) != len(value["qimlist"]):
-        raise UserError(f"gnd does not have one entry for each of {len(value['qimlist'])} queries")
+    if type(entries) not in _LISTS or len(entries) != len(query_names):
+        raise UserError(f"gnd does not have one entry for each of {len(query_names)} queries")
     for query, entry in enumerate(entries):
-        missing = [kind for kind in KINDS if not _has(entry, kind)]
+        missing = [kind for kind in KINDS if not (type(entry) is dict and kind in entry)]
         if missing:
             raise UserError(f"query {query} has no {', '.join(missing)}; each has easy, hard, junk")
-    boxed = [_has(entry, "bbx") for entry in entries]
+    # Entries of a pickle may be one object, in memory and in the file, as often as it likes.
+    listed = sum(len(e[kind]) for e in entries for kind in KINDS if type(e[kind]) in _LISTS)
+    if listed > _MOST_ITEMS:
+        raise UserError(f"gnd lists {listed:,} items; more than {_MOST_ITEMS:,} are not read")
+    boxed = ["bbx" in entry for entry in entries]
     if any(boxed) and not all(boxed):
         raise UserError(f"query {boxed.index(False)} has no bbx, others have; give all or none")
     return GroundTruth(
-        image_names=_names(value["imlist"], "imlist"),
-        query_names=_names(value["qimlist"], "qimlist"),
+        image_names=image_names,
+        query_names=query_names,
         boxes=np.stack([_box(entry["bbx"], i) for i, entry in enumerate(entries)])
         if boxed and all(boxed)
         else None,
@@ -163,35 +155,36 @@ def _from_plain(value: Any) -> GroundTruth:
     )
 
 
-def _has(value: Any, key: str) -> bool:
-    return isinstance(value, Mapping) and key in value
-
-
 def _names(value: Any, key: str) -> tuple[str, ...]:
-    names = tuple(value)
-    wrong = next((name for name in names if not isinstance(name, str)), None)
-    if isinstance(value, str) or wrong is not None:
-        raise UserError(f"{key} is not a list of names: it holds {wrong!r}")
-    return tuple(map(str, names))
+    if type(value) not in _LISTS:
+        raise UserError(f"{key} is not a list of names, but {shown(value)}")
+    for name in value:
+        if type(name) is not str or not _is_file_name(name):
+            raise UserError(f"{key} is not a list of names: it holds {shown(name)}")
+    return tuple(value)
+
+
+def _is_file_name(name: str) -> bool:
+    """Whether an operating system can have a file of that name."""
+    try:
+        return len(os.fsencode(name)) <= _LONGEST_NAME
+    except UnicodeEncodeError:
+        return False
 
 
 def _items(value: Any, label: str) -> np.ndarray:
-    try:
-        items = np.asarray(value)
-    except ValueError as error:
-        raise UserError(f"{label} is not a list of integers: {value!r}") from error
-    if items.size == 0:
-        return np.zeros(0, np.int64)
-    if items.ndim != 1 or items.dtype.kind not in "iu":
-        raise UserError(f"{label} is not a list of integers, but {items.dtype} of {items.shape}")
-    return np.sort(items.astype(np.int64))
+    if type(value) not in _LISTS or not all(type(item) is int for item in value):
+        raise UserError(f"{label} is not a list of integers: {shown(value)}")
+    if value and not -(2**63) <= min(value) <= max(value) < 2**63:
+        raise UserError(f"{label} lists the item {shown(max(value, key=abs))}, which is no index")
+    return np.sort(np.array(value, np.int64))
 
 
 def _box(value: Any, query: int) -> np.ndarray:
-    try:
-        box = np.asarray(value, np.float64)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"query {query} has the box {value!r}; a box is four numbers") from error
-    if box.shape != (4,):
-        raise UserError(f"query {query} has a box of shape {box.shape}; a box is four numbers")
-    return box
+    if (
+        type(value) not in _LISTS
+        or len(value) != 4
+        or not all(type(x) in (int, float) for x in value)
+    ):
+        raise UserError(f"query {query} has the box {shown(value)}; a box is four numbers")
+    return np.array(value, np.float64)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from senet_jax.errors import UserError
+from senet_jax.errors import UserError, shown
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -45,12 +45,12 @@ class ImageSource:
             name, count = collections.Counter(names).most_common(1)[0]
             if count > 1:
                 raise UserError(
-                    f"{self.name} lists the {kind} {name!r} {count} times; list it once"
+                    f"{self.name} lists the {kind} {shown(name)} {count} times; list it once"
                 )
         for name in self.class_names:
             if not _is_line(name):
                 raise UserError(
-                    f"{self.name} has a class {name!r}; give it a name of one line, in UTF-8, "
+                    f"{self.name} has a class {shown(name)}; give it a name of one line, in UTF-8, "
                     "without blanks at its ends"
                 )
         check_labels(self.labels, len(self.keys), len(self.class_names), self.name)

@@ -3,16 +3,25 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from senet_jax.data.builder import LABELS_FILE, REPORT_FILE, SPLIT
+from senet_jax.data.builder import LABELS_FILE, REPORT_FILE, SPLIT, check_files
 from senet_jax.data.image_source import check_labels
-from senet_jax.errors import UserError
+from senet_jax.errors import UserError, reason, shown
 from senet_jax.files import open_array, read_json
+
+FEATURES_FILE = "features.json"
+FEATURE_CLASSES = {
+    f"tensorflow_datasets.core.features.{name}"
+    for name in (
+        *("features_dict.FeaturesDict", "image_feature.Image", "class_label_feature.ClassLabel"),
+        *("text_feature.Text",),
+    )
+}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -44,9 +53,18 @@ class PreparedImages:
         return len(self.records)
 
     def read(self, index: int) -> tuple[str, bytes]:
-        """The name and the bytes of an image file."""
-        record = self.records[index]
-        return os.fsdecode(record["key"]), record["image"]
+        """The name and the bytes of an image file.
+
+        Raises:
+            UserError: they are broken in the dataset's files.
+        """
+        try:
+            record = self.records[index]
+            return os.fsdecode(record["key"]), record["image"]
+        except Exception as error:  # A record is read by its place in a file.
+            raise UserError(
+                f"image {index} of {self.name} cannot be read: {reason(error)}; prepare it again"
+            ) from error
 
 
 def open_prepared(dataset: str | os.PathLike) -> PreparedImages:
@@ -66,12 +84,39 @@ def open_prepared(dataset: str | os.PathLike) -> PreparedImages:
             f"--images=FOLDER --target={dataset}"
         )
     report = read_json(dataset / REPORT_FILE)
-    builder = tfds.builder_from_directory(dataset)
-    return PreparedImages(
-        name=report["name"],
-        class_names=builder.info.features["label"].names,
-        labels=np.array(open_array(dataset / LABELS_FILE)),
-        fingerprint=report["fingerprint"],
+    is_report = type(report) is dict
+    name, fingerprint = (report.get(key) if is_report else None for key in ("name", "fingerprint"))
+    if type(name) is not str or type(fingerprint) is not str:
+        raise UserError(f"{dataset / REPORT_FILE} lacks a name or a fingerprint; prepare it again")
+    labels = open_array(dataset / LABELS_FILE)
+    unknown = set(_feature_classes(read_json(dataset / FEATURES_FILE))) - FEATURE_CLASSES
+    if unknown:  # TFDS would import what the file names.
+        raise UserError(
+            f"{dataset / FEATURES_FILE} names {shown(max(unknown))}, which is not of a prepared "
+            "dataset; prepare it again"
+        )
+    try:
+        builder = tfds.builder_from_directory(dataset)
+        class_names = builder.info.features["label"].names
+        for shard in builder.info.splits[SPLIT].filepaths:
+            os.stat(shard)  # They are opened when a record is read.
         # Bytes as they are: TFDS's decoder would ignore the EXIF orientation.
-        records=builder.as_data_source(split=SPLIT, decoders={"image": tfds.decode.SkipDecoding()}),
-    )
+        records = builder.as_data_source(
+            split=SPLIT, decoders={"image": tfds.decode.SkipDecoding()}
+        )
+    except Exception as error:  # TFDS takes its files as they are.
+        raise UserError(f"{dataset} is not whole: {reason(error)}; prepare it again") from error
+    # Last: where a file is wrong in a way that can be named, that helps more.
+    check_files(dataset, report)
+    return PreparedImages(name, class_names, np.array(labels), fingerprint, records)
+
+
+def _feature_classes(value: Any) -> Iterator[str]:
+    """The Python classes that a description of features names, wherever they stand."""
+    if isinstance(value, dict):
+        if "pythonClassName" in value:
+            yield str(value["pythonClassName"])
+        value = list(value.values())
+    if isinstance(value, list):
+        for entry in value:
+            yield from _feature_classes(entry)

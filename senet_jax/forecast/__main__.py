@@ -1,53 +1,65 @@
 """Foresees what the job of a config takes, without running it.
 
-python -m senet_jax.forecast --config=configs/X.py[:NAME] [--devices=N] [--config.key=value ...]
+  python -m senet_jax.forecast --config=FILE[:NAME] [--devices=N] [--config.KEY=VALUE ...]
 
 All figures are counts and bytes. The program of a training is compiled for N devices of this
 machine's CPU; other backends make other programs of the same step.
 """
 
+import argparse
 import sys
 from collections.abc import Sequence
 
-import jax
-from absl import flags
+from senet_jax.command_line import parse_with_config
+from senet_jax.config import expand_paths, validate
+from senet_jax.errors import CommandParser, UserError, run_command, shown
 
-from senet_jax.command_line import read_config
-from senet_jax.config import validate
-from senet_jax.errors import UserError, run_command
-from senet_jax.forecast.evaluation import forecast_evaluation
-from senet_jax.forecast.training import forecast_training
-from senet_jax.runtime import use_compilation_cache
+MOST_DEVICES = 2**16
 
 
 def main(arguments: Sequence[str] = sys.argv) -> None:
     """Prints the forecast of what the command line names."""
-    defined = flags.FlagValues()
-    devices = flags.DEFINE_integer(
-        "devices",
-        None,
-        "how many devices train, all together; 1 if it is not given",
-        lower_bound=1,
-        flag_values=defined,
+    parser = CommandParser(prog="python -m senet_jax.forecast", description=__doc__, add_help=False)
+    parser.add_argument(
+        "--devices",
+        metavar="N",
+        type=_count,
+        help="how many devices train, all together; 1 if it is not given",
     )
-    config = read_config(arguments, defined, __doc__)
+    flags, config = parse_with_config(parser, arguments[1:])
     if config is None:
         raise UserError("--config=FILE is needed (see --help)")
     validate(config)
+    expand_paths(config)
+    # What the other job needs is not imported: it takes seconds.
     if config.job == "train":
+        import jax
+
+        from senet_jax.forecast.training import forecast_training
+        from senet_jax.runtime import use_compilation_cache
+
         jax.config.update("jax_platforms", "cpu")
-        jax.config.update("jax_num_cpu_devices", devices.value or 1)
+        jax.config.update("jax_num_cpu_devices", flags.devices or 1)
         use_compilation_cache()
         lines = forecast_training(config)
-    elif devices.value is None:
+    elif flags.devices is None:
+        from senet_jax.forecast.evaluation import forecast_evaluation
+
         lines = forecast_evaluation(config)
     else:
         raise UserError(
-            f"--devices is {devices.value}, but the job {config.job} uses what this machine has; "
+            f"--devices is {flags.devices}, but the job {config.job} uses what this machine has; "
             "leave it out"
         )
     for what, figures in lines:
         print(f"{what:30}  {figures}", flush=True)
+
+
+def _count(text: str) -> int:
+    """`8` -> 8."""
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_DEVICES:
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not from 1 to {MOST_DEVICES:,}")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from senet_jax.errors import UserError
+from senet_jax.errors import UserError, shown
 
 Kind = Literal["curricular", "arc"]
 
@@ -46,7 +46,7 @@ def negative_threshold(cosine: jax.Array, margin_radians: float, kind: Kind) -> 
         return jax.lax.stop_gradient(_cosine_of_sum(cosine, margin_radians))
     if kind == "arc":
         return jnp.full_like(cosine, jnp.inf)
-    raise UserError(f"no margin of the kind {kind!r}; it is curricular or arc")
+    raise UserError(f"no margin of the kind {shown(kind)}; it is curricular or arc")
 
 
 def hard_negative_cosine(cosine: jax.Array, running: jax.Array) -> jax.Array:

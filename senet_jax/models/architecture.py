@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from senet_jax.errors import UserError
+from senet_jax.errors import UserError, shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,5 +173,5 @@ def find_architecture(name: str) -> Architecture:
         UserError: there is none.
     """
     if name not in ARCHITECTURES:
-        raise UserError(f"no model is called {name!r}; there are {', '.join(ARCHITECTURES)}")
+        raise UserError(f"no model is called {shown(name)}; there are {', '.join(ARCHITECTURES)}")
     return ARCHITECTURES[name]

@@ -6,31 +6,16 @@ for three queries: those at the 10th, 50th and 90th percentile of the trained ne
 """
 
 import pathlib
-from typing import Any
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from senet_jax.config import names
-from senet_jax.data.revisitop import load_dataset
 from senet_jax.errors import CommandParser, UserError, run_command
-from senet_jax.files import read_json
-from senet_jax.models.senet import without_descriptor_norm
-from senet_jax.report.curve import draw_learning_curve
-from senet_jax.report.examples import (
-    ITEMS,
-    ScoredNetwork,
-    average_precisions,
-    find_examples,
-)
-from senet_jax.report.figure import save_png
-from senet_jax.report.ranked import draw_ranked_lists
-from senet_jax.retrieval.describer import Describer
+from senet_jax.files import local_path, read_json
+from senet_jax.kept import read_kept_json
 from senet_jax.runtime import use_compilation_cache
-from senet_jax.training.export import CONFIG, setup_of
-from senet_jax.training.loop import REPORT, WEIGHTS
-from senet_jax.training.metrics import read_metrics
-from senet_jax.training.setup import PREPROCESSING
-from senet_jax.weights import load_weights
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 LEARNING_CURVE = "learning_curve.png"
 RANKED_LISTS = "ranked_lists.png"
@@ -39,9 +24,15 @@ RANKED_LISTS = "ranked_lists.png"
 def main() -> None:
     """Reads the flags and the workdir, and writes the pictures."""
     parser = CommandParser(prog="python -m senet_jax.report", description=__doc__)
-    parser.add_argument("workdir", metavar="WORKDIR", type=pathlib.Path, help="of the training")
+    parser.add_argument("workdir", metavar="WORKDIR", type=local_path, help="of the training")
     parser.add_argument("--dataset", help="whose lists are drawn; default: the first evaluated")
     flags = parser.parse_args()
+    # These take seconds to import.
+    from senet_jax.report.curve import draw_learning_curve
+    from senet_jax.report.figure import save_png
+    from senet_jax.training.export import CONFIG, REPORT
+    from senet_jax.training.metrics import read_metrics
+
     use_compilation_cache()
     workdir = flags.workdir
     for name in (CONFIG, REPORT):
@@ -57,8 +48,23 @@ def main() -> None:
     print(f"wrote {workdir / LEARNING_CURVE} and {workdir / RANKED_LISTS}")
 
 
-def _draw_lists(workdir: pathlib.Path, dataset_name: str | None) -> Figure:
-    settings, report = read_json(workdir / CONFIG), read_json(workdir / REPORT)
+def _draw_lists(workdir: pathlib.Path, dataset_name: str | None) -> "Figure":
+    from senet_jax.data.revisitop import load_dataset
+    from senet_jax.models.senet import without_descriptor_norm
+    from senet_jax.report.examples import (
+        ITEMS,
+        ScoredNetwork,
+        average_precisions,
+        find_examples,
+    )
+    from senet_jax.report.ranked import draw_ranked_lists
+    from senet_jax.retrieval.describer import Describer
+    from senet_jax.training.export import CONFIG, REPORT, WEIGHTS, setup_of
+    from senet_jax.training.setup import PREPROCESSING
+    from senet_jax.weights import load_weights
+
+    settings = read_kept_json(workdir / CONFIG, "train again", required=False)
+    report = read_json(workdir / REPORT)
     evaluated = names(settings["evaluation"]["datasets"])
     if not evaluated:
         raise UserError(f"the training in {workdir} evaluated no dataset; set config.evaluation")

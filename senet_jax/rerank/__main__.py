@@ -26,7 +26,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from senet_jax.errors import CommandParser, UserError, run_command
-from senet_jax.files import open_array, written_whole
+from senet_jax.files import local_path, local_paths, open_array, written_whole
 from senet_jax.rerank.graph import kept_graph, mutual_graph
 from senet_jax.rerank.methods import PRESETS, Circumstances, make_reranker
 from senet_jax.rerank.retrieval import Retrieval
@@ -38,14 +38,26 @@ from senet_jax.runtime import use_compilation_cache
 def main() -> None:
     """Reads, re-ranks, and writes."""
     parser = CommandParser(prog="python -m senet_jax.rerank", description=__doc__)
-    parser.add_argument("ranks", metavar="R.npy", help="the ranked lists")
-    parser.add_argument("out", metavar="OUT.npy", help="where the new ones are written")
-    parser.add_argument("--query", metavar="Q.npy", required=True, help="the queries' descriptors")
+    parser.add_argument("ranks", type=local_path, metavar="R.npy", help="the ranked lists")
     parser.add_argument(
-        "--database", metavar="X.npy", required=True, help="the database's descriptors"
+        "out", type=local_path, metavar="OUT.npy", help="where the new ones are written"
     )
     parser.add_argument(
-        "--distractors", metavar="D.npy,...", help="descriptors that follow the database's"
+        "--query", type=local_path, metavar="Q.npy", required=True, help="the queries' descriptors"
+    )
+    parser.add_argument(
+        "--database",
+        type=local_path,
+        metavar="X.npy",
+        required=True,
+        help="the database's descriptors",
+    )
+    parser.add_argument(
+        "--distractors",
+        type=local_paths,
+        default=[],
+        metavar="D.npy,...",
+        help="descriptors that follow the database's",
     )
     parser.add_argument("--method", metavar="NAME,...", required=True, help="see above")
     parser.add_argument(
@@ -56,7 +68,10 @@ def main() -> None:
     )
     parser.add_argument("--top", type=int, help="the length of shortlists")
     parser.add_argument(
-        "--graph", metavar="FILE.npz", help="where diffusion's graph is kept; made if missing"
+        "--graph",
+        type=local_path,
+        metavar="FILE.npz",
+        help="where diffusion's graph is kept; made if missing",
     )
     flags = parser.parse_args()
     if flags.graph is not None and "diffusion" not in flags.method:
@@ -69,20 +84,21 @@ def main() -> None:
         graph_of=mutual_graph
         if flags.graph is None
         else functools.partial(kept_graph, flags.graph),
-        keep=functools.partial(_on_disk, pathlib.Path(flags.out).parent),
+        keep=functools.partial(_on_disk, flags.out.parent),
     )
     rerank = make_reranker(flags.method, circumstances)
     retrieval = _open_retrieval(flags)
+    makes_graph = flags.graph is not None and not flags.graph.exists()
     # A place that cannot be written is found out before the work, not after it.
     with written_whole(flags.out) as temporary, temporary.open("wb") as file:
         np.save(file, rerank(retrieval).ranked.ranks.astype(np.int32))
+    print(f"wrote {flags.out}" + (f" and {flags.graph}" if makes_graph else ""))
 
 
 def _open_retrieval(flags: argparse.Namespace) -> Retrieval:
     queries = open_array(flags.query)
     check_descriptors(queries, flags.query)
-    distractors = [] if flags.distractors is None else flags.distractors.split(",")
-    database = BlockedDatabase(tuple(map(open_array, [flags.database, *distractors])))
+    database = BlockedDatabase(tuple(map(open_array, [flags.database, *flags.distractors])))
     try:
         ranks = np.asarray(open_array(flags.ranks))
         ranked = RankedList.of_queries(ranks, len(queries), database.size)

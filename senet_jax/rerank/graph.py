@@ -10,8 +10,9 @@ import pathlib
 import numpy as np
 import scipy.sparse
 
-from senet_jax.errors import UserError
+from senet_jax.errors import UserError, reason
 from senet_jax.files import written_whole
+from senet_jax.kept import load_arrays, write_arrays
 from senet_jax.progress import Progress
 from senet_jax.rerank.neighbours import nearest_others
 from senet_jax.rerank.retrieval import shortlists, similarities
@@ -62,9 +63,10 @@ def kept_graph(
     database_sha256 = _sha256(database)
     if path.exists():
         return _read(path, database_sha256, database.size, neighbours)
+    # A place that cannot be written is found out before the work, not after it.
     with written_whole(path) as temporary, temporary.open("wb") as file:
         graph = mutual_graph(database, neighbours)
-        np.savez(
+        write_arrays(
             file,
             similarities=graph.data,
             items=graph.indices,
@@ -87,14 +89,15 @@ def _sha256(database: BlockedDatabase) -> str:
 
 def _read(path, database_sha256, size, neighbours):
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = dict(archive)
+        arrays = load_arrays(path)
         made_with, made_of = int(arrays["neighbours"]), str(arrays["database_sha256"])
         parts = arrays["similarities"], arrays["items"], arrays["ends"]
         graph = scipy.sparse.csr_array(parts, shape=(len(parts[-1]) - 1,) * 2)
         graph.check_format(full_check=True)
-    except Exception as error:  # A broken archive can raise anything.
-        raise UserError(f"{path} is not a whole graph: {error}; remove it") from error
+        if graph.dtype != np.float32 or not np.isfinite(graph.data).all():
+            raise ValueError("its similarities are no finite float32")
+    except Exception as error:  # SciPy can raise anything at arrays that make no graph.
+        raise UserError(f"{path} is not a whole graph: {reason(error)}; remove it") from error
     if made_of != database_sha256 or graph.shape != (size, size):
         raise UserError(f"{path} is the graph of other descriptors; name another file or remove it")
     if made_with != neighbours:

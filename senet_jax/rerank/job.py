@@ -32,6 +32,9 @@ class Reranking:
         distractors: behind every database.
         workdir: of the evaluation.
 
+    Attributes:
+        settings: what the scores depend on besides the method's name and what was found.
+
     Raises:
         UserError: a method is not known, or lacks its weights.
     """
@@ -47,13 +50,16 @@ class Reranking:
         self._distractors, self._folder = distractors, workdir / "rerank"
         self._crop_queries = config.crop_queries
         self._maps = None
+        self.settings = {"rerank_top": config.rerank_top, "cvnet_weights_sha256": None}
         if CVNET in names(config.rerank):
             if not config.cvnet_weights:
                 raise UserError(
                     "config.rerank has cvnet, but config.cvnet_weights is empty; name the weights "
                     "folder of a CVNet checkpoint"
                 )
-            network = MapNetwork(load_weights(config.cvnet_weights))
+            cvnet_weights = load_weights(config.cvnet_weights)
+            self.settings["cvnet_weights_sha256"] = cvnet_weights.sha256
+            network = MapNetwork(cvnet_weights)
             self._maps = MapCache(network, self._folder / "maps", MAPS_BYTES)
         check = Circumstances(score_pairs=dict.fromkeys(PAIRWISE, np.zeros_like))
         make_reranker(self._methods, check)

@@ -4,16 +4,16 @@ import hashlib
 import json
 import os
 import pathlib
-import zipfile
 from typing import Any, Literal
 
 import jax
 import numpy as np
 
 from senet_jax.convert.translate import reranker_params
+from senet_jax.data.file_state import content_digest
 from senet_jax.data.revisitop import Photograph
 from senet_jax.data.transforms import UnreadableImage
-from senet_jax.files import sha256_of_file, written_whole
+from senet_jax.kept import load_arrays, save_arrays
 from senet_jax.models.cvnet import (
     SCALES,
     WIDTH,
@@ -26,7 +26,8 @@ from senet_jax.models.cvnet import (
 from senet_jax.models.senet import build_model
 from senet_jax.models.valid_region import ValidRegion
 from senet_jax.retrieval.describer import fast_form, from_pixels, in_fast_form
-from senet_jax.retrieval.extract import read_pyramid
+from senet_jax.retrieval.origin import origin_of_network
+from senet_jax.retrieval.pyramid import read_pyramid
 from senet_jax.weights import Weights
 
 # Images are padded to multiples, so that few programs are compiled.
@@ -58,7 +59,7 @@ class MapNetwork:
         weights: of CVNet, saved, with a re-ranker.
 
     Attributes:
-        key: which network it is, a SHA-256: other weights or preprocessing have another.
+        key: which network it is, a SHA-256 of its origin.
         reranker: the parameters of the re-ranker, on the device.
 
     Raises:
@@ -68,8 +69,7 @@ class MapNetwork:
     def __init__(self, weights: Weights):
         architecture, preprocessing = weights.architecture, weights.preprocessing
         model = build_model(architecture, **fast_form())
-        origin = [weights.sha256, architecture.to_json(), preprocessing.to_json()]
-        self.key = hashlib.sha256(json.dumps(origin).encode()).hexdigest()
+        self.key = hashlib.sha256(json.dumps(origin_of_network(weights)).encode()).hexdigest()
         self._stride = stage3_stride(architecture)
         self.reranker = jax.device_put(reranker_params(weights))
         self._trunk = jax.device_put(in_fast_form(weights.variables()))
@@ -145,7 +145,7 @@ class MapCache:
         """
         if photograph not in self._keys:
             try:
-                content = sha256_of_file(photograph.path)
+                content = content_digest(photograph.path).hex()
             except OSError as error:
                 raise UnreadableImage(
                     f"cannot read the image {photograph.path}: {error.strerror}; check the file"
@@ -184,8 +184,7 @@ class MapCache:
         [image] = read_pyramid(photograph, [1.0])
         maps = self.network(image).astype(self._dtype)
         path = self._path(photograph)
-        with written_whole(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, maps=maps)
+        save_arrays(path, maps=maps)
         self._bytes_of.pop(path, None)
         self._bytes_of[path] = path.stat().st_size
         while sum(self._bytes_of.values()) > self.limit_bytes:
@@ -199,12 +198,10 @@ class MapCache:
 
 
 def _read(path: pathlib.Path) -> np.ndarray | None:
-    """The maps in a file; None if it is not there, or broken (its checksum tells)."""
+    """The maps in a file; None if it is not there, or broken."""
     try:
-        # NumPy would not close a broken file that it opens itself.
-        with path.open("rb") as file:
-            maps = np.load(file, allow_pickle=False)["maps"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        maps = load_arrays(path)["maps"]
+    except (ValueError, KeyError):
         return None
     is_whole = maps.ndim == 4 and (maps.shape[0], maps.shape[3]) == (len(SCALES), WIDTH)
     return maps if is_whole else None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 import scipy.sparse
 
-from senet_jax.errors import UserError
+from senet_jax.errors import UserError, shown
 from senet_jax.rerank.cvnet import CVNetRerank
 from senet_jax.rerank.diffusion import Diffusion
 from senet_jax.rerank.graph import mutual_graph
@@ -109,7 +109,7 @@ def make_reranker(names: str, circumstances: Circumstances) -> Reranker:
     unknown = [name for name in names.split(",") if name not in METHODS]
     if unknown:
         raise UserError(
-            f"no re-ranking method {unknown[0]!r}; choose from {', '.join(METHODS)} and join "
+            f"no re-ranking method {shown(unknown[0])}; choose from {', '.join(METHODS)} and join "
             "several by commas"
         )
     methods = [METHODS[name](circumstances) for name in names.split(",")]

@@ -5,6 +5,7 @@ import functools
 import itertools
 import os
 import pathlib
+import zlib
 from collections.abc import Collection, Iterable, Sequence
 
 import jax
@@ -12,7 +13,6 @@ import numpy as np
 
 from senet_jax.data.revisitop import Photograph
 from senet_jax.data.sizes import photograph_sizes
-from senet_jax.errors import UserError
 from senet_jax.files import written_whole
 from senet_jax.models.cvnet import PairRegion, Reranker
 from senet_jax.progress import Progress
@@ -178,29 +178,35 @@ def _capacity(count: int, shape: tuple[int, ...]) -> int:
 
 
 class _Journal:
-    """Scores by the keys of both maps, one line each; what a killed process left is cut off."""
+    """Scores by the keys of both maps, one line each with its CRC-32; broken lines are cut out."""
 
     def __init__(self, path: pathlib.Path):
         self._path = path
-        content = path.read_bytes() if path.exists() else b""
-        whole = content[: content.rfind(b"\n") + 1]
-        if whole != content:
-            with written_whole(path) as temporary:
-                temporary.write_bytes(whole)
         self.scores: dict[Key, float] = {}
-        try:
-            for line in whole.decode().splitlines():
-                query, item, score = line.split(",")
-                self.scores[query, item] = float(score)
-        except ValueError as error:
-            raise UserError(f"{path} is broken ({error}); remove it") from error
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        whole = [line for line in lines if self._take(line)]
+        if whole != lines:
+            broken = f"{len(lines) - len(whole)} of {len(lines)}"
+            print(f"{path}: {broken} lines are broken; their pairs are scored anew")
+            with written_whole(path) as temporary:
+                temporary.write_bytes(b"".join(whole))
+
+    def _take(self, line: bytes) -> bool:
+        """Takes the score of a line, if it is whole."""
+        content, comma, checksum = line.rpartition(b",")
+        if not comma or checksum != b"%08x\n" % zlib.crc32(content):
+            return False
+        query, item, score = content.decode().split(",")
+        self.scores[query, item] = float(score)
+        return True
 
     def add(self, keys: Sequence[Key], scores: np.ndarray) -> None:
         """Writes scores down."""
         lines = []
         for (query, item), score in zip(keys, scores.tolist(), strict=True):
             self.scores[query, item] = score
-            lines.append(f"{query},{item},{score:.9g}\n")
+            content = f"{query},{item},{score:.9g}"
+            lines.append(f"{content},{zlib.crc32(content.encode()):08x}\n")
         with self._path.open("a") as file:
             file.writelines(lines)
             file.flush()

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from senet_jax.errors import UserError
+from senet_jax.errors import UserError, reason
 from senet_jax.models.layers import l2_normalise
 from senet_jax.progress import Progress
 from senet_jax.rerank.neighbours import nearest_others
@@ -199,7 +199,7 @@ def _import_linear_svm():
         from sklearn.svm import LinearSVC
     except ImportError as error:
         raise UserError(
-            f"discriminative query expansion needs scikit-learn, which cannot be imported ({error})"
-            "; pip install scikit-learn"
+            "discriminative query expansion needs scikit-learn, which cannot be imported "
+            f"({reason(error)}); pip install scikit-learn"
         ) from error
     return LinearSVC

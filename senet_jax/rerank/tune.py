@@ -7,13 +7,15 @@ has no say in it: its scores are those of a dataset that nobody tuned for.
 """
 
 import dataclasses
+import pathlib
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from senet_jax.data.ground_truth import GroundTruth, load_ground_truth
-from senet_jax.errors import CommandParser, UserError, run_command
-from senet_jax.files import open_array, write_json
+from senet_jax.errors import CommandParser, UserError, run_command, shown
+from senet_jax.files import local_path, local_paths, open_array, write_json
 from senet_jax.rerank.query_expansion import QueryExpansion, expanded_queries
 from senet_jax.rerank.retrieval import Retrieval, search
 from senet_jax.retrieval.blocks import BlockedDatabase, as_float32, check_descriptors
@@ -21,6 +23,8 @@ from senet_jax.retrieval.evaluation import EvaluationReport, evaluate_descriptor
 from senet_jax.runtime import use_compilation_cache
 
 NO_EXPANSION = QueryExpansion(0, 0.0)
+MOST_NEIGHBOURS = 10_000
+MOST_ALPHA = 100.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -77,25 +81,38 @@ def main() -> None:
     """Tunes, prints, and writes the report if it is asked for."""
     parser = CommandParser(prog="python -m senet_jax.rerank.tune", description=__doc__)
     parser.add_argument(
-        "--on", metavar="GND,Q.npy,X.npy", required=True, help="the dataset that decides"
+        "--on",
+        type=dataset_files,
+        metavar="GND,Q.npy,X.npy",
+        required=True,
+        help="the dataset that decides",
     )
     parser.add_argument(
-        "--report", metavar="GND,Q.npy,X.npy", required=True, help="the dataset that is reported"
+        "--report",
+        type=dataset_files,
+        metavar="GND,Q.npy,X.npy",
+        required=True,
+        help="the dataset that is reported",
     )
     parser.add_argument(
-        "--distractors", metavar="D.npy,...", help="descriptors that follow both databases"
+        "--distractors",
+        type=local_paths,
+        default=[],
+        metavar="D.npy,...",
+        help="descriptors that follow both databases",
     )
     parser.add_argument(
         "--neighbours", type=integers, default=[1, 2, 3, 5, 10, 20, 50], metavar="N,..."
     )
     parser.add_argument("--alphas", type=numbers, default=[0, 1, 2, 3], metavar="ALPHA,...")
-    parser.add_argument("--json", metavar="FILE", help="where the report is written")
+    parser.add_argument(
+        "--json", type=local_path, metavar="FILE", help="where the report is written"
+    )
     flags = parser.parse_args()
     use_compilation_cache()
 
     methods = grid(flags.neighbours, flags.alphas)
-    distractors = [] if flags.distractors is None else flags.distractors.split(",")
-    tuned, reported = (_open(files, distractors) for files in (flags.on, flags.report))
+    tuned, reported = (_open(files, flags.distractors) for files in (flags.on, flags.report))
     reports = scores(tuned, methods)
     objectives = [objective(report) for report in reports]
     if np.isnan(objectives[0]):
@@ -122,28 +139,57 @@ def main() -> None:
         mark = " <- chosen" if method is methods[best] else ""
         print(f"  n={method.neighbours:<3} alpha={method.alpha:<4g} {100 * value:6.2f}{mark}")
     print(f"{flags.report} before:\n{before.table()}\nand after:\n{after.table()}")
+    if flags.json is not None:
+        print(f"wrote {flags.json}")
+
+
+class DatasetFiles(NamedTuple):
+    """The files of a dataset."""
+
+    ground_truth: pathlib.Path
+    queries: pathlib.Path
+    database: pathlib.Path
+
+    def __str__(self) -> str:
+        """As on the command line."""
+        return ",".join(map(str, self))
+
+
+def dataset_files(text: str) -> DatasetFiles:
+    """`gnd.pkl,q.npy,x.npy` -> the three files.
+
+    Raises:
+        UserError: there are more or fewer, or one is no path of this machine.
+    """
+    files = local_paths(text)
+    if len(files) != 3:
+        raise UserError(
+            f"{shown(text)} names {len(files)} files; a dataset is GROUND_TRUTH,Q.npy,X.npy"
+        )
+    return DatasetFiles(*files)
 
 
 def integers(text: str) -> list[int]:
     """`1,5` -> [1, 5]."""
-    return [int(word) for word in text.split(",")]
+    found = [int(word) for word in text.split(",")]
+    if max(found) > MOST_NEIGHBOURS:
+        raise UserError(f"{max(found)} neighbours are too many; give up to {MOST_NEIGHBOURS}")
+    return found
 
 
 def numbers(text: str) -> list[float]:
     """`0,1.5` -> [0.0, 1.5]."""
-    return [float(word) for word in text.split(",")]
+    found = [float(word) for word in text.split(",")]
+    if not all(0 <= number <= MOST_ALPHA for number in found):
+        raise UserError(f"an alpha of {shown(text)} is not from 0 to {MOST_ALPHA:g}; mend it")
+    return found
 
 
-def _open(files: str, distractors: Sequence[str]) -> Benchmark:
-    names = files.split(",")
-    if len(names) != 3:
-        raise UserError(
-            f"{files!r} names {len(names)} files; a dataset is GROUND_TRUTH,Q.npy,X.npy"
-        )
-    queries = open_array(names[1])
-    check_descriptors(queries, names[1])
-    database = BlockedDatabase(tuple(map(open_array, [names[2], *distractors])))
-    return Benchmark(load_ground_truth(names[0]), as_float32(queries), database)
+def _open(files: DatasetFiles, distractors: Sequence[pathlib.Path]) -> Benchmark:
+    queries = open_array(files.queries)
+    check_descriptors(queries, str(files.queries))
+    database = BlockedDatabase(tuple(map(open_array, [files.database, *distractors])))
+    return Benchmark(load_ground_truth(files.ground_truth), as_float32(queries), database)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from senet_jax.errors import UserError
+from senet_jax.errors import UserError, reason, shown
 from senet_jax.retrieval.blocks import BlockedDatabase
 from senet_jax.retrieval.ranked_list import NO_MORE, RankedList
 
@@ -55,10 +55,9 @@ def build_index(database: BlockedDatabase, description: str, probes: int = 16) -
         if not index.is_trained:
             index.train(_training_rows(database))
     except RuntimeError as error:
-        reason = str(error).rpartition("Error: ")[2]
         raise UserError(
-            f"faiss cannot make the index {description!r} of {database.size} rows of "
-            f"{database.width} numbers: {reason}; choose another one, such as IVF64,Flat"
+            f"faiss cannot make the index {shown(description)} of {database.size} rows of "
+            f"{database.width} numbers: {reason(error)}; choose another one, such as IVF64,Flat"
         ) from error
     lists = faiss.try_extract_index_ivf(index)
     if lists is not None:
@@ -98,7 +97,7 @@ def _import_faiss():
         import faiss
     except ImportError as error:
         raise UserError(
-            f"approximate search needs faiss, which cannot be imported ({error}); "
+            f"approximate search needs faiss, which cannot be imported ({reason(error)}); "
             "pip install faiss-cpu"
         ) from error
     return faiss

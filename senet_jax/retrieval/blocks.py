@@ -6,7 +6,7 @@ from collections.abc import Collection
 import numpy as np
 
 from senet_jax.errors import UserError
-from senet_jax.retrieval.quantise import dequantise, descriptor_width
+from senet_jax.retrieval.quantise import dequantise, descriptor_width, type_and_shape
 
 _ALIGNMENT = 16
 """In numbers: 64 bytes."""
@@ -16,12 +16,19 @@ def check_descriptors(descriptors: np.ndarray, name: str) -> None:
     """Checks that an array can hold descriptors `[n d]`, without reading its values.
 
     Raises:
-        UserError: it is neither a matrix of float16, float32, float64 or integers nor quantised.
+        UserError: it is neither a matrix of float16, float32, float64 or integers nor quantised,
+            or its descriptors have no numbers.
     """
-    if descriptor_width(descriptors) is None:
+    width = descriptor_width(descriptors)
+    if width == 0:
         raise UserError(
-            f"{name} is {descriptors.dtype} of shape {descriptors.shape}; descriptors are float16, "
-            "float32, float64 or integers, one row for each image, or quantised"
+            f"{name} has the shape {descriptors.shape}: descriptors without a number are all "
+            "alike; extract them again"
+        )
+    if width is None:
+        raise UserError(
+            f"{name} is {type_and_shape(descriptors)}; descriptors are float16, float32, float64 "
+            "or integers, one row for each image, or quantised"
         )
 
 

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from senet_jax.data.revisitop import Photograph, read_image
+from senet_jax.data.revisitop import Photograph
 from senet_jax.data.sizes import check_pixels, photograph_sizes
-from senet_jax.data.transforms import TooLargeImage, UnreadableImage, crop, resize
-from senet_jax.errors import UserError, printable
+from senet_jax.data.transforms import TooLargeImage, UnreadableImage, resize
+from senet_jax.errors import printable
 from senet_jax.memory import host_memory_bytes
 from senet_jax.progress import Progress
 from senet_jax.retrieval.buckets import Batch, Mode, Plan, make_plan
@@ -31,44 +31,9 @@ from senet_jax.retrieval.memory import (
     most_pixels,
     needed_bytes,
 )
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Pyramid:
-    """The pixels of a photograph.
-
-    Attributes:
-        size: height and width.
-        levels: uint8[h w 3] for each scale.
-    """
-
-    size: tuple[int, int]
-    levels: list[np.ndarray]
-
+from senet_jax.retrieval.pyramid import Pyramid, read_part
 
 ReadBatch = tuple[Batch, Sequence[Pyramid | UnreadableImage]]
-
-
-def read_part(photograph: Photograph) -> np.ndarray:
-    """Reads a photograph and cuts its box out: uint8[h w 3] BGR.
-
-    Raises:
-        UnreadableImage: the file is missing or no image.
-        UserError: the box is empty or outside of the image.
-    """
-    image = read_image(photograph.path)
-    if photograph.box is None:
-        return image
-    try:
-        return crop(image, photograph.box)
-    except UserError as error:
-        raise UserError(f"{photograph.path}: {error}") from error
-
-
-def read_pyramid(photograph: Photograph, scales: Sequence[float]) -> list[np.ndarray]:
-    """Reads a photograph, see `read_part`, and resizes it to each scale."""
-    part = read_part(photograph)
-    return [resize(part, scale) for scale in scales]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +70,7 @@ class Job:
             f"{self.label}: {count:,} images at {len(self.scales)} scales in "
             f"{len(self.plan.programs)} programs, {100 * self.plan.padding:.1f} % of padding, "
             f"up to {self.needed_bytes / 2**30:.1f} GiB"
+            + (f"; {len(self.unreadable):,} more are UNREADABLE" if self.unreadable else "")
         )
 
 
@@ -155,12 +121,11 @@ def plan_for(
             not to be skipped.
         UserError: a box is empty or outside of its image.
     """
-    of_program = most_pixels(lanes)
-    of_photograph = int(of_program / max(scales) ** 2)
+    of_photograph = most_photograph_pixels(lanes, scales)
     sizes, unreadable = photograph_sizes(
         photographs, label=label, skip_unreadable=skip_unreadable, most_pixels=of_photograph
     )
-    plan = make_plan(sizes, scales, mode, economy(), of_program)
+    plan = make_plan(sizes, scales, mode, economy(), most_pixels(lanes))
     fits = needed_bytes(plan, lanes) <= memory_bytes()
     at_once = BATCHES_AT_ONCE if fits else 1
     return Job(
@@ -174,6 +139,11 @@ def plan_for(
         label=label,
         skip_unreadable=skip_unreadable,
     )
+
+
+def most_photograph_pixels(lanes: int, scales: Sequence[float]) -> int:
+    """The most pixels of a photograph that the memory suffices for at each of the scales."""
+    return int(most_pixels(lanes) / max(scales) ** 2)
 
 
 def extract(

@@ -9,6 +9,8 @@ are.
 import ml_dtypes
 import numpy as np
 
+from senet_jax.errors import printable, shortened, shown
+
 STORAGES = ("float32", "float16", "bfloat16", "int8")
 _INT8_LARGEST = 127
 
@@ -76,6 +78,11 @@ def descriptor_width(array: np.ndarray) -> int | None:
         return None
     is_record = array.dtype in (_bfloat16_record(*width), _int8_record(*width))
     return width[0] if is_record else None
+
+
+def type_and_shape(array: np.ndarray) -> str:
+    """What an error says of an array from a file, which may name types of any length."""
+    return f"{shortened(printable(str(array.dtype)), 80)} of shape {shown(array.shape)}"
 
 
 def _bfloat16_record(width: int) -> np.dtype:

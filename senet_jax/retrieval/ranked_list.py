@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from senet_jax.errors import UserError
+from senet_jax.retrieval.quantise import type_and_shape
 
 NO_MORE = -1
 
@@ -29,8 +30,8 @@ class RankedList:
     def __post_init__(self):
         if self.ranks.ndim != 2 or self.ranks.dtype.kind not in "iu":
             raise UserError(
-                f"ranks are {self.ranks.dtype} of shape {self.ranks.shape}; they are integers with "
-                "a row for each query, items best first"
+                f"ranks are {type_and_shape(self.ranks)}; they are integers with a row for each "
+                "query, items best first"
             )
         for query in range(len(self.ranks)):
             self._check(query)

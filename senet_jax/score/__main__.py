@@ -2,38 +2,57 @@
 
 Descriptors are .npy files of float16, float32, float64 or integers, or quantised ones, a row for
 each query of qimlist and each image of imlist. They are used as they are, by dot product, in
-float32: scores that differ only beyond it are ties, and among ties the lower index is first.
+float32: scores that differ only beyond it are ties, and among ties the lower index is first; a
+warning says so where most images to find are tied with others.
 
 Ranks are .npy files of integers [queries, k], items best first; -1 means no more. Items that are
 not listed count as not found.
 """
 
 import argparse
+import sys
 
 from senet_jax.data.ground_truth import GroundTruth, load_ground_truth
-from senet_jax.errors import CommandParser, UserError, run_command
-from senet_jax.files import open_array, write_json
+from senet_jax.errors import CommandParser, UserError, run_command, shown
+from senet_jax.files import local_path, local_paths, open_array, write_json
 from senet_jax.retrieval.evaluation import EvaluationReport, evaluate_descriptors, evaluate_ranks
 from senet_jax.retrieval.protocols import PROTOCOLS
 from senet_jax.retrieval.ranked_list import RankedList
+from senet_jax.retrieval.ties import warning_of_ties
 from senet_jax.runtime import use_compilation_cache
 
 
 def main() -> None:
     """Prints the table and writes the report if it is asked for."""
     parser = CommandParser(prog="python -m senet_jax.score", description=__doc__)
-    parser.add_argument("ground_truth", metavar="GROUND_TRUTH", help="gnd_NAME.pkl or .json")
-    parser.add_argument("--query", metavar="Q.npy", help="the queries' descriptors")
-    parser.add_argument("--database", metavar="X.npy", help="the database's descriptors")
     parser.add_argument(
-        "--distractors", metavar="D.npy,...", help="descriptors that follow the database's"
+        "ground_truth", type=local_path, metavar="GROUND_TRUTH", help="gnd_NAME.pkl or .json"
     )
-    parser.add_argument("--ranks", metavar="R.npy", help="one ranking for all protocols")
+    parser.add_argument(
+        "--query", type=local_path, metavar="Q.npy", help="the queries' descriptors"
+    )
+    parser.add_argument(
+        "--database", type=local_path, metavar="X.npy", help="the database's descriptors"
+    )
+    parser.add_argument(
+        "--distractors",
+        type=local_paths,
+        metavar="D.npy,...",
+        help="descriptors that follow the database's",
+    )
+    parser.add_argument(
+        "--ranks", type=local_path, metavar="R.npy", help="one ranking for all protocols"
+    )
     for protocol in PROTOCOLS:
         parser.add_argument(
-            f"--ranks-{protocol.name}", metavar="R.npy", help=f"the ranking for {protocol.name}"
+            f"--ranks-{protocol.name}",
+            type=local_path,
+            metavar="R.npy",
+            help=f"the ranking for {protocol.name}",
         )
-    parser.add_argument("--json", metavar="FILE", help="where the report is written")
+    parser.add_argument(
+        "--json", type=local_path, metavar="FILE", help="where the report is written"
+    )
     flags = parser.parse_args()
     _check_sources(flags, parser)
     use_compilation_cache()
@@ -46,6 +65,8 @@ def main() -> None:
     if flags.json is not None:
         write_json(flags.json, report.to_json())
     print(report.table())
+    if flags.json is not None:
+        print(f"wrote {flags.json}")
 
 
 _SOURCES = (
@@ -70,13 +91,16 @@ def _score_descriptors(ground_truth: GroundTruth, flags: argparse.Namespace) -> 
     database = open_array(flags.database)
     if database.shape[:1] != (len(ground_truth.image_names),):
         raise UserError(
-            f"{flags.database} has the shape {database.shape} for {len(ground_truth.image_names)} "
-            "images; every image of imlist has one row, distractors have files of their own"
+            f"{flags.database} has the shape {shown(database.shape)} for "
+            f"{len(ground_truth.image_names)} images; every image of imlist has one row, "
+            "distractors have files of their own"
         )
-    distractors = [] if flags.distractors is None else flags.distractors.split(",")
-    return evaluate_descriptors(
-        ground_truth, open_array(flags.query), [database, *map(open_array, distractors)]
-    )
+    descriptors = open_array(flags.query), [database, *map(open_array, flags.distractors or [])]
+    report = evaluate_descriptors(ground_truth, *descriptors)
+    ties = warning_of_ties(ground_truth, *descriptors)
+    if ties:
+        print(f"warning: {ties}", file=sys.stderr)
+    return report
 
 
 def _score_ranks(ground_truth: GroundTruth, flags: argparse.Namespace) -> EvaluationReport:

@@ -1,20 +1,36 @@
 """Compares two runs query by query: where the second is better, where worse, and by how much.
 
-A.json and B.json are what `score --json` writes, or a report.json. For each dataset that both have
+A.json and B.json are what `score --json` writes, or a report.json. For each entry that both have
 and each protocol: mAP of both and their difference with its 95 % interval (bootstrap over pairs),
 in per cent; how many queries are better, worse and equal in B; and the queries that changed most.
+
+A name behind a colon picks an entry of a report, whatever it is called in the other one:
+
+  report.json:roxford5k report.json:roxford5k+alpha_qe     before and after, blind and protocol
+  report.json:roxford5k+cvnet:protocol other.json          with the other's entry of that name, or
+                                                           its only one
 """
 
 import dataclasses
 import itertools
+import os
+import pathlib
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from senet_jax.errors import CommandParser, UserError, run_command
-from senet_jax.files import read_json
+from senet_jax.errors import (
+    CommandParser,
+    UserError,
+    printable,
+    reason,
+    run_command,
+    shortened,
+    shown,
+)
+from senet_jax.files import local_path, read_json
 from senet_jax.retrieval.bootstrap import mean_interval
 from senet_jax.retrieval.protocols import PROTOCOLS
 
@@ -49,13 +65,13 @@ class Report:
         scales: at which the images were described, None where the file does not tell them.
     """
 
-    path: str
+    path: pathlib.Path
     datasets: Mapping[str, Mapping[str, QueryScores]]
     lists_sha256: Mapping[str, str]
     scales: list[float] | None
 
 
-def read_report(path: str) -> Report:
+def read_report(path: pathlib.Path) -> Report:
     """Reads what `score --json` or an evaluation wrote.
 
     Raises:
@@ -70,24 +86,116 @@ def read_report(path: str) -> Report:
         return Report(
             path,
             {
-                name: {p.name: _query_scores(of_dataset[p.name]["per_query"]) for p in PROTOCOLS}
+                _name(name): {
+                    p.name: _query_scores(of_dataset[p.name]["per_query"]) for p in PROTOCOLS
+                }
                 for name, of_dataset in named.items()
             },
-            dict(run.get("lists_sha256", {})),
-            run.get("config", {}).get("scales"),
+            {_name(label): value for label, value in run.get("lists_sha256", {}).items()},
+            _scales(run.get("config", {}).get("scales")),
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except Exception as error:  # It may be any JSON.
         raise UserError(
-            f"{path} is no report of scores ({type(error).__name__}: {error}); give the JSON that "
-            "score or an evaluation wrote"
+            f"{path} is no report of scores ({type(error).__name__}: {reason(error)}); give the "
+            "JSON that score or an evaluation wrote"
         ) from error
 
 
 def _query_scores(per_query: Sequence[Mapping[str, Any]]) -> QueryScores:
+    names = [of_query.get("name") for of_query in per_query]
+    scores = [of_query["ap"] for of_query in per_query]
+    for score in scores:
+        if score is not None and not (type(score) in (int, float) and 0 <= score <= 1):
+            raise ValueError(f"an AP is {shown(score)}")
     return QueryScores(
-        tuple(of_query.get("name") for of_query in per_query),
-        np.array([of_query["ap"] for of_query in per_query], np.float64),
+        tuple(None if name is None else _name(name) for name in names),
+        np.array(scores, np.float64),
     )
+
+
+def _name(value: Any) -> str:
+    """A name as it is printed."""
+    if type(value) is not str:
+        raise ValueError(f"a name is {shown(value)}")
+    return shortened(printable(value), 100)
+
+
+def _scales(value: Any) -> list[float] | None:
+    if value is not None and not all(type(scale) in (int, float) for scale in value):
+        raise ValueError(f"the scales are {shown(value)}")
+    return value
+
+
+def split_entry(argument: str) -> tuple[pathlib.Path, str]:
+    """`A.json:NAME` -> the file and the name of an entry, empty where none is given.
+
+    Both may hold colons: the longest beginning that is a file is the file.
+    """
+    ends = [len(argument), *(at for at in range(len(argument) - 1, 0, -1) if argument[at] == ":")]
+    for end in ends:
+        if os.path.isfile(os.path.expanduser(argument[:end])):
+            return local_path(argument[:end]), _name(argument[end + 1 :])
+    return local_path(argument), ""
+
+
+def chosen_entries(report: Report, wanted: str) -> dict[str, Mapping[str, QueryScores]]:
+    """The entry of that name; where there is none, those that add `:blind` and `:protocol` to it.
+
+    Raises:
+        UserError: the report has no such entry.
+    """
+    if wanted in report.datasets:
+        return {wanted: report.datasets[wanted]}
+    found = {
+        name: scores
+        for name, scores in report.datasets.items()
+        if name.rpartition(":")[0] == wanted
+    }
+    if not found:
+        raise UserError(f"{report.path} has no entry {shown(wanted)}; it has {_holdings(report)}")
+    return found
+
+
+def paired_entries(
+    first: Report, first_wanted: str, second: Report, second_wanted: str
+) -> dict[str, list[Mapping[str, QueryScores]]]:
+    """What is compared, under a heading each; see `chosen_entries` and `paired_datasets`.
+
+    Args:
+        first: a report.
+        first_wanted: the name of an entry, empty for any.
+        second: likewise.
+        second_wanted: likewise.
+
+    Raises:
+        UserError: an entry is not there, or there is nothing to compare it with.
+    """
+    if not first_wanted and not second_wanted:
+        return paired_datasets(first, second)
+    sides = [
+        chosen_entries(report, wanted) if wanted else _counterparts(report, other)
+        for report, wanted, other in (
+            (first, first_wanted, second_wanted),
+            (second, second_wanted, first_wanted),
+        )
+    ]
+    paired = {}
+    for one, other in itertools.product(*sides):
+        # Of two methods, each reported twice, like goes with like.
+        kinds = [name.rpartition(":")[2] for name in (one, other)]
+        if min(map(len, sides)) == 1 or kinds[0] == kinds[1]:
+            heading = one if one == other else f"{one or 'A'} -> {other or 'B'}"
+            paired[heading] = [sides[0][one], sides[1][other]]
+    return paired
+
+
+def _counterparts(report: Report, wanted: str) -> dict[str, Mapping[str, QueryScores]]:
+    """What an entry of the other report is compared with where no name is given."""
+    return dict(report.datasets) if len(report.datasets) == 1 else chosen_entries(report, wanted)
+
+
+def _holdings(report: Report) -> str:
+    return ", ".join(shown(name) if name else "one without a name" for name in report.datasets)
 
 
 def paired_datasets(first: Report, second: Report) -> dict[str, list[Mapping[str, QueryScores]]]:
@@ -108,12 +216,10 @@ def paired_datasets(first: Report, second: Report) -> dict[str, list[Mapping[str
         if name in second.datasets
     }
     if not common:
-        holdings = (
-            f"{report.path} has {', '.join(n or 'one without a name' for n in report.datasets)}"
-            for report in (first, second)
-        )
+        holdings = (f"{report.path} has {_holdings(report)}" for report in (first, second))
         raise UserError(
-            f"no dataset is in both, {' and '.join(holdings)}; compare runs on the same datasets"
+            f"no dataset is in both, {' and '.join(holdings)}; compare runs on the same datasets, "
+            "or name an entry of each: A.json:NAME B.json:NAME"
         )
     return common
 
@@ -196,12 +302,15 @@ def compare(first: QueryScores, second: QueryScores) -> Comparison:
 def main() -> None:
     """Prints the comparison of two files."""
     parser = CommandParser(prog="python -m senet_jax.score.compare", description=__doc__)
-    parser.add_argument("first", metavar="A.json")
-    parser.add_argument("second", metavar="B.json")
+    parser.add_argument("first", metavar="A.json[:NAME]")
+    parser.add_argument("second", metavar="B.json[:NAME]")
     flags = parser.parse_args()
-    first, second = read_report(flags.first), read_report(flags.second)
-    paired = paired_datasets(first, second)
-    lines = [f"A: {first.path}", f"B: {second.path}"]
+    (first_path, first_wanted), (second_path, second_wanted) = (
+        split_entry(argument) for argument in (flags.first, flags.second)
+    )
+    first, second = read_report(first_path), read_report(second_path)
+    paired = paired_entries(first, first_wanted, second, second_wanted)
+    lines = [f"A: {flags.first}", f"B: {flags.second}"]
     for name, datasets in paired.items():
         lines.append(_row(name, "A", "B", "B - A", "95 %", "better", "worse", "equal"))
         for protocol in PROTOCOLS:
@@ -210,7 +319,8 @@ def main() -> None:
             except UserError as error:
                 raise UserError(f"not comparable: {name} {protocol.name}: {error}") from error
             lines += _lines(protocol.name, comparison)
-    for warning in warnings(first, second, paired):
+    compared = {*first.datasets, *second.datasets} if first_wanted or second_wanted else paired
+    for warning in warnings(first, second, compared):
         print(f"warning: {warning}", file=sys.stderr)
     print("\n".join(lines))
 

@@ -8,15 +8,16 @@ import jax
 import numpy as np
 
 from senet_jax.errors import UserError
-from senet_jax.files import read_json
+from senet_jax.kept import read_kept_json
 from senet_jax.models.senet import without_descriptor_norm
-from senet_jax.training.checkpoint import Checkpoints
 from senet_jax.training.setup import PREPROCESSING, Setup, make_setup
 from senet_jax.training.state import TrainState
 from senet_jax.weights import Weights, flatten
 
 CONFIG = "config.json"
 CHECKPOINTS = "checkpoints"
+WEIGHTS = "weights"
+REPORT = "report.json"
 
 
 def network_variables(state: TrainState) -> dict[str, Any]:
@@ -49,7 +50,9 @@ def load_trained(workdir: pathlib.Path) -> Weights:
     Raises:
         UserError: there is no checkpoint, or it is broken.
     """
-    settings = read_json(workdir / CONFIG)
+    from senet_jax.training.checkpoint import Checkpoints  # Orbax takes a second to import.
+
+    settings = read_kept_json(workdir / CONFIG, "train again", required=False)
     setup = setup_of(settings)
     with Checkpoints(workdir / CHECKPOINTS) as checkpoints:
         best, latest = checkpoints.best_step(), checkpoints.latest_step()

@@ -24,13 +24,21 @@ from senet_jax.data.loader import TrainingData
 from senet_jax.data.prepared import open_prepared
 from senet_jax.data.revisitop import load_dataset
 from senet_jax.errors import UserError
-from senet_jax.files import read_json, sha256_of_file, write_json
+from senet_jax.files import sha256_of_file, write_json
+from senet_jax.kept import read_kept_json, write_kept_json
 from senet_jax.process import PREEMPTED_EXIT_CODE, Preemption, locked_workdir
 from senet_jax.retrieval.evaluation import EvaluationReport
 from senet_jax.runtime import use_compilation_cache
 from senet_jax.training.checkpoint import Checkpoints
 from senet_jax.training.evaluation import Evaluator
-from senet_jax.training.export import CHECKPOINTS, CONFIG, export, network_variables
+from senet_jax.training.export import (
+    CHECKPOINTS,
+    CONFIG,
+    REPORT,
+    WEIGHTS,
+    export,
+    network_variables,
+)
 from senet_jax.training.metrics import MetricsWriter, console_line
 from senet_jax.training.optimizer import learning_rate_schedule
 from senet_jax.training.parallel import AXIS, ParallelStep, check_divisible
@@ -45,8 +53,6 @@ from senet_jax.training.state import TrainState
 from senet_jax.training.step import make_step
 from senet_jax.weights import TENSORS, Weights, load_weights, save_weights
 
-WEIGHTS = "weights"
-REPORT = "report.json"
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
@@ -101,7 +107,8 @@ def _keep_config(workdir: pathlib.Path, settings: Mapping[str, Any], *, begun: b
     """Writes the settings down, or checks that a training with a checkpoint goes on with them."""
     path = workdir / CONFIG
     if begun and path.exists():
-        before, now = flat(read_json(path)), flat(settings)
+        mend = "use another workdir"
+        before, now = flat(read_kept_json(path, mend, required=False)), flat(settings)
         for key in (*before, *now):
             if before.get(key) != now.get(key):
                 raise UserError(
@@ -109,7 +116,7 @@ def _keep_config(workdir: pathlib.Path, settings: Mapping[str, Any], *, begun: b
                     f"{now.get(key)!r}; use another workdir or the same settings"
                 )
     elif jax.process_index() == 0:
-        write_json(path, settings)
+        write_kept_json(path, settings)
 
 
 class _Training:

@@ -1,14 +1,15 @@
 """What a training tells: lines of JSON, TensorBoard files, and a line on the console."""
 
 import json
+import math
 import pathlib
 import sys
 from collections.abc import Mapping
 from typing import Any
 
-from tensorboardX import SummaryWriter
-
-from senet_jax.errors import UserError
+from senet_jax.errors import UserError, reason, shown
+from senet_jax.files import parse_json
+from senet_jax.kept import sealed, unsealed
 from senet_jax.progress import format_seconds
 
 FILE = "metrics.jsonl"
@@ -26,22 +27,29 @@ class MetricsWriter:
     """
 
     def __init__(self, workdir: pathlib.Path, last_step: int):
+        from tensorboardX import SummaryWriter  # It imports PyTorch where there is one.
+
         path = workdir / FILE
         kept = []
         if path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            for number, line in enumerate(lines, 1):
                 try:
-                    if json.loads(line)["step"] <= last_step:
+                    if _line(line)["step"] <= last_step:
                         kept.append(line)
-                except (ValueError, KeyError, TypeError):
-                    break  # Cut short when the process was killed; all after it is newer.
+                except ValueError:
+                    # The last one may have been cut short when the process was killed.
+                    if number < len(lines):
+                        print(f"warning: line {number} of {path} is broken", file=sys.stderr)
         path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         self._lines = path.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=last_step + 1)
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Writes metrics, by name, of a step."""
-        self._lines.write(json.dumps({"step": step, **metrics}) + "\n")
+        # JSON has no other numbers.
+        finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+        self._lines.write(json.dumps(sealed({"step": step, **finite})) + "\n")
         self._lines.flush()
         for name, value in metrics.items():
             self._board.add_scalar(name, value, step)
@@ -60,14 +68,24 @@ def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
     """
     path = workdir / FILE
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = list(map(_line, path.read_text(encoding="utf-8").splitlines()))
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; check the path") from error
     except ValueError as error:
-        raise UserError(f"{path} holds a broken line: {error}; go on with the training") from error
+        raise UserError(
+            f"{path} holds a broken line: {reason(error)}; go on with the training"
+        ) from error
     if not lines:
         raise UserError(f"{path} holds no line yet; go on with the training")
     return lines
+
+
+def _line(text: str) -> dict[str, Any]:
+    line = unsealed(parse_json(text), required=False)
+    is_line = type(line.get("step")) is int
+    if not is_line or not all(type(value) in (int, float) for value in line.values()):
+        raise ValueError(f"{shown(line)} is not of a step's metrics")
+    return line
 
 
 def console_line(

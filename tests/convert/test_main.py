@@ -41,6 +41,7 @@ def there_and_back(convert, tmp_path):
     def run(path, *flags):
         there = convert(path, tmp_path / "weights", *flags)
         assert (there.returncode, there.stderr) == (0, "")
+        assert there.stdout.startswith(f"wrote {tmp_path / 'weights'}: ")
         back = convert(tmp_path / "weights", tmp_path / "back.pth")
         assert (back.returncode, back.stderr) == (0, "")
         return load_weights(tmp_path / "weights"), load(tmp_path / "back.pth")

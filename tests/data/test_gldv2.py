@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from senet_jax.data.gldv2 import gldv2_clean
@@ -77,3 +79,27 @@ def test_missing_list_and_missing_folder(tmp_path):
         gldv2_clean(tmp_path / "train_clean.csv", tmp_path)
     with pytest.raises(UserError, match=r"no folder .*images"):
         gldv2_clean(_list(tmp_path, "landmark_id,images\n1,abc\n"), tmp_path / "images")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("9" * 5_000 + ",abc", "line 2, is '999"),
+        ("1," + "a" * 5_000, "lists the image 'aaa"),
+        ("1,abc\x00", "lists the image 'abc\\\\x00'"),
+        ("\x1b[2J,abc", "line 2, is '\\\\x1b"),
+        ('"1","abc"', "line 2, is"),
+        ("1,../a", "lists the image '../a'"),
+    ],
+)
+def test_a_hostile_line_is_one_printable_line(tmp_path, line, message):
+    (tmp_path / "list.csv").write_text(f"landmark_id,images\n{line}\n")
+    with pytest.raises(UserError, match=message) as raised:
+        gldv2_clean(tmp_path / "list.csv", tmp_path)
+    assert str(raised.value).isprintable() and len(str(raised.value)) < 500
+
+
+def test_only_a_regular_list_is_read(tmp_path):
+    os.mkfifo(tmp_path / "list.csv")
+    with pytest.raises(UserError, match="it is no regular file; check the path"):
+        gldv2_clean(tmp_path / "list.csv", tmp_path)

@@ -1,4 +1,5 @@
 import json
+import os
 import pickle
 import sys
 
@@ -72,16 +73,27 @@ def test_boxes_may_be_missing(tmp_path):
         (_changed(gnd=VALUE["gnd"][:1]), "one entry for each of 2"),
         (_changed(imlist=["a", "b", "c", "a"]), "'a' more than once"),
         (_changed(imlist=["a", "b", "c", 4]), "holds 4"),
+        (_changed(imlist=["a", "b", "c", "d" * 5_000]), "holds 'ddd"),
+        (_changed(imlist=["a", "b", "c", "\ud800"]), r"holds '\\ud800"),
+        (_changed(imlist=None), "imlist is not a list of names, but None"),
+        (_changed(qimlist="qr"), "qimlist is not a list of names, but 'qr'"),
+        (_changed(qimlist=2**64), "qimlist is not a list of names, but 18446744073709551616"),
+        (_changed(gnd=-1), "one entry for each of 2"),
         (_changed(imlist=["a", "b", "c", ""]), "empty name"),
         (_entry(easy=[4]), "the item 4, but imlist has 4"),
         (_entry(easy=[-1]), "the item -1"),
         (_entry(easy=[1, 1]), "the item 1 more than once"),
         (_entry(hard=[1]), "the item 1 more than once"),
         (_entry(easy=[1.5]), "not a list of integers"),
+        (_entry(easy=[True]), "not a list of integers"),
+        (_entry(easy=3), "not a list of integers: 3"),
+        (_entry(easy=[2**63]), "the item 9223372036854775808, which is no index"),
+        (_entry(easy=[-(2**70)]), "the item -1180591620717411303424, which is no index"),
         (_entry(easy=[[1], [2, 3]]), "not a list of integers"),
         (_entry(bbx=[1, 2, 3]), "four numbers"),
         (_entry(bbx=[1, 2, 3, float("nan")]), "four finite numbers"),
         (_entry(bbx="box"), "four numbers"),
+        (_entry(bbx=[1, 2, 3, None]), "four numbers"),
         (_changed(gnd=[{"easy": [], "hard": []}, VALUE["gnd"][1]]), "query 0 has no junk"),
     ],
 )
@@ -133,6 +145,39 @@ def test_lists_of_unequal_length():
     none = (np.zeros(0, np.int64),)
     with pytest.raises(UserError, match="0 lists of hard items for 1 queries"):
         GroundTruth(("a",), ("q",), none, (), none)
+
+
+@pytest.mark.parametrize("value", ["Infinity", "NaN", "1e999", "1" * 5_000, str(2**64)])
+@pytest.mark.parametrize("key", ["imlist", "qimlist", "gnd"])
+def test_numbers_that_json_does_not_have(tmp_path, key, value):
+    path = tmp_path / "gnd_x.json"
+    path.write_text(json.dumps(_changed(**{key: ["HERE"]})).replace('"HERE"', value))
+    with pytest.raises(UserError, match="cannot be read as ground truth"):
+        load_ground_truth(path)
+
+
+def test_control_characters_are_escaped(tmp_path):
+    path = tmp_path / "gnd_x.json"
+    path.write_text(json.dumps(_changed(qimlist=["q\x1b]0;title\x07", "r"], imlist=["a"])))
+    with pytest.raises(UserError) as raised:
+        load_ground_truth(path)
+    assert str(raised.value).isprintable() and r"q\x1b]0;title\x07" in str(raised.value)
+
+
+def test_an_entry_that_is_there_many_times_is_counted(tmp_path):
+    """Each of the lists has a few kilobytes in the file, all together would have gigabytes."""
+    path = tmp_path / "gnd_x.pkl"
+    entry = {**VALUE["gnd"][0], "junk": list(range(20_000))}
+    path.write_bytes(pickle.dumps(_changed(qimlist=["q"] * 20_000, gnd=[entry] * 20_000)))
+    assert path.stat().st_size < 200_000
+    with pytest.raises(UserError, match=r"gnd lists 400,\S* items; more than"):
+        load_ground_truth(path)
+
+
+def test_only_a_regular_file_is_read(tmp_path):
+    os.mkfifo(tmp_path / "gnd_x.pkl")
+    with pytest.raises(UserError, match="it is no regular file; check the path"):
+        load_ground_truth(tmp_path / "gnd_x.pkl")
 
 
 def test_deep_nesting_is_no_crash(tmp_path):

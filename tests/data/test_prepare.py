@@ -58,8 +58,8 @@ def test_a_folder(tmp_path):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
-        f"{target}: 3 images of 3 classes (1 have one image, 1 have none); dropped: 2 unreadable "
-        "(see report.json)\n"
+        f"wrote {target}: 3 images of 3 classes (1 have one image, 1 have none); dropped: "
+        "2 unreadable (see report.json)\n"
     )
     prepared = open_prepared(target)
     assert prepared.class_names == ["church", "tower", "well"]
@@ -108,8 +108,8 @@ def test_generated_landmarks(tmp_path, run_prepare):
     code, output, errors = run_prepare(*arguments, "--training_families=2", "--distractors=0")
     assert (code, errors) == (0, "")
     assert output.splitlines()[0] == (
-        f"{tmp_path / 'synthetic_landmarks'}: 24 images of 6 classes (0 have one image, 0 have "
-        "none); dropped: none (see report.json)"
+        f"wrote {tmp_path / 'synthetic_landmarks'}: 24 images of 6 classes (0 have one image, "
+        "0 have none); dropped: none (see report.json)"
     )
     world = dataclasses.replace(TINY, seed=3, training_families=2, distractors=0)
     source, prepared = training_source(world), open_prepared(tmp_path / "synthetic_landmarks")
@@ -128,13 +128,13 @@ def test_generated_landmarks(tmp_path, run_prepare):
     assert "synthetic_landmarks is made of another list of images" in errors
 
 
-def test_a_second_run_says_the_same_and_does_nothing(tmp_path, run_prepare):
+def test_a_second_run_says_so_and_does_nothing(tmp_path, run_prepare):
     _write(tmp_path / "images", church__a=CONTENT)
     arguments = ("folder", f"--images={tmp_path / 'images'}", f"--target={tmp_path / 'town'}")
     first = run_prepare(*arguments)
-    assert first[0] == 0
+    assert first[0] == 0 and first[1].startswith(f"wrote {tmp_path / 'town'}: 1 images")
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "town").iterdir()}
-    assert run_prepare(*arguments) == first
+    assert run_prepare(*arguments) == (0, first[1].replace("wrote", "there already is"), "")
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "town").iterdir()} == times
 
 

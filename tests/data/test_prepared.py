@@ -1,5 +1,7 @@
+import json
 import os
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -58,3 +60,47 @@ def test_what_is_no_dataset(tmp_path):
 def test_labels_out_of_range(labels, message):
     with pytest.raises(UserError, match=message):
         PreparedImages("town", list("abcd"), np.array(labels, np.int32), "", [{}] * 3)
+
+
+def _changed(file, change):
+    value = json.loads(file.read_text())
+    change(value)
+    file.write_text(json.dumps(value))
+
+
+def _names_a_module(features):
+    label = features["featuresDict"]["features"]["label"]
+    label["pythonClassName"] = "antigravity.Label"
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / "report.json").write_text("[]"), "lacks a name"),
+        (lambda folder: (folder / "report.json").write_text('{"name": 1}'), "lacks a name"),
+        (lambda folder: (folder / "features.json").write_text("{}"), "is not whole"),
+        (lambda folder: (folder / "features.json").unlink(), "cannot read .*features.json"),
+        (lambda folder: (folder / "dataset_info.json").write_text("{"), "is not whole"),
+        (lambda folder: (folder / "labels.npy").write_text("labels"), "not an array"),
+        (lambda folder: [path.unlink() for path in folder.glob("*array_record*")], "is not whole"),
+        (lambda folder: _changed(folder / "features.json", _names_a_module), "antigravity.Label"),
+    ],
+)
+def test_a_damaged_dataset_is_one_line(tmp_path, damage, message):
+    build(source(), tmp_path / "town")
+    damage(tmp_path / "town")
+    with pytest.raises(UserError, match=message) as raised:
+        open_prepared(tmp_path / "town")
+    assert str(raised.value).isprintable()
+    assert "antigravity" not in sys.modules
+
+
+def test_a_damaged_record_is_one_line(tmp_path):
+    build(source(), tmp_path / "town")
+    (file,) = (tmp_path / "town").glob("*array_record*")
+    content = file.read_bytes()
+    prepared = open_prepared(tmp_path / "town")
+    file.write_bytes(content[: len(content) // 2] + bytes(len(content) - len(content) // 2))
+    with pytest.raises(UserError, match=r"image \d of town cannot be read: .*; prepare it again"):
+        for index in range(len(prepared)):
+            prepared.read(index)

@@ -24,7 +24,7 @@ def run(run_command_here):
     ("flags", "message"),
     [
         ((), "--config=FILE is needed"),
-        (("--config=configs/demo.py", "--devices=0"), "devices"),
+        (("--config=configs/demo.py", "--devices=0"), "--devices: '0' is not from 1 to 65,536"),
         (("--config=configs/demo.py", "--workdir=d"), "workdir"),
         (("--config=configs/demo.py", "--config.batch_size=0"), "config.batch_size is 0"),
         (
@@ -47,12 +47,13 @@ def test_a_wrong_command_line_is_one_line(run, flags, message):
 def test_help(run):
     done = run("--help")
     assert done.returncode == 0 and "how many devices" in done.stdout
+    assert "--config.batch_size=64\n" in run("--config=configs/demo.py", "--help").stdout
 
 
 def test_names_and_figures_stand_apart(run, monkeypatch):
     names = ("images", "memory of the batches at once", "a dataset with a long name, database")
     monkeypatch.setattr(
-        "senet_jax.forecast.__main__.forecast_evaluation", lambda _: [(name, "7") for name in names]
+        "senet_jax.forecast.evaluation.forecast_evaluation", lambda _: [(n, "7") for n in names]
     )
     assert [line.rsplit("  ", 1)[-1] for line in run(*EVALUATE).stdout.splitlines()] == ["7"] * 3
 

@@ -10,7 +10,6 @@ import pytest
 from configs.demo import get_config
 from senet_jax.data.revisitop import load_dataset
 from senet_jax.files import sha256_of_file
-from senet_jax.report import __main__ as report_module
 from senet_jax.report.__main__ import main
 from senet_jax.report.examples import find_examples
 from senet_jax.retrieval.evaluation import evaluate_descriptors
@@ -82,7 +81,7 @@ def test_the_networks_are_those_of_the_report(run_command_here, workdir, monkeyp
         seen.update(town=trained, town_untrained=untrained)
         return find_examples(dataset, trained, untrained, scales)
 
-    monkeypatch.setattr(report_module, "find_examples", find)
+    monkeypatch.setattr("senet_jax.report.examples.find_examples", find)
     assert run_command_here(main, workdir).returncode == 0
     report = json.loads((workdir / "report.json").read_text())
     settings = json.loads((workdir / "config.json").read_text())

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from senet_jax.errors import UserError
+from senet_jax.kept import load_arrays, save_arrays
 from senet_jax.rerank import neighbours
 from senet_jax.rerank.graph import kept_graph, mutual_graph
 from senet_jax.retrieval.blocks import BlockedDatabase
@@ -92,19 +93,23 @@ def test_a_broken_file_is_refused(tmp_path, database, broken):
 def test_a_file_of_something_else_is_refused(tmp_path, database):
     path = tmp_path / "graph.npz"
     kept_graph(path, database, NEIGHBOURS)
-    arrays = dict(np.load(path))
+    arrays = load_arrays(path)
     wrong = [
         {key: value for key, value in arrays.items() if key != "items"},
         arrays | {"items": arrays["items"] + 1000},
         arrays | {"ends": arrays["ends"][:-1]},
         arrays | {"similarities": arrays["similarities"][:-1]},
     ]
-    smaller = {"similarities": np.zeros(0), "items": np.zeros(0, int), "ends": np.zeros(4, int)}
-    np.savez(path, **arrays | smaller)
+    smaller = {
+        "similarities": np.zeros(0, np.float32),
+        "items": np.zeros(0, int),
+        "ends": np.zeros(4, int),
+    }
+    save_arrays(path, **arrays | smaller)
     with pytest.raises(UserError, match="is the graph of other descriptors"):
         kept_graph(path, database, NEIGHBOURS)
     for content in wrong:
-        np.savez(path, **content)
+        save_arrays(path, **content)
         with pytest.raises(UserError, match="not a whole graph"):
             kept_graph(path, database, NEIGHBOURS)
     with path.open("wb") as file:
@@ -120,3 +125,16 @@ def test_a_place_that_cannot_be_written_is_found_out_before_the_work(
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write"):
         kept_graph(tmp_path / "file" / "graph.npz", database, NEIGHBOURS)
+
+
+def test_a_compressed_graph_or_one_of_other_numbers_is_refused(tmp_path, database):
+    path = tmp_path / "graph.npz"
+    kept_graph(path, database, NEIGHBOURS)
+    arrays = load_arrays(path)
+    np.savez_compressed(path, **arrays)
+    with pytest.raises(UserError, match="not a whole graph: it is compressed"):
+        kept_graph(path, database, NEIGHBOURS)
+    for similarities in (arrays["similarities"].astype(complex), arrays["similarities"] * np.nan):
+        save_arrays(path, **arrays | {"similarities": similarities})
+        with pytest.raises(UserError, match="its similarities are no finite float32"):
+            kept_graph(path, database, NEIGHBOURS)

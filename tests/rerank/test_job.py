@@ -3,6 +3,8 @@
 import csv
 import json
 import pathlib
+import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -104,6 +106,61 @@ def test_geometry_leaves_and_counts_the_pairs_that_it_looked_at(evaluate, tmp_pa
     with (tmp_path / "run" / "rerank" / "town" / "geometric.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) >= 2 * TOP and all(float(row["score"]).is_integer() for row in rows)
+
+
+QE = ["town+alpha_qe:blind", "town+alpha_qe:protocol"]
+DBA = ["town+dba:blind", "town+dba:protocol"]
+
+
+@pytest.fixture
+def copied(places, tmp_path):
+    """A dataset folder that may be changed, as flags."""
+    shutil.copytree(places / "town", tmp_path / "datasets" / "town")
+    return f"--config.data_root={tmp_path / 'datasets'}"
+
+
+def test_another_re_ranking_is_added_to_the_report(evaluate, places, tmp_path):
+    assert evaluate("--config.rerank=alpha_qe")[0] == 0
+    first = _report(tmp_path / "run")
+    assert evaluate("--config.rerank=dba", "--config.rerank_top=7")[0] == 0
+    second = _report(tmp_path / "run")
+    assert list(second) == ["town", *QE, *DBA, "run"]
+    assert all(second[name] == first[name] for name in ("town", *QE))
+    assert [second[name]["settings"]["rerank_top"] for name in (*QE, *DBA)] == [100, 100, 7, 7]
+    assert second["run"]["config"]["rerank"] == "dba"
+    assert evaluate("--config.rerank=alpha_qe", "--config.rerank_top=9")[0] == 0
+    third = _report(tmp_path / "run")
+    assert [third[name]["settings"]["rerank_top"] for name in (*QE, *DBA)] == [9, 9, 7, 7]
+    assert evaluate()[0] == 0
+    assert list(_report(tmp_path / "run")) == ["town", *QE, *DBA, "run"]
+
+
+@pytest.mark.parametrize("change", ["photograph", "ground truth"])
+def test_a_re_ranking_of_something_else_is_not_kept(evaluate, copied, tmp_path, change):
+    assert evaluate(copied, "--config.rerank=alpha_qe")[0] == 0
+    folder = tmp_path / "datasets" / "town"
+    if change == "photograph":
+        (folder / "jpg" / "b.jpg").write_bytes(encoded(picture(40, 48, seed=77)))
+    else:
+        truth = pickle.loads((folder / "gnd_town.pkl").read_bytes())
+        truth["gnd"][1]["junk"] = []
+        (folder / "gnd_town.pkl").write_bytes(pickle.dumps(truth))
+    assert evaluate(copied, "--config.rerank=dba")[0] == 0
+    assert list(_report(tmp_path / "run")) == ["town", *DBA, "run"]
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"run": 3}', "text", None])
+def test_an_earlier_report_that_is_broken_shows_before_the_work(evaluate, tmp_path, content):
+    path = tmp_path / "run" / "report.json"
+    if content is None:
+        assert evaluate("--config.rerank=alpha_qe")[0] == 0
+        content = path.read_text()
+        content = content.replace('"mp@1": 1.0', '"mp@1": 0.0', 1)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(content)
+    code, _, errors = evaluate("--config.rerank=dba", "--config.scales=(0.5,)")
+    assert code == 2 and f"error: {path} " in errors and "made with" not in errors
+    assert path.read_text() == content
 
 
 @pytest.mark.parametrize("storage", ["float16", "int8"])

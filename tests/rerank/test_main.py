@@ -38,6 +38,8 @@ def files(arrays, tmp_path_factory):
         "x_nan": not_finite,
         "x_text": arrays["x"].astype(str),
         "d_narrow": arrays["d"][:, :3],
+        "q_of_nothing": arrays["q"][:, :0],
+        "x_of_nothing": arrays["x"][:, :0],
         "r_float": arrays["r"].astype(float),
         "r_outside": np.full((QUERIES, 1), ITEMS + DISTRACTORS),
         "r_repeated": np.zeros((QUERIES, 2), int),
@@ -74,7 +76,8 @@ def _expected(arrays, method, **circumstances):
 )
 def test_lists_are_reranked(run_command_here, files, arrays, method, more, circumstances):
     done = run_command_here(main, *_flags(files, method), *more)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"wrote {files / 'out/reranked.npy'}\n"
     seen = np.load(files / "out/reranked.npy")
     assert (seen.dtype, seen.shape) == (np.int32, (QUERIES, LENGTH))
     assert seen.tolist() == _expected(arrays, method, **circumstances)
@@ -84,8 +87,9 @@ def test_lists_are_reranked(run_command_here, files, arrays, method, more, circu
 def test_a_graph_is_kept_and_taken_up_again(run_command_here, files, arrays, tmp_path):
     graph = tmp_path / "graph.npz"
     flags = [*_flags(files, "truncated_diffusion"), f"--graph={graph}"]
-    for _ in range(2):
-        assert run_command_here(main, *flags).returncode == 0
+    for also in (f" and {graph}", ""):
+        done = run_command_here(main, *flags)
+        assert (done.returncode, done.stdout) == (0, f"wrote {files / 'out/reranked.npy'}{also}\n")
         seen = np.load(files / "out/reranked.npy")
         assert seen.tolist() == _expected(arrays, "truncated_diffusion")
         written = graph.stat().st_mtime_ns
@@ -112,6 +116,8 @@ def test_a_graph_is_kept_and_taken_up_again(run_command_here, files, arrays, tmp
         ({"x": "x_nan"}, [], "x_nan.npy is not finite"),
         ({"x": "x_text"}, [], "x_text.npy is <U"),
         ({"d": "d_narrow"}, [], "d_narrow.npy has 3 columns"),
+        ({"q": "q_of_nothing"}, [], r"q_of_nothing.npy has the shape \(3, 0\)"),
+        ({"x": "x_of_nothing"}, [], "x_of_nothing.npy .* without a number"),
         ({"r": "r_float"}, [], "r_float.npy: ranks are float64"),
         ({"r": "r_outside"}, [], "r_outside.npy: query 0 lists the item 60"),
         ({"r": "r_repeated"}, [], "r_repeated.npy: query 0 lists the item 0 more than once"),

@@ -7,7 +7,6 @@ import torch
 
 from senet_jax.data.revisitop import Photograph
 from senet_jax.data.transforms import UnreadableImage
-from senet_jax.errors import UserError
 from senet_jax.rerank import pair_scores as pair_scores_module
 from senet_jax.rerank.maps import MapCache, MapNetwork
 from senet_jax.rerank.pair_scores import PROGRAM_POSITIONS, PairScores, pair_shapes
@@ -141,12 +140,21 @@ def test_a_cache_without_room_says_so(network, tmp_path, photographs, capsys):
     np.testing.assert_array_equal(small, _scorer(network, tmp_path, photographs)(PAIRS[:3]))
 
 
-@pytest.mark.parametrize("content", ["a,b\n", "a,b,c\n", "\x80\n"])
-def test_a_broken_journal_is_one_line(network, tmp_path, photographs, content):
-    (tmp_path / "maps").mkdir()
-    (tmp_path / "maps" / "scores.csv").write_bytes(content.encode("latin-1"))
-    with pytest.raises(UserError, match=r"scores\.csv is broken .*; remove it"):
-        _scorer(network, tmp_path, photographs)(PAIRS)
+@pytest.mark.parametrize("content", ["", "a,b\n", "a,b,c\n", "\x80\n", "\n,\n"])
+def test_broken_lines_of_the_journal_are_scored_anew(
+    network, tmp_path, photographs, content, capsys
+):
+    scores = _scorer(network, tmp_path, photographs)(PAIRS)
+    journal = tmp_path / "maps" / "scores.csv"
+    whole = journal.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    journal.write_bytes(content.encode("latin-1") + b"".join(lines[:5]) + lines[5][3:])
+    count = PairCount()
+    again = _scorer(network, tmp_path, photographs, count=count)(PAIRS)
+    np.testing.assert_array_equal(again, scores)
+    assert count.computed == len(PAIRS) - 5
+    assert "lines are broken" in capsys.readouterr().out
+    assert sorted(journal.read_bytes().splitlines()) == sorted(whole.splitlines())
 
 
 def test_no_pair_needs_nothing(network, tmp_path, photographs):

@@ -113,7 +113,7 @@ def test_the_command_tunes_on_one_dataset_and_reports_the_other(run_command_here
     before, after = scores(reported, [NO_EXPANSION, best])
     assert written["report"] == {"before": before.to_json(), "after": after.to_json()}
     assert done.stdout.count("<- chosen") == 1
-    assert after.table() in done.stdout
+    assert after.table() in done.stdout and done.stdout.endswith(f"\nwrote {files}/out.json\n")
     plain = evaluate_descriptors(reported.ground_truth, reported.queries, reported.database.parts)
     assert written["report"]["before"] == plain.to_json()
 
@@ -123,7 +123,9 @@ def test_the_command_tunes_on_one_dataset_and_reports_the_other(run_command_here
     [
         ({"--on": "gnd.json,q.npy"}, "names 2 files; a dataset is GROUND_TRUTH,Q.npy,X.npy"),
         ({"--neighbours": "1,x"}, "invalid integers value: '1,x'"),
-        ({"--alphas": "-1"}, "alpha -1.0"),
+        ({"--alphas": "-1"}, "an alpha of '-1' is not from 0 to 100"),
+        ({"--alphas": "nan"}, "an alpha of 'nan' is not from 0 to 100"),
+        ({"--neighbours": "99999999999"}, "99999999999 neighbours are too many"),
         ({"--on": "nothing"}, "nothing to find under Medium or Hard"),
         ({"--distractors": "{}/flat.npy"}, r"flat.npy is float64 of shape \(3,\)"),
     ],

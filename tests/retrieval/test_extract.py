@@ -12,6 +12,7 @@ from senet_jax.data.revisitop import Photograph, read_image
 from senet_jax.data.transforms import UnreadableImage
 from senet_jax.errors import UserError
 from senet_jax.retrieval import extract as extract_module
+from senet_jax.retrieval import pyramid as pyramid_module
 from senet_jax.retrieval.buckets import CPU_ECONOMY
 from senet_jax.retrieval.describer import Describer
 from senet_jax.retrieval.extract import describe_batches, extract, plan_job
@@ -164,7 +165,7 @@ def test_a_bug_in_a_reading_thread_is_not_swallowed(tmp_path, monkeypatch):
         raise RuntimeError(f"a bug at {path.name}")
 
     photographs = _photographs(tmp_path, [(24, 32)] * 3)
-    monkeypatch.setattr(extract_module, "read_image", broken)
+    monkeypatch.setattr(pyramid_module, "read_image", broken)
     with pytest.raises(RuntimeError, match=r"a bug at 0\.png"):
         _extract(photographs)
 
@@ -182,7 +183,7 @@ def test_reads_only_some_images_ahead(tmp_path, monkeypatch, capacity):
         read.append(path)
         return read_image(path)
 
-    monkeypatch.setattr(extract_module, "read_image", counted)
+    monkeypatch.setattr(pyramid_module, "read_image", counted)
     ahead = []
     for number, _ in enumerate(describe_batches(MeanColour(), job, job.plan.batches)):
         time.sleep(0.05)  # It could read all the others in this time.
@@ -230,5 +231,6 @@ def test_the_work_in_one_line(tmp_path):
     job = plan_job(describer, photographs, (0.5, 1.0), label="town", skip_unreadable=True)
     padding = 100 * ((32 * 32 + 64 * 64) / (32 * 30 + 64 * 60) - 1)
     assert job.summary() == (
-        f"town: 4 images at 2 scales in 2 programs, {padding:.1f} % of padding, up to 0.0 GiB"
+        f"town: 4 images at 2 scales in 2 programs, {padding:.1f} % of padding, up to 0.0 GiB; "
+        "1 more are UNREADABLE"
     )

@@ -132,6 +132,91 @@ def test_only_the_datasets_of_both_are_compared(write, run_command_here):
     ]
 
 
+RERANKED = {
+    "town": _scores(FIRST),
+    "town+dba,alpha_qe:blind": _scores(CHANGED),
+    "town+dba,alpha_qe:protocol": _scores(np.nan_to_num(FIRST)),
+    "port": _scores(FIRST),
+    "run": {},
+}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "headings"),
+    [
+        (("a.json:town", "b.json:town"), ["town"]),
+        (("a.json:town", "b.json"), ["town"]),
+        (("a.json", "b.json:port"), ["port"]),
+        (("a.json:town", "a.json:port"), ["town -> port"]),
+        (
+            ("a.json:town", "a.json:town+dba,alpha_qe:blind"),
+            ["town -> town+dba,alpha_qe:blind"],
+        ),
+        (
+            ("a.json:port", "b.json:town+dba,alpha_qe"),
+            ["port -> town+dba,alpha_qe:blind", "port -> town+dba,alpha_qe:protocol"],
+        ),
+        (
+            ("a.json:town+dba,alpha_qe", "b.json"),
+            ["town+dba,alpha_qe:blind", "town+dba,alpha_qe:protocol"],
+        ),
+        # What `score --json` writes has no name.
+        (("score.json", "a.json:town+dba,alpha_qe:blind"), ["A -> town+dba,alpha_qe:blind"]),
+        (("a.json:port", "score.json"), ["port -> B"]),
+        # A path may hold colons, as may the name.
+        (("run:1/c.json:town", "run:1/c.json:town+x:blind"), ["town -> town+x:blind"]),
+        (("a.json:town", "c.json:town"), ["town"]),
+    ],
+)
+def test_any_two_entries(write, tmp_path, monkeypatch, run_command_here, arguments, headings):
+    same = {name: _scores(FIRST) for name in RERANKED if name != "run"}
+    (tmp_path / "run:1").mkdir()
+    write("a.json", same)
+    write("b.json", same | {"run": {}})
+    write("score.json", _scores(CHANGED))
+    write("run:1/c.json", {"town": _scores(FIRST), "town+x:blind": _scores(CHANGED)})
+    write("c.json:town", {"town": _scores(FIRST)})
+    monkeypatch.chdir(tmp_path)
+    done = run_command_here(main, *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[:2] == [f"A: {arguments[0]}", f"B: {arguments[1]}"]
+    assert [line.partition("   ")[0] for line in lines if line.endswith("equal")] == headings
+
+
+def test_an_entry_is_compared_with_what_it_says(write, run_command_here):
+    path = write("a.json", RERANKED)
+    done = run_command_here(main, f"{path}:town", f"{path}:town+dba,alpha_qe:blind")
+    lines = [line.split() for line in done.stdout.splitlines()]
+    # As in the comparison of two files.
+    assert lines[4][:4] == ["medium", "38.12", "43.19", "+5.06"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("a.json:village", "a.json:town"), "a.json has no entry 'village'; it has 'town', 'town+"),
+        (("a.json:town", "village.json"), "village.json has no entry 'town'; it has 'village', 'h"),
+        (
+            ("score.json:town", "a.json"),
+            "score.json has no entry 'town'; it has one without",
+        ),
+        (("missing.json:town", "a.json"), "cannot read missing.json:town: No such file"),
+        (("a.json:" + "x" * 300, "a.json"), "a.json has no entry 'xxx"),
+    ],
+)
+def test_an_entry_that_is_not_there(
+    write, tmp_path, monkeypatch, run_command_here, arguments, message
+):
+    write("a.json", RERANKED)
+    write("village.json", {"village": _scores(FIRST), "hill": _scores(FIRST)})
+    write("score.json", _scores(FIRST))
+    monkeypatch.chdir(tmp_path)
+    done = run_command_here(main, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {message}") and done.stderr.count("\n") == 1
+
+
 def test_other_images_and_scales_are_told(write):
     def report(name, lists, scales):
         run = {"lists_sha256": lists, "config": {"scales": scales}}
@@ -175,3 +260,38 @@ def test_as_a_command(write):
         refused.stderr
         == b"error: cannot read missing.json: No such file or directory; check the path\n"
     )
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda report: [report],
+        lambda report: report | {"easy": report},
+        lambda report: report | {"easy": {"per_query": "queries"}},
+        lambda report: report | {"easy": {"per_query": [{"name": "a", "ap": "0.5"}]}},
+        lambda report: report | {"easy": {"per_query": [{"name": "a", "ap": True}]}},
+        lambda report: report | {"easy": {"per_query": [{"name": "a", "ap": 1.5}]}},
+        lambda report: report | {"easy": {"per_query": [{"name": "a", "ap": [0.5]}]}},
+        lambda report: report | {"easy": {"per_query": [{"name": 1, "ap": 0.5}]}},
+        lambda report: {"town": report, "run": []},
+        lambda report: {"town": report, "run": {"config": {"scales": ["\x1b[2J"]}}},
+        lambda report: {"town": report, "run": {"config": {"scales": 1}}},
+    ],
+)
+def test_a_report_of_other_values_is_one_line(write, damage):
+    path = write("a.json", damage(_scores(FIRST)))
+    with pytest.raises(UserError, match="is no report of scores") as raised:
+        read_report(path)
+    assert str(raised.value).isprintable()
+
+
+def test_names_are_printed_with_control_characters_escaped(write, run_command_here):
+    names = ("house\x1b[2J\udc80", *NAMES[1:])
+    first, second = (
+        write(f"{name}.json", {"town\x07": _scores(scores, names)})
+        for name, scores in (("a", FIRST), ("b", CHANGED))
+    )
+    done = run_command_here(main, first, second)
+    assert done.returncode == 0
+    assert all(line.isprintable() for line in done.stdout.splitlines())
+    assert "town\\x07" in done.stdout and "house\\x1b[2J\\udc80" in done.stdout

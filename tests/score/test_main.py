@@ -10,6 +10,7 @@ import pytest
 from senet_jax.data.ground_truth import load_ground_truth
 from senet_jax.errors import run_command
 from senet_jax.retrieval.evaluation import evaluate_descriptors
+from senet_jax.retrieval.quantise import quantise
 from senet_jax.score.__main__ import main
 
 IMAGES, QUERIES, WIDTH = 6, 2, 3
@@ -51,6 +52,11 @@ def folder(tmp_path_factory):
         "distractors": rng.standard_normal((5, WIDTH)).astype(np.float32),
         "distractors_none": np.zeros((0, WIDTH), np.float32),
         "distractors_narrow": np.ones((5, 2)),
+        "query_of_nothing": np.zeros((QUERIES, 0), np.float32),
+        "database_of_nothing": np.zeros((IMAGES, 0), np.float32),
+        "quantised_of_nothing": quantise(np.zeros((IMAGES, 0), np.float32), "int8"),
+        "query_alike": np.ones((QUERIES, WIDTH), np.float32),
+        "database_alike": np.ones((IMAGES, WIDTH), np.float32),
         "scalar": np.array(0.5),
         "ranks": ranks,
         "ranks_other": np.array([[2, 5, 0], [0, 4, 3]]),
@@ -90,8 +96,16 @@ def test_descriptors(folder, monkeypatch, capsys):
         arrays["query"],
         [arrays["database16"], arrays["distractors"], arrays["distractors"]],
     )
-    assert capsys.readouterr().out == expected.table() + "\n"
+    assert capsys.readouterr().out == expected.table() + "\nwrote out/report.json\n"
     assert json.loads((folder / "out/report.json").read_text()) == expected.to_json()
+
+
+def test_descriptors_that_are_all_alike_are_told(folder, monkeypatch, capsys):
+    _run(monkeypatch, folder, "gnd_x.json", *_descriptors("query_alike", "database_alike"))
+    output = capsys.readouterr()
+    assert "mAP" in output.out
+    assert output.err.startswith("warning: 5 of 5 images to find have the very score of an image")
+    assert output.err.count("\n") == 1
 
 
 def test_ranks(folder, monkeypatch):
@@ -152,6 +166,18 @@ def _descriptors(query="query", database="database", *more):
             _descriptors("query", "database_long"),
             r"database_long.npy has the shape \(12, 3\) for 6",
         ),
+        (
+            _descriptors("query_of_nothing", "database"),
+            r"query_of_nothing.npy has the shape \(2, 0\)",
+        ),
+        (
+            _descriptors("query", "database_of_nothing"),
+            "database_of_nothing.npy .* without a number",
+        ),
+        (
+            _descriptors("query", "quantised_of_nothing"),
+            "quantised_of_nothing.npy .* without a number",
+        ),
         (_descriptors("query", "database_flat"), r"database_flat.npy has the shape \(18,\)"),
         (_descriptors("query", "database_narrow"), "query.npy has 3 columns, the database 2"),
         (_descriptors("query", "database_nan"), "row 4 of .*database_nan.npy is not finite"),
@@ -162,13 +188,13 @@ def _descriptors(query="query", database="database", *more):
         ),
         (
             _descriptors("query", "database", "--distractors=distractors.npy,"),
-            "cannot read : No such file",
+            "the path is ''; name a file or a folder",
         ),
-        (["--query=", "--database=database.npy"], "cannot read : No such file"),
+        (["--query=", "--database=database.npy"], "the path is ''; name a file or a folder"),
         (_descriptors("query", "scalar"), r"scalar.npy has the shape \(\)"),
         (_descriptors("scalar"), "scalar.npy is float64 of shape"),
         (_descriptors("query", "database", "--distractors=scalar.npy"), "scalar.npy is float64"),
-        (["--ranks="], "cannot read : No such file"),
+        (["--ranks="], "the path is ''; name a file or a folder"),
         (["--ranks=scalar.npy"], "scalar.npy: ranks are float64 of shape"),
         (["--ranks=no.npy"], "cannot read no.npy"),
         (["--ranks=pickled.npy"], "pickled.npy is not an array"),

@@ -1,5 +1,3 @@
-import json
-
 import pytest
 
 from senet_jax.errors import UserError
@@ -38,7 +36,7 @@ def test_a_line_that_was_cut_short_is_dropped(tmp_path, broken):
 def test_a_line_is_there_as_soon_as_it_is_written(tmp_path):
     writer = MetricsWriter(tmp_path, -1)
     writer.write(1, {"train/loss": 0.5})
-    assert json.loads((tmp_path / FILE).read_text()) == {"step": 1, "train/loss": 0.5}
+    assert read_metrics(tmp_path) == [{"step": 1, "train/loss": 0.5}]
     writer.close()
 
 

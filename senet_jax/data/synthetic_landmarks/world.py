@@ -12,7 +12,7 @@ import numpy as np
 from senet_jax.data.synthetic_landmarks.grammar import Landmark, draw_family
 from senet_jax.data.synthetic_landmarks.scene import building_box, render
 from senet_jax.data.synthetic_landmarks.views import SEVERITIES, View, draw_view
-from senet_jax.errors import UserError
+from senet_jax.errors import UserError, shown
 
 SPLITS = ("training", "validation", "evaluation")
 EVALUATED_SPLITS = ("validation", "evaluation")
@@ -95,7 +95,8 @@ class World:
             value, largest = getattr(self, name), _LARGEST.get(name, 10_000_000)
             if type(value) is not int or not smallest <= value <= largest:
                 raise UserError(
-                    f"a world's {name} is {value!r}; give an integer from {smallest} to {largest}"
+                    f"a world's {name} is {shown(value)}; give an integer from {smallest} to "
+                    f"{largest}"
                 )
 
     @property
@@ -174,7 +175,8 @@ class World:
     def _families_of(self, split: str) -> int:
         if split not in EVALUATED_SPLITS:
             raise UserError(
-                f"there is no evaluated split {split!r}; choose {' or '.join(EVALUATED_SPLITS)}"
+                f"there is no evaluated split {shown(split)}; choose "
+                f"{' or '.join(EVALUATED_SPLITS)}"
             )
         return getattr(self, f"{split}_families")
 

@@ -1,0 +1,364 @@
+"""Every reader of bytes that the program did not write: a valid file, and what reads it.
+
+To add one: a `Reader` here, and in `corpus/NAME/` what once broke it.
+"""
+
+import contextlib
+import dataclasses
+import io
+import json
+import pathlib
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """What reads a file, as a command does.
+
+    Attributes:
+        file_name: of the file, relative to a folder of its own.
+        examples: makes valid files; may put what else has to be there into the folder.
+        read: reads the file; a `UserError` refuses it, and anything else that is raised is a bug.
+        imports: modules that it needs, so that a fork has them.
+        tokens: bytes that mean something to it.
+    """
+
+    file_name: str
+    examples: Callable[[pathlib.Path], list[bytes]]
+    read: Callable[[pathlib.Path], Any]
+    imports: tuple[str, ...]
+    tokens: tuple[bytes, ...] = ()
+
+
+TRUTH = {
+    "imlist": ["a", "b/c", "d", "Ö"],
+    "qimlist": ["q", "r"],
+    "gnd": [
+        {"bbx": [0, 0, 10.5, 10], "easy": [3, 1], "hard": [], "junk": [0]},
+        {"bbx": [1, 2, 3, 4], "easy": [], "hard": [2], "junk": []},
+    ],
+}
+
+
+def _pickles(_) -> list[bytes]:
+    arrays = [
+        {k: np.asarray(v, float if k == "bbx" else np.int32) for k, v in entry.items()}
+        for entry in TRUTH["gnd"]
+    ]
+    scalars = [{**TRUTH["gnd"][0], "easy": [np.int64(3), np.int64(1)]}, TRUTH["gnd"][1]]
+    return [
+        pickle.dumps(TRUTH | {"gnd": entries}, protocol)
+        for protocol in (0, 2, 4, 5)
+        for entries in (TRUTH["gnd"], arrays, scalars)
+    ]
+
+
+def _ground_truth(path: pathlib.Path) -> Any:
+    from senet_jax.data.ground_truth import load_ground_truth
+
+    return load_ground_truth(path)
+
+
+def _npy(array: np.ndarray, version: tuple[int, int] | None = None) -> bytes:
+    file = io.BytesIO()
+    np.lib.format.write_array(file, np.asarray(array), version)
+    return file.getvalue()
+
+
+def _descriptor_files(_) -> list[bytes]:
+    from senet_jax.retrieval.quantise import STORAGES, quantise
+
+    rows = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
+    plain = [rows.astype(dtype) for dtype in ("f8", ">f4", "i2")]
+    stored = [quantise(rows, storage) for storage in STORAGES]
+    return [*map(_npy, [*plain, *stored, np.asfortranarray(rows)]), _npy(rows, (3, 0))]
+
+
+def _descriptors(path: pathlib.Path) -> Any:
+    """As `score` and `rerank` take a database."""
+    from senet_jax.files import open_array
+    from senet_jax.retrieval.blocks import BlockedDatabase, as_float32
+
+    array = open_array(path)
+    database = BlockedDatabase((array,), block_rows=2)
+    assert as_float32(array).shape == (database.size, database.width)
+    for start in database.starts:
+        block = database.read(start)
+        assert block.shape == (2, database.width) and block.dtype == np.float32
+        database.check_finite(start, block)
+    return database
+
+
+def _ranks(path: pathlib.Path) -> Any:
+    from senet_jax.files import open_array
+    from senet_jax.retrieval.ranked_list import RankedList
+
+    ranked = RankedList.of_queries(open_array(path), 2, 4)
+    return [ranked.positions(query, np.arange(4)) for query in range(2)]
+
+
+def _rank_files(_) -> list[bytes]:
+    ranks = np.array([[3, 0, 2, 1], [1, 0, -1, -1]])
+    return [_npy(ranks.astype(dtype)) for dtype in ("i1", "<i8", ">i4")]
+
+
+def _distractor_list(folder: pathlib.Path) -> list[bytes]:
+    (folder / "far" / "jpg").mkdir(parents=True)
+    return [b"a.jpg\nb/c.png\n", "\ufeffÖ.jpg\r\nx y.jpg".encode()]
+
+
+def _distractors(path: pathlib.Path) -> Any:
+    from senet_jax.data.revisitop import load_distractors
+
+    return [image.path for image in load_distractors(path.parents[1], "far").images]
+
+
+def _landmarks(path: pathlib.Path) -> Any:
+    from senet_jax.data.gldv2 import gldv2_clean
+
+    source = gldv2_clean(path, path.parent)
+    for index in range(min(3, len(source.keys))):
+        with contextlib.suppress(OSError):
+            source.read(index)
+    return source.sha256
+
+
+def _reports(_) -> list[bytes]:
+    from senet_jax.retrieval.evaluation import EvaluationReport
+
+    nothing, some = np.full((2, 4), np.nan), np.array([[0.5] * 4, [1.0] * 4])
+    scores = {"easy": nothing, "medium": some, "hard": some}
+    report = EvaluationReport(("q", "r"), scores).to_json()
+    run = {"config": {"scales": [1.0]}, "lists_sha256": {"town query": "0f"}}
+    return [json.dumps(value).encode() for value in (report, {"town": report, "run": run})]
+
+
+def _compared(path: pathlib.Path) -> None:
+    """What `score.compare` prints of a report and itself."""
+    import sys
+
+    from senet_jax.score import compare
+
+    sys.argv = ["compare", str(path), str(path)]
+    compare.main()
+
+
+def _graphs(folder: pathlib.Path) -> list[bytes]:
+    import scipy.sparse
+
+    from senet_jax.rerank import graph
+
+    made = scipy.sparse.eye_array(4, format="csr", dtype=np.float32)
+    whole, graph.mutual_graph = graph.mutual_graph, lambda *_: made
+    try:
+        graph.kept_graph(folder / "new.npz", _database(), 3)
+    finally:
+        graph.mutual_graph = whole
+    return [(folder / "new.npz").read_bytes()]
+
+
+def _database() -> Any:
+    from senet_jax.retrieval.blocks import BlockedDatabase
+
+    return BlockedDatabase((np.eye(4, dtype=np.float32),))
+
+
+def _graph(path: pathlib.Path) -> Any:
+    from senet_jax.rerank.graph import kept_graph
+
+    return kept_graph(path, _database(), 3) @ np.ones(4, np.float32)
+
+
+def _metrics(path: pathlib.Path) -> Any:
+    from senet_jax.report.curve import series
+    from senet_jax.training.metrics import read_metrics
+
+    metrics = read_metrics(path.parent)
+    return [series(metrics, key) for key in ("train/loss", "step")]
+
+
+def _flags(path: pathlib.Path) -> Any:
+    """A command line, a line a flag, as `main` takes it."""
+    import os
+
+    from senet_jax.command_line import CONFIGS, parse_with_config
+    from senet_jax.config import expand_paths, validate
+    from senet_jax.errors import CommandParser, UserError
+
+    lines = os.fsdecode(path.read_bytes()).split("\n")
+    parser = CommandParser(prog="command", add_help=False)
+    config = f"--config={CONFIGS / 'evaluate.py'}:tiny"
+    try:
+        _, config = parse_with_config(parser, [config, *(f"--config.{line}" for line in lines)])
+    except SystemExit as end:  # A line was printed, or the help.
+        if end.code in (0, 2):
+            raise UserError("the command line is refused") from None
+        raise
+    validate(config)
+    expand_paths(config)
+    return config.to_dict()
+
+
+def _prepared_dataset(folder: pathlib.Path) -> None:
+    import cv2
+
+    from senet_jax.data.builder import build
+    from senet_jax.data.image_source import ImageSource
+
+    _, image = cv2.imencode(".png", np.zeros((2, 2, 3), np.uint8))
+    source = ImageSource(
+        name="town",
+        class_names=["church", "tower"],
+        keys=["a", "b", "c"],
+        labels=np.array([0, 1, 1], np.int32),
+        read=lambda _: image.tobytes(),
+    )
+    build(source, folder)
+
+
+PREPARED = ("features.json", "dataset_info.json", "report.json", "labels.npy", "label.labels.txt")
+
+
+def _prepared_file(name: str) -> Callable[[pathlib.Path], list[bytes]]:
+    def examples(folder: pathlib.Path) -> list[bytes]:
+        _prepared_dataset(folder)
+        return [(folder / name).read_bytes()]
+
+    return examples
+
+
+def _prepared(path: pathlib.Path) -> Any:
+    from senet_jax.data.prepared import open_prepared
+
+    images = open_prepared(path.parent)
+    return [images.read(index) for index in range(min(3, len(images)))]
+
+
+READERS: dict[str, Reader] = {
+    "ground_truth_pickle": Reader(
+        "gnd_x.pkl",
+        _pickles,
+        _ground_truth,
+        ("senet_jax.data.ground_truth",),
+        (
+            *(b"cnumpy\ndtype\n", b"cnumpy\nndarray\n", b"cnumpy._core.numeric\n_frombuffer\n"),
+            *(b"cnumpy._core.multiarray\n_reconstruct\n", b"c_codecs\nencode\n", b"X\x01\0\0\0a"),
+            *(b"h\x00", b"q\x00", b"(", b"l", b"t", b"d", b"R", b"b", b"]", b"}", b".", b"2", b"0"),
+            *(b"I9223372036854775807\n", b"G\x7f\xf0\0\0\0\0\0\0", b"N", b"S'O'\n", b"\x8a\xff"),
+        ),
+    ),
+    "ground_truth_json": Reader(
+        "gnd_x.json",
+        lambda _: [json.dumps(TRUTH).encode()],
+        _ground_truth,
+        ("senet_jax.data.ground_truth",),
+        (b"NaN", b"1e999", b"null", b"[", b"]", b"{}", b'"\\ud800"', b"-1", b"\\u001b", b"9" * 40),
+    ),
+    "descriptors": Reader(
+        "x.npy",
+        _descriptor_files,
+        _descriptors,
+        ("senet_jax.retrieval.blocks", "senet_jax.files"),
+        (
+            b"True",
+            b"|O",
+            b"(",
+            b")",
+            b"0,",
+            b"99999999999,",
+            b"-1",
+            b"<f4",
+            b"{1:",
+            b"[",
+            b"'int8'",
+        ),
+    ),
+    "ranks": Reader(
+        "r.npy",
+        _rank_files,
+        _ranks,
+        ("senet_jax.retrieval.ranked_list", "senet_jax.files"),
+        (b"True", b"<u8", b"|b1", b"(", b")", b"0,", b"99999999999,", b"-1"),
+    ),
+    "distractor_list": Reader(
+        "far/far.txt",
+        _distractor_list,
+        _distractors,
+        ("senet_jax.data.revisitop",),
+        (b"..", b"/", b"\n", b"\r", b"\0", b"\xff", b"\x1b[2J", "\u2028".encode()),
+    ),
+    "landmark_list": Reader(
+        "train_clean.csv",
+        lambda _: [b"landmark_id,images\n1,0123 abc-_\n27,fedc\n"],
+        _landmarks,
+        ("senet_jax.data.gldv2",),
+        (b'"', b",", b"\n", b"\0", b"9" * 5_000, b"\x1b[2J", b"\xd9\xa1", b" " * 100, b"../"),
+    ),
+    "report": Reader(
+        "report.json",
+        _reports,
+        _compared,
+        ("senet_jax.score.compare",),
+        (
+            b"null",
+            b"[]",
+            b"{}",
+            b'"0.5"',
+            b"true",
+            b"1e999",
+            b"2",
+            b"\\u001b",
+            b"\\ud800",
+            b"[" * 99,
+        ),
+    ),
+    "graph": Reader(
+        "graph.npz",
+        _graphs,
+        _graph,
+        ("senet_jax.rerank.graph",),
+        (b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06", b"|O", b"99999999999,", b"(", b")"),
+    ),
+    "metrics": Reader(
+        "metrics.jsonl",
+        lambda _: [b'{"step": 1, "train/loss": 0.5}\n{"step": 2, "train/loss": 1}\n'],
+        _metrics,
+        ("senet_jax.training.metrics", "senet_jax.report.curve"),
+        (b"null", b"[]", b"{}", b"1e999", b"NaN", b'"', b"\n"),
+    ),
+    "config_flags": Reader(
+        "flags.txt",
+        lambda _: [
+            b"weights=~/w\nscales=(0.5, 1)\nstrict",
+            b"datasets=a,b\nrerank=alpha_qe\nrerank_top=10\nmode=exact",
+        ],
+        _flags,
+        ("senet_jax.command_line", "ml_collections.config_flags"),
+        (
+            b"=",
+            b"9" * 5_000,
+            b"nan",
+            b"(",
+            b"((" * 200,
+            b"gs://",
+            b"\x1b[2J",
+            b"\0",
+            b"model",
+            b"~",
+        ),
+    ),
+    **{
+        f"prepared_{pathlib.Path(name).stem}": Reader(
+            name,
+            _prepared_file(name),
+            _prepared,
+            ("senet_jax.data.prepared", "tensorflow_datasets.core.features"),
+            (b"null", b"[]", b"{}", b'"', b"os.path.join", b"-1", b"99999999999", b"/", b".."),
+        )
+        for name in PREPARED
+    },
+}
