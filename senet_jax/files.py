@@ -136,14 +136,14 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def read_json(path: str | os.PathLike) -> Any:
-    """Reads a JSON file.
+def read_json(path: str | os.PathLike, limit: int = JSON_BYTES) -> Any:
+    """Reads a JSON file of at most `limit` bytes.
 
     Raises:
         UserError: the file is missing, cannot be read, or is not JSON of finite numbers.
     """
     try:
-        content = read_regular(path, JSON_BYTES)
+        content = read_regular(path, limit)
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path}: {_why(error)}; check the path") from error
     try:

@@ -6,6 +6,7 @@ many more. What is found is left in the corpus, as small as it gets.
 
 import dataclasses
 import hashlib
+import os
 import pathlib
 
 import pytest
@@ -13,23 +14,24 @@ from hypothesis import HealthCheck, given, settings
 
 from tests.fuzz.children import Outcome, Server
 from tests.fuzz.mutations import mutated
-from tests.fuzz.readers import READERS, Reader
+from tests.fuzz.reader import Reader
+from tests.fuzz.readers import READERS
 
 CORPUS = pathlib.Path(__file__).parent / "corpus"
 SAVED = [(path.parent.name, path) for path in sorted(CORPUS.glob("*/*"))]
 
 settings.register_profile(
     "few",
-    max_examples=20,
+    max_examples=15,
     derandomize=True,
     database=None,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
 settings.register_profile(
-    "many", settings.get_profile("few"), max_examples=5_000, derandomize=False
+    "many", settings.get_profile("few"), max_examples=20_000, derandomize=False
 )
-settings.load_profile("few")
+settings.load_profile(os.environ.get("FUZZ_PROFILE", "few"))
 
 
 @pytest.fixture(scope="module")

@@ -1,38 +1,16 @@
-"""Every reader of bytes that the program did not write: a valid file, and what reads it.
-
-To add one: a `Reader` here, and in `corpus/NAME/` what once broke it.
-"""
+"""Text and pickles: ground truth, lists, reports, metrics, command lines."""
 
 import contextlib
-import dataclasses
-import io
 import json
+import os
 import pathlib
 import pickle
-from collections.abc import Callable
+import sys
 from typing import Any
 
 import numpy as np
 
-
-@dataclasses.dataclass(frozen=True)
-class Reader:
-    """What reads a file, as a command does.
-
-    Attributes:
-        file_name: of the file, relative to a folder of its own.
-        examples: makes valid files; may put what else has to be there into the folder.
-        read: reads the file; a `UserError` refuses it, and anything else that is raised is a bug.
-        imports: modules that it needs, so that a fork has them.
-        tokens: bytes that mean something to it.
-    """
-
-    file_name: str
-    examples: Callable[[pathlib.Path], list[bytes]]
-    read: Callable[[pathlib.Path], Any]
-    imports: tuple[str, ...]
-    tokens: tuple[bytes, ...] = ()
-
+from tests.fuzz.reader import Reader
 
 TRUTH = {
     "imlist": ["a", "b/c", "d", "Ö"],
@@ -61,49 +39,6 @@ def _ground_truth(path: pathlib.Path) -> Any:
     from senet_jax.data.ground_truth import load_ground_truth
 
     return load_ground_truth(path)
-
-
-def _npy(array: np.ndarray, version: tuple[int, int] | None = None) -> bytes:
-    file = io.BytesIO()
-    np.lib.format.write_array(file, np.asarray(array), version)
-    return file.getvalue()
-
-
-def _descriptor_files(_) -> list[bytes]:
-    from senet_jax.retrieval.quantise import STORAGES, quantise
-
-    rows = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
-    plain = [rows.astype(dtype) for dtype in ("f8", ">f4", "i2")]
-    stored = [quantise(rows, storage) for storage in STORAGES]
-    return [*map(_npy, [*plain, *stored, np.asfortranarray(rows)]), _npy(rows, (3, 0))]
-
-
-def _descriptors(path: pathlib.Path) -> Any:
-    """As `score` and `rerank` take a database."""
-    from senet_jax.files import open_array
-    from senet_jax.retrieval.blocks import BlockedDatabase, as_float32
-
-    array = open_array(path)
-    database = BlockedDatabase((array,), block_rows=2)
-    assert as_float32(array).shape == (database.size, database.width)
-    for start in database.starts:
-        block = database.read(start)
-        assert block.shape == (2, database.width) and block.dtype == np.float32
-        database.check_finite(start, block)
-    return database
-
-
-def _ranks(path: pathlib.Path) -> Any:
-    from senet_jax.files import open_array
-    from senet_jax.retrieval.ranked_list import RankedList
-
-    ranked = RankedList.of_queries(open_array(path), 2, 4)
-    return [ranked.positions(query, np.arange(4)) for query in range(2)]
-
-
-def _rank_files(_) -> list[bytes]:
-    ranks = np.array([[3, 0, 2, 1], [1, 0, -1, -1]])
-    return [_npy(ranks.astype(dtype)) for dtype in ("i1", "<i8", ">i4")]
 
 
 def _distractor_list(folder: pathlib.Path) -> list[bytes]:
@@ -139,38 +74,10 @@ def _reports(_) -> list[bytes]:
 
 def _compared(path: pathlib.Path) -> None:
     """What `score.compare` prints of a report and itself."""
-    import sys
-
     from senet_jax.score import compare
 
     sys.argv = ["compare", str(path), str(path)]
     compare.main()
-
-
-def _graphs(folder: pathlib.Path) -> list[bytes]:
-    import scipy.sparse
-
-    from senet_jax.rerank import graph
-
-    made = scipy.sparse.eye_array(4, format="csr", dtype=np.float32)
-    whole, graph.mutual_graph = graph.mutual_graph, lambda *_: made
-    try:
-        graph.kept_graph(folder / "new.npz", _database(), 3)
-    finally:
-        graph.mutual_graph = whole
-    return [(folder / "new.npz").read_bytes()]
-
-
-def _database() -> Any:
-    from senet_jax.retrieval.blocks import BlockedDatabase
-
-    return BlockedDatabase((np.eye(4, dtype=np.float32),))
-
-
-def _graph(path: pathlib.Path) -> Any:
-    from senet_jax.rerank.graph import kept_graph
-
-    return kept_graph(path, _database(), 3) @ np.ones(4, np.float32)
 
 
 def _metrics(path: pathlib.Path) -> Any:
@@ -183,8 +90,6 @@ def _metrics(path: pathlib.Path) -> Any:
 
 def _flags(path: pathlib.Path) -> Any:
     """A command line, a line a flag, as `main` takes it."""
-    import os
-
     from senet_jax.command_line import CONFIGS, parse_with_config
     from senet_jax.config import expand_paths, validate
     from senet_jax.errors import CommandParser, UserError
@@ -201,41 +106,6 @@ def _flags(path: pathlib.Path) -> Any:
     validate(config)
     expand_paths(config)
     return config.to_dict()
-
-
-def _prepared_dataset(folder: pathlib.Path) -> None:
-    import cv2
-
-    from senet_jax.data.builder import build
-    from senet_jax.data.image_source import ImageSource
-
-    _, image = cv2.imencode(".png", np.zeros((2, 2, 3), np.uint8))
-    source = ImageSource(
-        name="town",
-        class_names=["church", "tower"],
-        keys=["a", "b", "c"],
-        labels=np.array([0, 1, 1], np.int32),
-        read=lambda _: image.tobytes(),
-    )
-    build(source, folder)
-
-
-PREPARED = ("features.json", "dataset_info.json", "report.json", "labels.npy", "label.labels.txt")
-
-
-def _prepared_file(name: str) -> Callable[[pathlib.Path], list[bytes]]:
-    def examples(folder: pathlib.Path) -> list[bytes]:
-        _prepared_dataset(folder)
-        return [(folder / name).read_bytes()]
-
-    return examples
-
-
-def _prepared(path: pathlib.Path) -> Any:
-    from senet_jax.data.prepared import open_prepared
-
-    images = open_prepared(path.parent)
-    return [images.read(index) for index in range(min(3, len(images)))]
 
 
 READERS: dict[str, Reader] = {
@@ -257,32 +127,6 @@ READERS: dict[str, Reader] = {
         _ground_truth,
         ("senet_jax.data.ground_truth",),
         (b"NaN", b"1e999", b"null", b"[", b"]", b"{}", b'"\\ud800"', b"-1", b"\\u001b", b"9" * 40),
-    ),
-    "descriptors": Reader(
-        "x.npy",
-        _descriptor_files,
-        _descriptors,
-        ("senet_jax.retrieval.blocks", "senet_jax.files"),
-        (
-            b"True",
-            b"|O",
-            b"(",
-            b")",
-            b"0,",
-            b"99999999999,",
-            b"-1",
-            b"<f4",
-            b"{1:",
-            b"[",
-            b"'int8'",
-        ),
-    ),
-    "ranks": Reader(
-        "r.npy",
-        _rank_files,
-        _ranks,
-        ("senet_jax.retrieval.ranked_list", "senet_jax.files"),
-        (b"True", b"<u8", b"|b1", b"(", b")", b"0,", b"99999999999,", b"-1"),
     ),
     "distractor_list": Reader(
         "far/far.txt",
@@ -316,13 +160,6 @@ READERS: dict[str, Reader] = {
             b"[" * 99,
         ),
     ),
-    "graph": Reader(
-        "graph.npz",
-        _graphs,
-        _graph,
-        ("senet_jax.rerank.graph",),
-        (b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06", b"|O", b"99999999999,", b"(", b")"),
-    ),
     "metrics": Reader(
         "metrics.jsonl",
         lambda _: [b'{"step": 1, "train/loss": 0.5}\n{"step": 2, "train/loss": 1}\n'],
@@ -333,8 +170,8 @@ READERS: dict[str, Reader] = {
     "config_flags": Reader(
         "flags.txt",
         lambda _: [
-            b"weights=~/w\nscales=(0.5, 1)\nstrict",
-            b"datasets=a,b\nrerank=alpha_qe\nrerank_top=10\nmode=exact",
+            b"weights=~/w\nscales=(0.5, 1.0)\nstrict",
+            b"weights=w\ndatasets=a,b\nrerank=alpha_qe\nrerank_top=10\nmode=exact",
         ],
         _flags,
         ("senet_jax.command_line", "ml_collections.config_flags"),
@@ -351,14 +188,4 @@ READERS: dict[str, Reader] = {
             b"~",
         ),
     ),
-    **{
-        f"prepared_{pathlib.Path(name).stem}": Reader(
-            name,
-            _prepared_file(name),
-            _prepared,
-            ("senet_jax.data.prepared", "tensorflow_datasets.core.features"),
-            (b"null", b"[]", b"{}", b'"', b"os.path.join", b"-1", b"99999999999", b"/", b".."),
-        )
-        for name in PREPARED
-    },
 }
