@@ -25,7 +25,7 @@ from senet_jax.data.sampling import (
 )
 from senet_jax.data.transforms import Preprocessing
 from senet_jax.data.workers import Made, Spec, batches_of_workers
-from senet_jax.errors import UserError
+from senet_jax.errors import UserError, printable
 from senet_jax.threads import in_order
 
 Batch = dict[str, np.ndarray]
@@ -178,7 +178,9 @@ class TrainingData:
             try:
                 return int(candidate), transforms.decode(content), faults
             except transforms.UnreadableImage as error:
-                faults.append(f"cannot read the image {key} of {self._images.name}: {error}")
+                faults.append(
+                    f"cannot read the image {printable(key)} of {self._images.name}: {error}"
+                )
         raise UserError(f"no image of {self._images.name} can be read; prepare the dataset anew")
 
     def _named_faults(self, batch_and_faults: Made) -> Batch:

@@ -13,10 +13,10 @@ from senet_jax.data.sampling import Grouping, Purpose, random_generator
 from senet_jax.data.transforms import Preprocessing, decode
 from senet_jax.errors import UserError
 
-from .pictures import encoded, picture
+from .pictures import encoded, picture, with_broken_pixels
 from .sources import source
 
-BROKEN = encoded(picture(40, 56))[:-300]
+BROKEN = with_broken_pixels(encoded(picture(40, 56)))
 SMALL = Augmentation(side=8)
 COLOURED = Augmentation(side=8, lighting_sigma=0)
 
@@ -274,3 +274,11 @@ def test_workers_make_the_same_batches_and_name_what_is_broken_once(tmp_path, ca
     assert capsys.readouterr().err.count("cannot read the image 2/1.jpg of town") == 1
     for step, batch in enumerate(made, 1):
         _assert_equal(batch, data.batch(step))
+
+
+def test_names_cannot_write_to_the_terminal(capsys):
+    images = _colours([0, 0], broken=[0])
+    images.records[0]["key"] = b"\x1b[31mred\n"
+    _data(images, 2).batch(0)
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.isprintable() and r"\x1b[31mred" in line

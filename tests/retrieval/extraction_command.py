@@ -7,7 +7,7 @@ import time
 
 from senet_jax.files import read_json, write_json
 from senet_jax.weights import save_weights
-from tests.data.pictures import encoded, picture
+from tests.data.pictures import encoded, picture, with_broken_pixels
 from tests.oracles.lively_twin import lively_weights
 from tests.processes import ROOT, started
 
@@ -60,7 +60,7 @@ def write_world(root):
         (folder / f"{number}.jpg").write_bytes(encoded(picture(*shape, seed=number)))
     (folder / f"{BROKEN}.jpg").write_bytes(b"this is no picture")
     content = (folder / f"{CUT_SHORT}.jpg").read_bytes()
-    (folder / f"{CUT_SHORT}.jpg").write_bytes(content[: len(content) // 2])
+    (folder / f"{CUT_SHORT}.jpg").write_bytes(with_broken_pixels(content))
     queries = [{"bbx": [0, 0, 40, 30], "easy": [i], "hard": [], "junk": []} for i in (0, 7)]
     truth = {
         "imlist": [str(number) for number in range(IMAGES)],
