@@ -64,7 +64,7 @@ def _torch_archive_of(names):
         (b"\xef\xbb\xbf\n  <HTML>\n", "is an HTML page"),
         (b"<?xml version='1.0'?><Error>AccessDenied</Error>", "is an XML document"),
         (POINTER, "is a Git LFS pointer; `git lfs pull` fetches the file itself"),
-        (gzip.compress(b"a"), "is a gzip archive; unpack it"),
+        (gzip.compress(b"a", mtime=0), "is a gzip archive; unpack it"),
         (_tar(), "is a tar archive; unpack it"),
         (_archive(model_onnx=b"x", read_me="y"), r"is a zip archive of model\.onnx, read\.me, not"),
         (_archive(), "is an empty zip archive"),

@@ -10,7 +10,6 @@ import torch
 from senet_jax.convert.__main__ import main
 from senet_jax.convert.twin import Twin
 from senet_jax.models.architecture import ARCHITECTURES
-from senet_jax.training.setup import with_trunk
 from senet_jax.weights import load_weights, save_weights
 from tests.convert.checkpoints import (
     assert_equal_states,
@@ -122,17 +121,6 @@ def test_a_trunk_without_a_classifier(taken, convert, tmp_path, rename, head):
     Twin(weights.architecture).load_state_dict(back, strict=True)
     assert convert(tmp_path / "back.pth", tmp_path / "again").returncode == 0
     assert load_weights(tmp_path / "again").architecture == weights.architecture
-
-
-def test_a_trunk_without_a_classifier_starts_a_training(taken):
-    state = state_dict("tiny_classifier")
-    del state["head.fc.weight"], state["head.fc.bias"]
-    weights = taken(state)[1]
-    fresh = lively_weights("tiny").variables()
-    variables = with_trunk(fresh, weights)
-    kernel = weights.variables()["params"]["trunk"]["stem"]["conv"]["kernel"]
-    assert (variables["params"]["trunk"]["stem"]["conv"]["kernel"] == kernel).all()
-    assert variables["params"]["fc"] is fresh["params"]["fc"]
 
 
 def test_half_a_network_is_no_trunk(convert, tmp_path):

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 
 def _train(folder, workdir, **changes):
-    settings = {"model": "tiny", "data__side": 32, "data__workers": 0, "epochs": 4.0} | changes
+    settings = {"model": "tiny", "data__side": 32, "epochs": 4.0} | changes
     flags = [f"--config.{key.replace('__', '.')}={value}" for key, value in settings.items()]
     done = subprocess.run(
         [
