@@ -249,4 +249,5 @@ def test_the_work_in_one_line(tmp_path):
     padding = 100 * ((32 * 32 + 64 * 64) / (32 * 30 + 64 * 60) - 1)
     assert job.summary() == (
         f"town: 4 images at 2 scales in 2 programs, {padding:.1f} % of padding, up to 0.0 GiB"
+        "; 1 more are UNREADABLE"
     )
