@@ -179,7 +179,7 @@ def test_other_settings_than_those_of_the_checkpoint_are_one_line(train):
 def test_a_checkpoint_of_another_network_is_one_line(train):
     done = train(after_step=_stop_at(3))
     # As by hand: what the settings say is not what was saved.
-    settings = read_json(done.workdir / CONFIG)
+    settings = read_kept_json(done.workdir / CONFIG, "")
     (done.workdir / CONFIG).write_text(json.dumps(settings | {"model": "tiny_baseline"}))
     _assert_one_line(
         train(model="tiny_baseline"), "the checkpoint of step 3", "go on with the config"
