@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python -m
 
-.PHONY: demo test quick lint format clean
+.PHONY: demo test quick fuzz lint format clean
 
 $(VENV)/installed: requirements.txt requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)
@@ -26,6 +26,10 @@ test: lint
 
 quick: lint
 	$(RUN) pytest -n 2 -m "not slow"
+
+# As long as it takes, a night for instance; what it finds is left in tests/fuzz/corpus.
+fuzz: $(VENV)/installed
+	FUZZ_PROFILE=many $(RUN) pytest -n 2 tests/fuzz
 
 lint: $(VENV)/installed
 	$(RUN) ruff check .

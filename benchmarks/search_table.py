@@ -31,6 +31,7 @@ from benchmarks.memory import Measured, in_own_process
 from benchmarks.planted import write_database
 from senet_jax.errors import CommandParser, run_command
 from senet_jax.files import open_array
+from senet_jax.optional import install_command
 from senet_jax.retrieval import approximate, search
 from senet_jax.retrieval.average_precision import average_precision
 from senet_jax.retrieval.blocks import BlockedDatabase
@@ -78,7 +79,7 @@ def main() -> None:
             for path in written.value:
                 path.unlink()
         if importlib.util.find_spec("faiss") is None:
-            print("no faiss to search with (pip install faiss-cpu)")
+            print(f"no faiss to search with; {install_command('faiss')}")
             return
         lists = 2 ** round(np.log2(rows) / 2)
         for index in ("Flat", f"IVF{lists},Flat", "PQ64np", f"IVF{lists},PQ64np", "LSH"):

@@ -66,11 +66,11 @@ def read_regular(path: str | os.PathLike, limit: int | None = None) -> bytes:
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:
-        _check_regular(os.fstat(descriptor), path)
-        content = file.read(-1 if limit is None else limit + 1)
-        if limit is not None and len(content) > limit:
+        status = os.fstat(descriptor)
+        _check_regular(status, path)
+        if limit is not None and status.st_size > limit:
             raise OSError(errno.EFBIG, f"it has more than {limit:,} bytes", os.fspath(path))
-        return content
+        return file.read()
 
 
 def _check_regular(status: os.stat_result, path: str | os.PathLike) -> None:
@@ -124,14 +124,14 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def read_json(path: str | os.PathLike) -> Any:
-    """Reads a JSON file.
+def read_json(path: str | os.PathLike, limit: int = JSON_BYTES) -> Any:
+    """Reads a JSON file of at most `limit` bytes.
 
     Raises:
         UserError: the file is missing, cannot be read, or is not JSON of finite numbers.
     """
     try:
-        content = read_regular(path, JSON_BYTES)
+        content = read_regular(path, limit)
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path}: {_why(error)}; check the path") from error
     try:

@@ -7,6 +7,7 @@ no use for (`num_batches_tracked`, the re-ranker of a CVNet checkpoint) are carr
 """
 
 import dataclasses
+import hashlib
 import os
 import pathlib
 import shutil
@@ -16,30 +17,33 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
-import safetensors
-from safetensors.numpy import save
 
 from senet_jax import __version__
 from senet_jax.data.transforms import Preprocessing
-from senet_jax.errors import UserError
-from senet_jax.files import read_json, sha256_of_file, write_json, written_whole
+from senet_jax.errors import UserError, shown
+from senet_jax.files import (
+    local_path,
+    read_json,
+    read_regular,
+    sha256_of_file,
+    write_json,
+    written_whole,
+)
 from senet_jax.kept import sealed, unsealed
 from senet_jax.models.architecture import Architecture
 from senet_jax.models.senet import variable_shapes
+from senet_jax.safetensors_file import format_safetensors, parse_safetensors
 
 TENSORS = "weights.safetensors"
 DESCRIPTION = "model.json"
 CARRIED = "carried"
 
-# safetensors' own reader for NumPy does not know bfloat16; its writer does.
-_DTYPES = {
-    "F64": np.float64,
-    "F32": np.float32,
-    "F16": np.float16,
-    "BF16": ml_dtypes.bfloat16,
-    "I64": np.int64,
-    "I32": np.int32,
-}
+DESCRIPTION_BYTES = 2**22
+"""The largest `model.json` that is read; it says by which settings weights were trained."""
+SOURCE_DEPTH = 16
+"""The most levels of what is said of a source; it goes into reports."""
+TENSORS_BYTES = 2**33
+"""The largest file of tensors that is read; SENet R152 in float64 takes a fourteenth."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -51,12 +55,14 @@ class Weights:
         preprocessing: what its images have to undergo.
         tensors: path of the Flax variable -> array, as the source had it (dtype included).
         carried: the source's own name -> array, for what the network has no use for.
-        source: where the weights came from: `file`, `sha256` and `naming` of a checkpoint, or
-            `random` and `seed`.
+        source: where the weights came from: `file`, `sha256` and `naming` of a checkpoint, with
+            the `key` and the `prefix` under which they stood there, or `random` and `seed`, or
+            the settings of a `training`.
         sha256: of `weights.safetensors`; None before they are saved.
 
     Raises:
-        UserError: a tensor is missing, unknown, of another shape, no float, or not finite.
+        UserError: a tensor is missing, unknown, of another shape, no float, or not finite, or the
+            source has too many levels.
     """
 
     architecture: Architecture
@@ -72,15 +78,21 @@ class Weights:
             if path not in self.tensors or path not in expected:
                 where = "missing from" if path in expected else "unknown to"
                 raise UserError(
-                    f"{path} is {where} the weights of {self.architecture.name}; convert them again"
+                    f"{shown(path)[1:-1]} is {where} the weights of {self.architecture.name}; "
+                    "convert them again"
                 )
         for path, tensor in self.tensors.items():
             if tensor.shape != expected[path]:
                 raise UserError(
-                    f"{path} has the shape {tensor.shape}, {self.architecture.name} needs "
+                    f"{path} has the shape {shown(tensor.shape)}, {self.architecture.name} needs "
                     f"{expected[path]}; convert the weights again"
                 )
             check_values(path, tensor)
+        if not _is_shallow(self.source, SOURCE_DEPTH):
+            raise UserError(
+                f"the source of the weights, {shown(self.source)}, has more than {SOURCE_DEPTH} "
+                "levels; convert them again"
+            )
 
     @property
     def random(self) -> bool:
@@ -152,7 +164,7 @@ def save_weights(folder: str | os.PathLike, weights: Weights) -> None:
     Raises:
         UserError: the folder cannot be written, or something else is in its place.
     """
-    folder = pathlib.Path(folder)
+    folder = local_path(folder)
     if folder.exists() and not (folder.is_dir() and _names_in(folder) <= {TENSORS, DESCRIPTION}):
         raise UserError(
             f"{folder} is there and holds something else than weights; remove it or name another "
@@ -164,7 +176,7 @@ def save_weights(folder: str | os.PathLike, weights: Weights) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = pathlib.Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         with written_whole(temporary / TENSORS) as path:
-            path.write_bytes(save({n: np.asarray(t, order="C") for n, t in named.items()}))
+            path.write_bytes(format_safetensors(named))
         checksum = {"weights_sha256": sha256_of_file(temporary / TENSORS)}
         write_json(temporary / DESCRIPTION, sealed(description(weights) | checksum))
         temporary.chmod(0o755)
@@ -198,7 +210,7 @@ def load_weights(folder: str | os.PathLike) -> Weights:
     Raises:
         UserError: it is missing, broken, or does not hold what its `model.json` says.
     """
-    folder = pathlib.Path(folder)
+    folder = local_path(folder)
     if not folder.is_dir():
         raise UserError(
             f"no weights folder at {folder}; make one with "
@@ -212,21 +224,18 @@ def load_weights(folder: str | os.PathLike) -> Weights:
     architecture, preprocessing, described = _read_description(folder / DESCRIPTION)
     expected = described["weights_sha256"]
     try:
-        content = (folder / TENSORS).read_bytes()
-        actual = sha256_of_file(folder / TENSORS)
+        content = read_regular(folder / TENSORS, TENSORS_BYTES)
     except OSError as error:
-        raise UserError(f"cannot read {folder}: {error.strerror}; check it") from error
+        raise UserError(f"cannot read {folder / TENSORS}: {error.strerror}; check it") from error
+    actual = hashlib.sha256(content).hexdigest()
     if actual != expected:
         raise UserError(
             f"{folder / TENSORS} has the SHA-256 {actual[:12]}..., {DESCRIPTION} says "
-            f"{str(expected)[:12]}...; the file is broken or was exchanged, convert it again"
+            f"{shown(expected)}; the file is broken or was exchanged, convert it again"
         )
     try:
-        named = {
-            name: np.frombuffer(entry["data"], _DTYPES[entry["dtype"]]).reshape(entry["shape"])
-            for name, entry in safetensors.deserialize(content)
-        }
-    except (safetensors.SafetensorError, KeyError) as error:
+        named, _ = parse_safetensors(content)
+    except ValueError as error:
         raise UserError(f"{folder / TENSORS} cannot be read: {error}; convert it again") from error
     prefix = f"{CARRIED}/"
     try:
@@ -246,14 +255,15 @@ def load_weights(folder: str | os.PathLike) -> Weights:
 
 
 def _read_description(path: pathlib.Path) -> tuple[Architecture, Preprocessing, dict[str, Any]]:
-    value = read_json(path)
+    value = read_json(path, DESCRIPTION_BYTES)
     keys = ("architecture", "preprocessing", "source", "weights_sha256")
     missing = [key for key in keys if not (isinstance(value, dict) and key in value)]
     if missing:
         raise UserError(f"{path} lacks {', '.join(missing)}; convert the weights again")
     if not isinstance(value["source"], dict):
         raise UserError(
-            f"{path} has the source {value['source']!r}, not an object; convert the weights again"
+            f"{path} has the source {shown(value['source'])}, not an object; convert the weights "
+            "again"
         )
     try:
         architecture = Architecture.from_json(value["architecture"])
@@ -271,3 +281,11 @@ def _check_description(path: pathlib.Path, value: dict[str, Any]) -> None:
             f"{path} is broken: {error}; convert the weights again, or leave its checksum out if "
             "you changed it yourself"
         ) from error
+
+
+def _is_shallow(value: Any, depth: int) -> bool:
+    """Whether lists and objects within each other have at most so many levels."""
+    if not isinstance(value, dict | list):
+        return True
+    entries = value.values() if isinstance(value, dict) else value
+    return depth > 0 and all(_is_shallow(entry, depth - 1) for entry in entries)

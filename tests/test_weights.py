@@ -3,6 +3,8 @@ import errno
 import json
 import os
 import pathlib
+import shutil
+import time
 
 import ml_dtypes
 import numpy as np
@@ -13,6 +15,7 @@ from senet_jax.errors import UserError
 from senet_jax.weights import is_weights_folder, load_weights, save_weights
 from tests.oracles.lively_twin import lively_weights
 
+CASES = pathlib.Path(__file__).resolve().parents[2] / "shared" / "cases" / "model_json"
 KERNEL = "params/trunk/stem/conv/kernel"
 
 
@@ -197,7 +200,7 @@ def test_broken_description(folder, content, message):
     [
         ({"architecture": {"name": "tiny"}}, "does not describe a network"),
         ({"architecture": lively_weights("tiny").architecture.to_json()}, "ssm/.* is missing"),
-        ({"preprocessing": {"mean": 1}}, "preprocessing holds mean"),
+        ({"preprocessing": {"mean": 1}}, "preprocessing holds .*mean"),
         ({"source": None}, "source"),
         ({"source": ["a"]}, "source"),
         ({"weights_sha256": 5}, "SHA-256"),
@@ -208,6 +211,62 @@ def test_wrong_description(folder, changes, message):
     with pytest.raises(UserError, match=message) as caught:
         load_weights(folder)
     assert str(folder) in str(caught.value)
+
+
+def _deep(levels):
+    value = {}
+    for _ in range(levels):
+        value = {"a": [value]}
+    return value
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *(
+            {"architecture": lively_weights("tiny_baseline").architecture.to_json() | numbers}
+            for numbers in (
+                {"depths": [1, 1, 2**63, 1]},
+                {"stage_widths": [32, 64, 96, 1]},
+                {"stage_widths": [32, 64, 10**400, 128]},
+                {"name": "\x1b[2J" * 1000},
+            )
+        ),
+        {"architecture": _deep(200)},
+        {"architecture": ["a"] * 100_000},
+        {"preprocessing": {"channel_order": _deep(50), "mean": [0] * 3, "std": [1] * 3}},
+        {"preprocessing": {"channel_order": "BGR", "mean": [0] * 3, "std": [10**4000] * 3}},
+        {"preprocessing": ["a"] * 100_000},
+        {"source": _deep(200)},
+        {"source": ["a"] * 100_000},
+        {"weights_sha256": ["a"] * 100_000},
+        {"weights_sha256": 10**4000},
+    ],
+)
+def test_hostile_descriptions_are_refused_at_once(folder, changes):
+    _describe(folder, **changes)
+    start = time.process_time()
+    with pytest.raises(UserError) as caught:
+        load_weights(folder)
+    assert time.process_time() - start < 1
+    assert len(str(caught.value)) - len(str(folder)) < 400
+    assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="no shared/cases/model_json beside the repository")
+def test_the_shared_cases_are_refused(folder):
+    for path in sorted(CASES.iterdir()):
+        shutil.copy(path, folder / "model.json")
+        with pytest.raises(UserError, match=r"does not describe a network|has more than 64 bits"):
+            load_weights(folder)
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "model.json"])
+def test_a_fifo_is_not_waited_for(folder, name):
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(UserError, match="is no weights folder"):
+        load_weights(folder)
 
 
 @pytest.mark.parametrize(

@@ -1,34 +1,50 @@
-"""Converts weights between PyTorch checkpoints and weights folders, either way.
+"""Converts weights between the files of others and weights folders, either way.
 
-  python -m senet_jax.convert r50.pyth weights/r50        a checkpoint becomes a folder
-  python -m senet_jax.convert weights/r50 r50.pth         a folder becomes a checkpoint
-  python -m senet_jax.convert random:r50:0 weights/rand   random weights, marked as such
-  python -m senet_jax.convert runs/demo weights/demo      the best checkpoint of a training
+  python -m senet_jax.convert r50.pyth weights/r50          a checkpoint becomes a folder
+  python -m senet_jax.convert weights/r50 r50.pth           a folder becomes a checkpoint
+  python -m senet_jax.convert random:r50:0 weights/rand     random weights, marked as such
+  python -m senet_jax.convert runs/demo weights/demo        the best checkpoint of a training
 
-Names that end in .pth, .pt or .pyth are PyTorch files; anything else is a weights folder. Known
-are the checkpoints of SENet and CVNet and the ImageNet trunks of pycls, torchvision and timm.
+A source may be a PyTorch file or a safetensors file of any name; it is told by its content. Known
+are the checkpoints of SENet and CVNet and the ImageNet trunks of pycls, torchvision and timm, bare
+or wrapped (`state_dict`, `model`, ...), with or without a prefix (`module.`, `backbone.`, ...), and
+with or without the trunk's classifier. A target that ends in .pth, .pt, .pyth or .safetensors is
+written as such a file; any other is a weights folder.
 """
 
 import pathlib
 import re
 import sys
 
-from senet_jax.convert.checkpoint import is_checkpoint_name, read_checkpoint, write_checkpoint
+from senet_jax.convert.checkpoint import (
+    Checkpoint,
+    is_file_name,
+    read_checkpoint,
+    write_checkpoint,
+)
 from senet_jax.convert.mapping import canonical_naming, naming_of
 from senet_jax.convert.translate import (
     MisfitError,
     state_from_weights,
     weights_from_state,
-    with_classes_of,
+    with_classifier_of,
     with_reranker,
 )
 from senet_jax.data.transforms import Preprocessing
-from senet_jax.errors import CommandParser, UserError, run_command
-from senet_jax.files import local_path, sha256_of_file
+from senet_jax.errors import CommandParser, UserError, printable, run_command, shown
+from senet_jax.files import local_path
 from senet_jax.models.architecture import Architecture, find_architecture
-from senet_jax.weights import Weights, description, flatten, load_weights, save_weights
+from senet_jax.weights import (
+    Weights,
+    description,
+    flatten,
+    is_weights_folder,
+    load_weights,
+    save_weights,
+)
 
 RANDOM = "random:"
+_FILES_OF_WEIGHTS = (".safetensors", ".bin", ".pth", ".pt", ".pyth", ".ckpt")
 
 
 def main() -> None:
@@ -39,18 +55,25 @@ def main() -> None:
     )
     parser.add_argument("target", type=local_path, metavar="TARGET", help="a file or a folder")
     parser.add_argument("--model", metavar="NAME", help="the network; guessed when left out")
-    parser.add_argument("--verbose", action="store_true", help="list every name that does not fit")
+    parser.add_argument(
+        "--verbose", action="store_true", help="list every tensor, and every name that does not fit"
+    )
     arguments = parser.parse_args()
+    becomes_file = is_file_name(arguments.target)
     try:
-        weights = read_source(arguments.source, arguments.model)
+        weights, told = read_source(arguments.source, arguments.model)
     except MisfitError as error:
         if arguments.verbose:
             print(*error.differences, sep="\n", file=sys.stderr)
         raise
-    if is_checkpoint_name(arguments.target):
+    if becomes_file:
         write_checkpoint(arguments.target, state_from_weights(weights), description(weights))
     else:
         save_weights(arguments.target, weights)
+    if told:
+        print(f"{arguments.source}: {told[0]}")
+        if arguments.verbose:
+            print(*told[1:], sep="\n")
     print(f"wrote {arguments.target}: {_summary(weights)}")
 
 
@@ -58,44 +81,75 @@ def _source(text: str) -> str:
     return text if text.startswith(RANDOM) else str(local_path(text))
 
 
-def read_source(source: str, model: str | None = None) -> Weights:
-    """Reads a checkpoint or a weights folder, or makes random weights.
+def read_source(source: str, model: str | None = None) -> tuple[Weights, list[str]]:
+    """Reads a file of weights or a folder, or makes random weights.
+
+    Returns:
+        The weights and, for a file, lines on what was taken of it: all in one, then each name.
 
     Raises:
         UserError: there is no such source, or it is not what it should be.
     """
     if model:
         find_architecture(model)
+    told: list[str] = []
     if source.startswith(RANDOM):
         weights = _random_weights(source)
-    elif is_checkpoint_name(source):
-        weights = _from_checkpoint(source, model)
-    elif pathlib.Path(source, "checkpoints").is_dir():
-        from senet_jax.training.export import load_trained  # It takes a second to import.
-
-        weights = load_trained(pathlib.Path(source))
+    elif local_path(source).is_dir():
+        weights = _from_folder(local_path(source))
     else:
-        weights = load_weights(source)
+        checkpoint = read_checkpoint(source)
+        weights = _from_checkpoint(checkpoint, source, model)
+        told = _told(checkpoint)
     if model and model != weights.architecture.name:
         raise UserError(
             f"{source} holds {weights.architecture.name}, not {model}; leave --model out"
         )
-    return weights
+    return weights, told
 
 
-def _from_checkpoint(path: str, model: str | None) -> Weights:
-    state, written_here = read_checkpoint(path)
-    if written_here:
+def _from_folder(folder: pathlib.Path) -> Weights:
+    if (folder / "checkpoints").is_dir():
+        from senet_jax.training.export import load_trained  # It takes a second to import.
+
+        return load_trained(folder)
+    files = [path for path in sorted(folder.iterdir()) if path.suffix in _FILES_OF_WEIGHTS]
+    if files and not is_weights_folder(folder):
+        raise UserError(
+            f"{folder} is no weights folder but has {shown(files[0].name)} in it; name the file"
+        )
+    return load_weights(folder)
+
+
+def _from_checkpoint(checkpoint: Checkpoint, path: str, model: str | None) -> Weights:
+    state, described = checkpoint.state, checkpoint.described
+    if described:
         # What names and shapes do not tell stands beside them: cosine or dot, random or learned.
-        architecture = Architecture.from_json(written_here["architecture"])
-        return weights_from_state(state, written_here["source"], architecture)
+        architecture, source = (
+            Architecture.from_json(described["architecture"]),
+            described["source"],
+        )
+        return weights_from_state(state, source, architecture)
     source = {
         "file": pathlib.Path(path).name,
-        "sha256": sha256_of_file(path),
+        "sha256": checkpoint.sha256,
         "naming": naming_of(state),
+        "key": checkpoint.key,
+        "prefix": checkpoint.prefix,
     }
-    architecture = with_classes_of(state, find_architecture(model)) if model else None
+    architecture = with_classifier_of(state, find_architecture(model)) if model else None
     return weights_from_state(state, source, architecture)
+
+
+def _told(checkpoint: Checkpoint) -> list[str]:
+    """What was taken of a file and what was not: in one line, then name by name."""
+    taken = [
+        f"  {printable(name)}: {array.dtype}{list(array.shape)}"
+        for name, array in checkpoint.state.items()
+    ]
+    left_out = [f"  {printable(name)}: left out" for name in checkpoint.left_out]
+    names = f"{naming_of(checkpoint.state)} names"
+    return [f"{checkpoint.told()}, {names}", *taken, *left_out]
 
 
 def _random_weights(source: str) -> Weights:
@@ -104,7 +158,7 @@ def _random_weights(source: str) -> Weights:
     match = re.fullmatch(rf"{RANDOM}([^:]+):([0-9]{{1,9}})", source)
     if match is None:
         raise UserError(
-            f"{source!r} is not random:NAME:SEED with a seed of up to nine digits; "
+            f"{shown(source)} is not random:NAME:SEED with a seed of up to nine digits; "
             "random:r50:0 is one"
         )
     architecture, seed = find_architecture(match[1]), int(match[2])
@@ -124,6 +178,8 @@ def _random_weights(source: str) -> Weights:
 def _summary(weights: Weights) -> str:
     parameters = sum(a.size for path, a in weights.tensors.items() if path.startswith("params/"))
     origin = "random weights, nothing is learned in them" if weights.random else "from a checkpoint"
+    if weights.architecture.head == "average":
+        origin += ", without a classifier"
     if weights.source.get("naming") == "torchvision":
         origin += ", stem flipped from RGB to BGR"
     carried = f", {len(weights.carried)} tensors carried along" if weights.carried else ""

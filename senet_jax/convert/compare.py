@@ -107,14 +107,18 @@ def main() -> None:
     """Reads the command line and compares."""
     parser = CommandParser(prog="python -m senet_jax.convert.compare", description=__doc__)
     parser.add_argument("weights", type=local_path, metavar="WEIGHTS", help="a weights folder")
-    parser.add_argument("file", type=local_path, metavar="FILE", help="a PyTorch file")
+    parser.add_argument(
+        "file", type=local_path, metavar="FILE", help="a PyTorch file or a safetensors file"
+    )
     parser.add_argument("image", type=local_path, metavar="IMAGE", help="a photograph")
     arguments = parser.parse_args()
 
     weights = load_weights(arguments.weights)
-    state, _ = read_checkpoint(arguments.file)
+    checkpoint = read_checkpoint(arguments.file)
+    state = checkpoint.state
     weights_from_state(state, {}, weights.architecture)  # Names and shapes have to fit.
     image = read_image(arguments.image)[None]
+    print(f"{arguments.file}: {checkpoint.told()}")
     print(f"{'map':16}{'shape':>24}{'largest':>12}{'difference':>12}{'relative':>10}")
     parted = None
     for stage in differences(

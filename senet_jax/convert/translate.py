@@ -17,7 +17,7 @@ from senet_jax.convert.mapping import (
     table,
 )
 from senet_jax.data.transforms import Preprocessing
-from senet_jax.errors import UserError
+from senet_jax.errors import UserError, printable, shortened, shown
 from senet_jax.models.architecture import ARCHITECTURES, Architecture
 from senet_jax.weights import Weights, check_values, flatten, unflatten
 
@@ -80,12 +80,19 @@ def weights_from_state(
     )
 
 
-def with_classes_of(state: State, architecture: Architecture) -> Architecture:
-    """A classifier with as many classes as the checkpoint has; descriptors keep their width."""
-    bias = state.get("fc.bias" if naming_of(state) == "torchvision" else "head.fc.bias")
-    if architecture.describes or bias is None or bias.ndim != 1:
+def with_classifier_of(state: State, architecture: Architecture) -> Architecture:
+    """A trunk with the classifier that a checkpoint has: its number of classes, or none at all.
+
+    Networks that describe come back as they are.
+    """
+    if architecture.describes:
         return architecture
-    return dataclasses.replace(architecture, outputs=len(bias))
+    fc = "fc" if naming_of(state) == "torchvision" else "head.fc"
+    if f"{fc}.weight" not in state and f"{fc}.bias" not in state:
+        return architecture.without_classifier()
+    bias = state.get(f"{fc}.bias")
+    is_vector = bias is not None and bias.ndim == 1
+    return dataclasses.replace(architecture, outputs=len(bias)) if is_vector else architecture
 
 
 def state_from_weights(weights: Weights) -> dict[str, np.ndarray]:
@@ -131,11 +138,12 @@ def _guess(state: State, naming: Naming) -> Architecture:
     candidates = []
     for known in ARCHITECTURES.values():
         if known.depths == depths and _may_be_named(known, naming):
-            candidates.append(with_classes_of(state, known))
+            candidates.append(with_classifier_of(state, known))
     if not candidates:
         raise UserError(
             f"no model has residual blocks {depths} in its stages under {naming} names, as this "
-            "checkpoint has; is it a ResNet with bottleneck blocks of depth 50, 101 or 152?"
+            f"checkpoint has, which begins with {', '.join(map(shown, list(state)[:2]))}; is it a "
+            "ResNet with bottleneck blocks of depth 50, 101 or 152?"
         )
     return min(candidates, key=lambda known: len(_differences(state, known, naming)))
 
@@ -158,7 +166,7 @@ def _differences(state: State, architecture: Architecture, naming: Naming) -> li
     for key, array in state.items():
         row = needed.get(key) or allowed.get(key)
         if row is None:
-            differences.append(f"{key} is unknown")
+            differences.append(f"{printable(shortened(key, 80))} is unknown")
         elif array.shape != row.shape:
             differences.append(f"{key} is {list(array.shape)}, not {list(row.shape)}")
     return differences

@@ -58,10 +58,12 @@ class _Head(nn.Module):
         if self.kind == "gem_learnable":
             self.pool = nn.Module()
             self.pool.p = nn.Parameter(torch.full((1,), 3.0))
-        self.fc = nn.Linear(inputs, architecture.outputs)
+        self.fc = nn.Identity()
+        if self.kind != "average":
+            self.fc = nn.Linear(inputs, architecture.outputs)
 
     def forward(self, x):
-        if self.kind == "classifier":
+        if self.kind in ("classifier", "average"):
             pooled = x.mean(dim=(2, 3))
         else:
             power = self.pool.p if self.kind == "gem_learnable" else 3.0

@@ -50,7 +50,7 @@ def gldv2_clean(csv: str | os.PathLike, images: str | os.PathLike) -> ImageSourc
         class_names=[str(landmark) for landmark in images_of_landmark],
         keys=keys,
         labels=np.repeat(np.arange(len(counts), dtype=np.int32), counts),
-        read=lambda index: image_path(folder, keys[index]).read_bytes(),
+        read=lambda index: read_regular(image_path(folder, keys[index])),
     )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from senet_jax.data import transforms
 from senet_jax.data.ground_truth import GroundTruth, load_ground_truth
 from senet_jax.data.transforms import UnreadableImage
-from senet_jax.errors import UserError
+from senet_jax.errors import UserError, reason, shown
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
@@ -43,7 +43,7 @@ class Photograph:
         name = pathlib.PurePath(self.file_name)
         if name.is_absolute() or ".." in name.parts or "\0" in self.file_name:
             raise UserError(
-                f"the image name {self.file_name!r} leaves the folder {self.folder}; "
+                f"the image name {shown(self.file_name)} leaves the folder {self.folder}; "
                 "give names relative to it, without '..'"
             )
 
@@ -99,7 +99,7 @@ class Distractors:
         name, count = names.most_common(1)[0]
         if count > 1:
             raise UserError(
-                f"the distractors {self.name} list {name!r} {count} times; list it once"
+                f"the distractors {self.name} list {shown(name)} {count} times; list it once"
             )
 
     @property
@@ -202,7 +202,9 @@ def _listed_names(file: pathlib.Path) -> list[str]:
     except OSError as error:
         raise UserError(f"cannot read {file}: {error.strerror}; check the file") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{file} is no list of names: {error}; write it in UTF-8") from error
+        raise UserError(
+            f"{file} is no list of names: {reason(error)}; write it in UTF-8"
+        ) from error
     return [line for line in lines if line.strip()]
 
 
@@ -211,7 +213,7 @@ def _dataset_folder(root: str | os.PathLike, name: str) -> pathlib.Path:
     if not root.is_dir():
         raise UserError(f"no folder {root}, in which {name} was looked for; check the path")
     if name in ("", "..") or pathlib.PurePath(name).name != name:
-        raise UserError(f"{name!r} is no name of a dataset; choose one: {_datasets(root)}")
+        raise UserError(f"{shown(name)} is no name of a dataset; choose one: {_datasets(root)}")
     if not (root / name).is_dir():
         raise UserError(
             f"no folder {root / name}; put the dataset there or choose another: {_datasets(root)}"

@@ -5,14 +5,13 @@ resizing, or OpenCV's own towards a given size, changes most of the pixels.
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 
-from senet_jax.errors import UserError
+from senet_jax.errors import UserError, shown
 
 
 class UnreadableImage(UserError):
@@ -121,6 +120,10 @@ def resize(image: np.ndarray, scale: float) -> np.ndarray:
     return cv2.resize(image, (width, height), interpolation=interpolation)
 
 
+_LARGEST = 1e3
+"""Of a mean or a standard deviation; the least deviation is its inverse."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
     """What a network's weights expect of the pixels; the default is SENet's.
@@ -131,7 +134,7 @@ class Preprocessing:
         std: likewise, the standard deviation.
 
     Raises:
-        UserError: another order, or not three numbers a list, finite and std positive.
+        UserError: another order, or not three numbers a list, of a size that pixels can take.
     """
 
     channel_order: str = "BGR"
@@ -140,14 +143,17 @@ class Preprocessing:
 
     def __post_init__(self):
         if self.channel_order not in ("BGR", "RGB"):
-            raise UserError(f"the channel order is {self.channel_order!r}; give 'BGR' or 'RGB'")
-        for name in ("mean", "std"):
+            raise UserError(
+                f"the channel order is {shown(self.channel_order)}; give 'BGR' or 'RGB'"
+            )
+        for name, least in (("mean", -_LARGEST), ("std", 1 / _LARGEST)):
             values = getattr(self, name)
-            if not _are_three_numbers(values):
-                raise UserError(f"{name} is {values!r}; give three numbers, one for each channel")
+            if not _are_three_numbers(values, least):
+                raise UserError(
+                    f"{name} is {shown(values)}; give three numbers of {least:g} to {_LARGEST:g}, "
+                    "one for each channel of pixels in [0, 1]"
+                )
             object.__setattr__(self, name, tuple(map(float, values)))
-        if min(self.std) <= 0:
-            raise UserError(f"std is {self.std}; pixels are divided by it, give positive numbers")
 
     def to_json(self) -> dict[str, Any]:
         """A value that `json` can write."""
@@ -166,17 +172,21 @@ class Preprocessing:
         """
         keys = [field.name for field in dataclasses.fields(cls)]
         if not isinstance(value, Mapping) or set(value) != set(keys):
-            seen = ", ".join(map(str, value)) if isinstance(value, Mapping) else repr(value)
-            raise UserError(f"preprocessing holds {seen or 'nothing'}; give {', '.join(keys)}")
+            seen = shown(list(value) if isinstance(value, Mapping) else value)
+            raise UserError(f"preprocessing holds {seen}; give {', '.join(keys)}")
         return cls(**value)
 
 
-def _are_three_numbers(values: Any) -> bool:
+def _are_three_numbers(values: Any, least: float) -> bool:
     return (
         isinstance(values, list | tuple)
         and len(values) == 3
-        and all(isinstance(value, float | int) and math.isfinite(value) for value in values)
+        and all(_is_number(value) and least <= value <= _LARGEST for value in values)
     )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, float | int) and not isinstance(value, bool)
 
 
 def normalise(images: Any, preprocessing: Preprocessing) -> Any:

@@ -1,9 +1,10 @@
 """Which networks there are: their names, sizes and switches, as plain values."""
 
 import dataclasses
+import re
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from senet_jax.errors import UserError, shown
+from senet_jax.errors import UserError, reason, shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +41,10 @@ class Architecture:
         stage_strides: stride of the first block of each stage.
         self_similarity: the module after the last stage, or None for the baseline.
         head: `gem` (generalised-mean pooling, power 3), `gem_learnable` (the power is a
-            parameter), or `classifier` (average pooling, as ImageNet trunks have it).
-        outputs: the descriptor's width, or the number of classes of a classifier.
+            parameter), `classifier` (average pooling, as ImageNet trunks have it), or `average`
+            (the same without the classifier's linear layer).
+        outputs: the descriptor's width, the number of classes of a classifier, or the width of the
+            last stage where nothing follows the average.
     """
 
     name: str
@@ -50,13 +53,17 @@ class Architecture:
     stage_widths: tuple[int, int, int, int] = (256, 512, 1024, 2048)
     stage_strides: tuple[int, int, int, int] = (1, 2, 2, 2)
     self_similarity: SelfSimilarityConfig | None = SelfSimilarityConfig()
-    head: Literal["gem", "gem_learnable", "classifier"] = "gem"
+    head: Literal["gem", "gem_learnable", "classifier", "average"] = "gem"
     outputs: int = 2048
 
     @property
     def describes(self) -> bool:
-        """Whether its output is a descriptor (and not the logits of classes)."""
-        return self.head != "classifier"
+        """Whether its output is a descriptor (and not the logits of classes, or features)."""
+        return self.head in ("gem", "gem_learnable")
+
+    def without_classifier(self) -> "Architecture":
+        """The trunk alone, as checkpoints have it that lack the classifier."""
+        return dataclasses.replace(self, head="average", outputs=self.stage_widths[-1])
 
     def to_json(self) -> dict[str, Any]:
         """The value that `from_json` reads."""
@@ -81,29 +88,64 @@ class Architecture:
             known = {field.name for field in dataclasses.fields(cls)}
             if set(value) != known:
                 raise TypeError(f"no {', '.join(sorted(known - set(value)))}")
-            _check_kinds(architecture)
-            if module is not None:
-                _check_kinds(architecture.self_similarity)
-                if architecture.self_similarity.window % 2 == 0:
-                    raise TypeError("its window is even")
+            _check(architecture)
         except (TypeError, KeyError, AttributeError) as error:
             raise UserError(
-                f"{value!r} does not describe a network ({error}); convert the weights again"
+                f"{shown(value)} does not describe a network ({reason(error)}); convert the "
+                "weights again"
             ) from error
         return architecture
 
 
-def _check_kinds(value: Any) -> None:
-    """Raises a `TypeError` unless each field of a dataclass holds what its annotation says."""
+# The least and the most that a number of a network may be. Beyond them nothing is built: shapes
+# would overflow, and hundreds of blocks take minutes to trace.
+_LIMITS = {
+    "depths": (1, 48),
+    "stem_width": (1, 2**14),
+    "stage_widths": (4, 2**14),
+    "stage_strides": (1, 4),
+    "outputs": (1, 2**20),
+    "width": (1, 2**14),
+    "window": (3, 31),
+}
+_MOST_BLOCKS = 50
+
+
+def _check(architecture: Architecture) -> None:
+    """Raises a `TypeError` unless a network can be built."""
+    _check_fields(architecture)
+    module = architecture.self_similarity
+    if module is not None:
+        _check_fields(module)
+        if module.window % 2 == 0:
+            raise TypeError(f"its window is {module.window}, an even number")
+        if not architecture.describes:
+            raise TypeError(f"its head {architecture.head} has no use for self-similarity")
+    if not re.fullmatch(r"\w[\w.-]{0,63}", architecture.name, re.ASCII):
+        raise TypeError("its name is not made of up to 64 letters, digits, `_`, `.` and `-`")
+    if sum(architecture.depths) > _MOST_BLOCKS:
+        raise TypeError(f"it has {sum(architecture.depths)} blocks, more than {_MOST_BLOCKS}")
+    if architecture.head == "average" and architecture != architecture.without_classifier():
+        raise TypeError(f"it has {architecture.outputs} outputs and no layer that makes them")
+
+
+def _check_fields(value: Any) -> None:
+    """Raises a `TypeError` unless each field of a dataclass holds what it may."""
     for name, kind in get_type_hints(type(value)).items():
-        if not _is_of_kind(getattr(value, name), kind):
-            raise TypeError(f"its {name} is {getattr(value, name)!r}")
+        field = getattr(value, name)
+        if not _is_of_kind(field, kind):
+            raise TypeError(f"its {name} is {shown(field)}")
+        if name in _LIMITS:
+            least, most = _LIMITS[name]
+            numbers = field if isinstance(field, tuple) else (field,)
+            if not all(least <= number <= most for number in numbers):
+                raise TypeError(f"its {name} is {shown(field)}, not {least} to {most}")
 
 
 def _is_of_kind(value: Any, kind: Any) -> bool:
     options = get_args(kind)
     if get_origin(kind) is Literal:
-        return value in options
+        return isinstance(value, str) and value in options
     if get_origin(kind) is tuple:
         return (
             isinstance(value, tuple)
@@ -111,7 +153,7 @@ def _is_of_kind(value: Any, kind: Any) -> bool:
             and all(map(_is_of_kind, value, options))
         )
     if kind is int:
-        return type(value) is int and value > 0
+        return type(value) is int
     return isinstance(value, kind)
 
 

@@ -126,7 +126,8 @@ class Trunk(nn.Module):
 class ResNetClassifier(nn.Module):
     """The trunk as ImageNet classifiers use it: average pooling and one linear layer.
 
-    It is here so that a trunk's file loses nothing when it is converted.
+    It is here so that a trunk's file loses nothing when it is converted. Where that has no linear
+    layer (the head `average`), the pooled features are the output.
     """
 
     architecture: Architecture
@@ -139,5 +140,7 @@ class ResNetClassifier(nn.Module):
         """float[b h w 3] -> float32[b classes] and the named maps on the way."""
         stages, region = Trunk(self.architecture, self.options, name="trunk")(images, region)
         pooled = region.mean(stages["s4"].astype(jnp.float32))
+        if self.architecture.head == "average":
+            return pooled, {**stages, "pooled": pooled, "descriptor": pooled}
         logits = nn.Dense(self.architecture.outputs, kernel_init=linear_init, name="fc")(pooled)
         return logits, {**stages, "pooled": pooled, "descriptor": logits}

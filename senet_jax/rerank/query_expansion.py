@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from senet_jax.errors import UserError, reason
+from senet_jax.errors import UserError
 from senet_jax.models.layers import l2_normalise
+from senet_jax.optional import optional_import
 from senet_jax.progress import Progress
 from senet_jax.rerank.neighbours import nearest_others
 from senet_jax.rerank.retrieval import (
@@ -195,11 +196,6 @@ class DiscriminativeQueryExpansion:
 
 
 def _import_linear_svm():
-    try:
+    with optional_import("dqe", "discriminative query expansions"):
         from sklearn.svm import LinearSVC
-    except ImportError as error:
-        raise UserError(
-            "discriminative query expansion needs scikit-learn, which cannot be imported "
-            f"({reason(error)}); pip install scikit-learn"
-        ) from error
     return LinearSVC

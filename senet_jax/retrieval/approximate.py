@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from senet_jax.errors import UserError, reason, shown
+from senet_jax.optional import optional_import
 from senet_jax.retrieval.blocks import BlockedDatabase
 from senet_jax.retrieval.ranked_list import NO_MORE, RankedList
 
@@ -47,7 +48,8 @@ def build_index(database: BlockedDatabase, description: str, probes: int = 16) -
         UserError: faiss is not installed, does not know the description, or cannot train the index
             on so few rows; a descriptor that should be ranked is not finite.
     """
-    faiss = _import_faiss()
+    with optional_import("faiss", "approximate searches"):
+        import faiss
     # Binary codes have no inner product.
     metric = faiss.METRIC_L2 if description.startswith("LSH") else faiss.METRIC_INNER_PRODUCT
     try:
@@ -90,17 +92,6 @@ def top_k(queries: np.ndarray, database: ApproximateIndex, k: int) -> RankedList
         _, vectors = database.index.search(np.ascontiguousarray(queries), found)
         ranks[:, :found] = np.where(vectors < 0, NO_MORE, database.items[vectors])
     return RankedList(ranks, database.database_size)
-
-
-def _import_faiss():
-    try:
-        import faiss
-    except ImportError as error:
-        raise UserError(
-            f"approximate search needs faiss, which cannot be imported ({reason(error)}); "
-            "pip install faiss-cpu"
-        ) from error
-    return faiss
 
 
 def _training_rows(database: BlockedDatabase) -> np.ndarray:

@@ -28,7 +28,8 @@ def compare(run_command_here, tmp_path):
 def test_weights_agree_with_the_file_they_were_made_from(compare):
     done = compare(lively_weights("tiny"), state_dict("tiny"))
     assert (done.returncode, done.stderr) == (0, "")
-    heading, *rows, verdict = done.stdout.splitlines()
+    taken, heading, *rows, verdict = done.stdout.splitlines()
+    assert taken.endswith("a.pth: PyTorch file, its 'model_state', float32 and int64")
     assert heading.split() == ["map", "shape", "largest", "difference", "relative"]
     assert [row.split()[0] for row in rows] == [
         *("stem", "s1", "s2", "s3", "s4"),
@@ -47,6 +48,16 @@ def test_torchvision_naming_gets_its_rgb(compare):
     # With the stem as it is they part there, so the flip is what makes them agree.
     done = compare(lively_weights("tiny_classifier"), state)
     assert done.returncode == 2 and "they part at stem" in done.stderr
+
+
+def test_a_trunk_without_a_classifier_gives_its_features(compare):
+    state = state_dict("tiny_classifier")
+    del state["head.fc.weight"], state["head.fc.bias"]
+    weights = weights_from_state({key: tensor.numpy() for key, tensor in state.items()}, {})
+    done = compare(weights, {f"backbone.{key}": tensor for key, tensor in state.items()})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "prefix 'backbone.' taken off" in done.stdout.splitlines()[0]
+    assert done.stdout.splitlines()[-2].split()[:2] == ["descriptor", "128"]
 
 
 @pytest.mark.parametrize(

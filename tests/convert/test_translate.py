@@ -49,6 +49,14 @@ def test_the_network_is_guessed(name):
         weights_from_state(state, {})
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet50", "resnet101"])
+def test_a_trunk_without_its_classifier_is_guessed(name):
+    state = {k: a for k, a in _empty_state(name).items() if not k.startswith("head.fc")}
+    with pytest.raises(MisfitError, match=f"^1 names or shapes do not fit {name}: one_too_many"):
+        weights_from_state(state | {"one_too_many": np.zeros(1, np.float32)}, {})
+
+
 def test_cosine_is_the_guess_where_names_do_not_tell():
     weights = weights_from_state(state_of(lively_twin("tiny_dot")), {})
     assert weights.architecture.name == "tiny"

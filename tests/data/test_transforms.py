@@ -223,8 +223,13 @@ def test_preprocessing_there_and_back():
         ({"mean": 0.5}, "mean is 0.5; give three numbers"),
         ({"std": [1, 1, "1"]}, "std is .* give three numbers"),
         ({"std": [1, 1, float("nan")]}, "std is .* give three numbers"),
-        ({"std": [1, 1, 0]}, "give positive numbers"),
-        ({"scale": 255}, "holds channel_order, mean, std, scale; give channel_order, mean, std"),
+        ({"std": [1, 1, 0]}, r"std is \[1, 1, 0\]; give three numbers of 0.001 to 1000"),
+        ({"std": [1, 1, 1e-40]}, "std is .* give three numbers of 0.001 to 1000"),
+        ({"std": [1, 1, 10**400]}, "std is .* give three numbers"),
+        ({"mean": [0, 0, -(10**400)]}, "mean is .* give three numbers of -1000 to 1000"),
+        ({"mean": [0, 0, True]}, "mean is .* give three numbers"),
+        ({"channel_order": ["BGR"]}, r"channel order is \['BGR'\]"),
+        ({"scale": 255}, "holds .*'scale'.*; give channel_order, mean, std"),
     ],
 )
 def test_wrong_preprocessing(changes, message):
@@ -233,7 +238,7 @@ def test_wrong_preprocessing(changes, message):
 
 
 def test_incomplete_preprocessing():
-    with pytest.raises(UserError, match="holds mean; give channel_order, mean, std"):
+    with pytest.raises(UserError, match=r"holds \['mean'\]; give channel_order, mean, std"):
         Preprocessing.from_json({"mean": [0, 0, 0]})
     with pytest.raises(UserError, match="holds 'BGR'; give"):
         Preprocessing.from_json("BGR")

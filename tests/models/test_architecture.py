@@ -69,12 +69,43 @@ def test_json_there_and_back(name):
         {"self_similarity": {"window": 6}},
         {"self_similarity": {"width": None}},
         {"unknown": 1},
+        # What no network can have; each of them hung or ended in a traceback.
+        {"depths": [1, 1, 2**63, 1]},
+        {"depths": [1, 1, 1000, 1]},
+        {"depths": [40, 40, 40, 40]},
+        {"stage_widths": [32, 64, 96, 1]},
+        {"stage_widths": [32, 64, 10**400, 128]},
+        {"stage_strides": [1, 2, 1, 64]},
+        {"stem_width": 2**40},
+        {"outputs": 2**31},
+        {"outputs": 10**4000},
+        {"self_similarity": {"window": 1}},
+        {"self_similarity": {"window": 2**31 + 1}},
+        {"self_similarity": {"width": 2**31}},
+        {"self_similarity": {"similarity": ["channelwise"]}},
+        {"head": ["gem"]},
+        {"head": {}},
+        {"head": "average"},
+        {"head": "classifier"},
+        {"head": "average", "self_similarity": None, "outputs": 7},
+        {"name": ""},
+        {"name": "x" * 65},
+        {"name": "\x1b[31mred"},
+        {"name": "../tiny"},
     ],
 )
 def test_wrong_json_is_one_line(changes):
     value = ARCHITECTURES["tiny"].to_json() | changes
-    with pytest.raises(UserError, match="does not describe a network"):
+    with pytest.raises(UserError, match="does not describe a network") as caught:
         Architecture.from_json(value)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_trunk_without_its_classifier_there_and_back():
+    trunk = ARCHITECTURES["resnet50"].without_classifier()
+    assert (trunk.outputs, trunk.describes) == (2048, False)
+    assert Architecture.from_json(json.loads(json.dumps(trunk.to_json()))) == trunk
+    assert not any("fc" in path for path in variable_shapes(trunk)["params"])
 
 
 @pytest.mark.parametrize("key", ARCHITECTURES["tiny"].to_json())

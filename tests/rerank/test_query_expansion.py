@@ -223,5 +223,5 @@ def test_discriminative_expansion_names_the_library_that_it_lacks(monkeypatch):
         return real_import(name, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", without_sklearn)
-    with pytest.raises(UserError, match="pip install scikit-learn"):
+    with pytest.raises(UserError, match=r"pip install '\.\[dqe\]'"):
         DiscriminativeQueryExpansion(5)

@@ -94,5 +94,5 @@ def test_indices_that_cannot_be_made_are_one_line(faiss, rows, description):
 
 def test_without_faiss_it_is_one_line(monkeypatch, rows):
     monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(UserError, match="pip install faiss-cpu"):
+    with pytest.raises(UserError, match=r"pip install '\.\[faiss\]'"):
         build_index(BlockedDatabase((rows,)), "Flat")
