@@ -25,7 +25,8 @@ from senet_jax.errors import CommandParser, run_command
 from senet_jax.progress import Progress
 from senet_jax.retrieval.buckets import Mode
 from senet_jax.retrieval.describer import Describer
-from senet_jax.retrieval.extract import extract, plan_job, read_pyramid
+from senet_jax.retrieval.extract import extract, plan_job
+from senet_jax.retrieval.pyramid import read_pyramid
 from senet_jax.runtime import tune_for_inference, use_compilation_cache
 from senet_jax.weights import Weights, load_weights
 

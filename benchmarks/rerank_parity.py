@@ -21,7 +21,7 @@ from senet_jax.errors import CommandParser, run_command
 from senet_jax.rerank.maps import MapCache, MapNetwork
 from senet_jax.rerank.pair_scores import PairScores
 from senet_jax.rerank.pairwise import PairCount
-from senet_jax.retrieval.extract import read_pyramid
+from senet_jax.retrieval.pyramid import read_pyramid
 from senet_jax.runtime import tune_for_inference, use_compilation_cache
 from senet_jax.weights import load_weights
 

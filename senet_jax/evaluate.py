@@ -19,7 +19,13 @@ from ml_collections import config_dict
 
 from senet_jax.config import names
 from senet_jax.data.ground_truth import KINDS
-from senet_jax.data.revisitop import Dataset, Photograph, load_dataset, load_distractors
+from senet_jax.data.revisitop import (
+    Dataset,
+    Distractors,
+    Photograph,
+    load_dataset,
+    load_distractors,
+)
 from senet_jax.distributed import leave
 from senet_jax.errors import UserError
 from senet_jax.files import read_json, write_json, written_whole
@@ -70,8 +76,13 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
                 "describe the whole images with --config.crop_queries=False"
             )
     distractors: tuple[Photograph, ...] = ()
+    lists: list[Dataset | Distractors] = [*datasets]
     if config.distractors:
-        distractors = load_distractors(config.data_root, config.distractors).images
+        lists.append(load_distractors(config.data_root, config.distractors))
+        distractors = lists[-1].images
+    for each in lists:
+        if each.missing:
+            print(f"{each.name}: {each.missing}", flush=True)
     weights = load_weights(config.weights)
     if weights.architecture.name != config.model:
         raise UserError(

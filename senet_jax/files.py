@@ -12,7 +12,7 @@ import stat
 import tempfile
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -54,21 +54,33 @@ def local_paths(value: str) -> list[pathlib.Path]:
     return [local_path(path) for path in value.split(",")]
 
 
+def open_regular(path: str | os.PathLike) -> BinaryIO:
+    """Opens a regular file; a FIFO, a device or a socket is refused and never waited for.
+
+    Raises:
+        OSError: it cannot be read or is not a regular file; `strerror` says which.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        _check_regular(os.fstat(descriptor), path)
+        return open(descriptor, "rb")
+    except OSError:
+        os.close(descriptor)
+        raise
+
+
 def read_regular(path: str | os.PathLike, limit: int | None = None) -> bytes:
-    """The bytes of a regular file; a FIFO, a device or a socket is refused and never waited for.
+    """The bytes of a regular file; see `open_regular`.
 
     Args:
         path: of the file.
-        limit: the most bytes that it may have.
+        limit: the most bytes that it may have; of a larger one nothing is read.
 
     Raises:
         OSError: it cannot be read, is not a regular file, or is larger; `strerror` says which.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        _check_regular(status, path)
-        if limit is not None and status.st_size > limit:
+    with open_regular(path) as file:
+        if limit is not None and os.fstat(file.fileno()).st_size > limit:
             raise OSError(errno.EFBIG, f"it has more than {limit:,} bytes", os.fspath(path))
         return file.read()
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from senet_jax.data.revisitop import Photograph
+from senet_jax.data.transforms import IMAGE_BYTES
 from senet_jax.files import read_regular
 
 FILE_STATE = np.dtype(
@@ -32,7 +33,7 @@ def content_digest(path: str | os.PathLike) -> bytes:
     Raises:
         OSError: it cannot be read, or is no regular file.
     """
-    return hashlib.blake2b(read_regular(path), digest_size=_DIGEST_BYTES).digest()
+    return hashlib.blake2b(read_regular(path, IMAGE_BYTES), digest_size=_DIGEST_BYTES).digest()
 
 
 def file_states(

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from senet_jax.data.image_source import ImageSource
+from senet_jax.data.transforms import IMAGE_BYTES
 from senet_jax.errors import UserError, reason, shown
 from senet_jax.files import read_regular
 
@@ -50,7 +51,7 @@ def gldv2_clean(csv: str | os.PathLike, images: str | os.PathLike) -> ImageSourc
         class_names=[str(landmark) for landmark in images_of_landmark],
         keys=keys,
         labels=np.repeat(np.arange(len(counts), dtype=np.int32), counts),
-        read=lambda index: read_regular(image_path(folder, keys[index])),
+        read=lambda index: read_regular(image_path(folder, keys[index]), IMAGE_BYTES),
     )
 
 

@@ -5,8 +5,11 @@ import pathlib
 
 import numpy as np
 
+from senet_jax.data.folders import files_below
 from senet_jax.data.image_source import ImageSource
+from senet_jax.data.transforms import IMAGE_BYTES
 from senet_jax.errors import UserError
+from senet_jax.files import read_regular
 
 NAME = "image_folder"
 
@@ -14,9 +17,10 @@ NAME = "image_folder"
 def image_folder(images: str | os.PathLike) -> ImageSource:
     """The files in the folders of a folder; none of them is opened yet.
 
-    A class is a folder, and all files in it and below are its images; the classes are in the order
-    of their names. Names that begin with a dot, and files beside the class folders, are left out.
-    Every other file has to be an image; a class may hold a single one.
+    A class is a folder, or a link to one, and all files in it and below are its images; the classes
+    are in the order of their names. Names that begin with a dot, and files beside the class
+    folders, are left out. Every other file has to be an image; a class may hold a single one. Links
+    to nothing, and folders that cannot be listed, count as images that cannot be read.
 
     Args:
         images: the folder of the class folders.
@@ -28,7 +32,9 @@ def image_folder(images: str | os.PathLike) -> ImageSource:
     if not folder.is_dir():
         raise UserError(f"no folder {folder}; check the path")
     classes = sorted(
-        entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != "."
+        entry.name
+        for entry in folder.iterdir()
+        if entry.name[0] != "." and (entry.is_dir() or (entry.is_symlink() and not entry.exists()))
     )
     if not classes:
         raise UserError(
@@ -42,15 +48,11 @@ def image_folder(images: str | os.PathLike) -> ImageSource:
         class_names=classes,
         keys=keys,
         labels=np.repeat(np.arange(len(counts), dtype=np.int32), counts),
-        read=lambda index: (folder / keys[index]).read_bytes(),
+        read=lambda index: read_regular(folder / keys[index], IMAGE_BYTES),
     )
 
 
 def _files(folder: pathlib.Path, class_name: str) -> list[str]:
     """The files of a class, sorted, relative to the folder of the class folders."""
-    paths = (
-        path.relative_to(folder) for path in (folder / class_name).rglob("*") if path.is_file()
-    )
-    return sorted(
-        path.as_posix() for path in paths if not any(part[0] == "." for part in path.parts)
-    )
+    files, unlisted = files_below(folder / class_name)
+    return sorted(f"{class_name}/{file}".removesuffix("/") for file in files + unlisted)

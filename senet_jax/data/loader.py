@@ -24,7 +24,7 @@ from senet_jax.data.sampling import (
     random_generator,
 )
 from senet_jax.data.transforms import Preprocessing
-from senet_jax.errors import UserError
+from senet_jax.errors import UserError, printable
 
 Batch = dict[str, np.ndarray]
 """`images`, `labels` and, with pairs, `positives`; see `TrainingData`."""
@@ -175,7 +175,9 @@ class TrainingData:
             try:
                 return int(candidate), transforms.decode(content), faults
             except transforms.UnreadableImage as error:
-                faults.append(f"cannot read the image {key} of {self._images.name}: {error}")
+                faults.append(
+                    f"cannot read the image {printable(key)} of {self._images.name}: {error}"
+                )
         raise UserError(f"no image of {self._images.name} can be read; prepare the dataset anew")
 
     def _named_faults(self, batch_and_faults: tuple[Batch, list[str]]) -> Batch:

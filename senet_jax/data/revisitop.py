@@ -2,6 +2,7 @@
 
 A dataset is `ROOT/NAME/gnd_NAME.pkl` (or `.json`) with its photographs `ROOT/NAME/jpg/*.jpg`; a set
 of distractors is `ROOT/NAME/jpg/` with, if wanted, a list of its file names `ROOT/NAME/NAME.txt`.
+Photographs with other endings, or in folders below, are found as well: see `find_photographs`.
 """
 
 import collections
@@ -13,11 +14,13 @@ import pathlib
 import numpy as np
 
 from senet_jax.data import transforms
+from senet_jax.data.folders import files_below, find_photographs, is_image_name
 from senet_jax.data.ground_truth import GroundTruth, load_ground_truth
 from senet_jax.data.transforms import UnreadableImage
-from senet_jax.errors import UserError, reason, shown
+from senet_jax.errors import UserError, printable, reason, shown
+from senet_jax.files import read_regular
 
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+_LIST_BYTES = 2**30
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -62,12 +65,14 @@ class Dataset:
         ground_truth: which image shows what.
         images: the database, in the order of `imlist`.
         queries: in the order of `qimlist`, with their boxes if the ground truth has any.
+        missing: a line that says how many of their files are not there, None if all are.
     """
 
     name: str
     ground_truth: GroundTruth
     images: tuple[Photograph, ...]
     queries: tuple[Photograph, ...]
+    missing: str | None = None
 
     @property
     def whole_queries(self) -> tuple[Photograph, ...]:
@@ -82,6 +87,7 @@ class Distractors:
     Attributes:
         name: of their folder.
         images: in the order of the list.
+        missing: a line that says how many of their files are not there, None if all are.
 
     Raises:
         UserError: no image, or one listed twice.
@@ -89,6 +95,7 @@ class Distractors:
 
     name: str
     images: tuple[Photograph, ...]
+    missing: str | None = None
 
     def __post_init__(self):
         if not self.images:
@@ -131,50 +138,64 @@ def load_dataset(root: str | os.PathLike, name: str) -> Dataset:
     truth = load_ground_truth(files[0])
     folder = _photograph_folder(root, name)
     boxes = [None] * len(truth.query_names) if truth.boxes is None else truth.boxes.tolist()
+    listed = dict.fromkeys((*truth.image_names, *truth.query_names))
+    found, missing = find_photographs(folder, list(listed))
+    file_of = dict(zip(listed, found, strict=True))
     return Dataset(
         name=name,
         ground_truth=truth,
-        images=tuple(Photograph(folder, f"{image}.jpg") for image in truth.image_names),
+        images=tuple(Photograph(folder, file_of[image]) for image in truth.image_names),
         queries=tuple(
-            Photograph(folder, f"{query}.jpg", None if box is None else tuple(box))
+            Photograph(folder, file_of[query], None if box is None else tuple(box))
             for query, box in zip(truth.query_names, boxes, strict=True)
         ),
+        missing=missing,
     )
 
 
 def load_distractors(root: str | os.PathLike, name: str) -> Distractors:
     """Reads a distractor set's list; the photographs themselves are not opened.
 
-    Without a list the set is all image files of its folder, sorted by name.
+    Without a list the set is all image files in its folder and below, sorted by name.
 
     Args:
         root: the folder of all datasets.
         name: of the distractor set, `revisitop1m` for instance.
 
     Raises:
-        UserError: the set is missing or empty, its list names an image twice, or a name leaves the
-            folder.
+        UserError: the set is missing or empty, its list names an image twice, a name leaves the
+            folder, or a folder cannot be listed.
     """
     folder = _photograph_folder(root, name)
     file = folder.with_name(f"{name}.txt")
+    missing = None
     if file.exists():
-        names = _listed_names(file)
+        names, missing = find_photographs(folder, _listed_names(file))
     else:
-        names = sorted(
-            entry.name for entry in folder.iterdir() if entry.suffix.lower() in IMAGE_SUFFIXES
-        )
-    return Distractors(name, tuple(Photograph(folder, file_name) for file_name in names))
+        files, unlisted = files_below(folder)
+        if unlisted:
+            raise UserError(f"cannot list the folder {folder / unlisted[0]}; check who may read it")
+        names = list(filter(is_image_name, files))
+    photographs = tuple(Photograph(folder, file_name) for file_name in names)
+    return Distractors(name, photographs, missing)
 
 
 def ground_truth_files(root: str | os.PathLike, name: str) -> list[pathlib.Path]:
     """The files that hold a dataset's ground truth; a distractor set has none.
 
     Raises:
-        UserError: there is no such dataset.
+        UserError: there is no such dataset, or its ground truth has another name.
     """
     folder = _dataset_folder(root, name)
-    files = (folder / f"gnd_{name}{suffix}" for suffix in (".pkl", ".json"))
-    return [file for file in files if file.exists()]
+    files = [folder / f"gnd_{name}{suffix}" for suffix in (".pkl", ".json")]
+    there = [file for file in files if file.exists()]
+    others = sorted(file.name for file in folder.glob("gnd_*"))
+    if others and not there:
+        raise UserError(
+            f"no {files[0].name} or {files[1].name} in {folder}, but {shown(others[0])}; give that "
+            "the dataset's name, or the folder"
+        )
+    return there
 
 
 def read_image(path: str | os.PathLike) -> np.ndarray:
@@ -186,26 +207,40 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     Raises:
         UnreadableImage: the file is missing, or cannot be read or decoded; its cause says which.
     """
+    content = read_image_file(path)
     try:
-        return transforms.decode(pathlib.Path(path).read_bytes())
-    except OSError as error:
-        raise UnreadableImage(
-            f"cannot read the image {path}: {error.strerror}; check the file"
-        ) from error
+        return transforms.decode(content)
     except UnreadableImage as error:
-        raise UnreadableImage(f"cannot read the image {path}: {error}") from error
+        raise unreadable(path, error) from error
+
+
+def read_image_file(path: str | os.PathLike) -> bytes:
+    """The bytes of a photograph, undecoded.
+
+    Raises:
+        UnreadableImage: the file is missing, no regular file, or cannot be read; see its cause.
+    """
+    try:
+        return read_regular(path, transforms.IMAGE_BYTES)
+    except OSError as error:
+        raise unreadable(path, f"{error.strerror}; check the file") from error
+
+
+def unreadable(path: str | os.PathLike, why: object) -> UnreadableImage:
+    """The error of a photograph that cannot be read, on one line, whatever its name."""
+    return UnreadableImage(f"cannot read the image {printable(os.fspath(path))}: {why}")
 
 
 def _listed_names(file: pathlib.Path) -> list[str]:
     try:
-        lines = file.read_text(encoding="utf-8-sig").split("\n")
+        text = read_regular(file, _LIST_BYTES).decode("utf-8-sig")
     except OSError as error:
         raise UserError(f"cannot read {file}: {error.strerror}; check the file") from error
     except UnicodeDecodeError as error:
         raise UserError(
             f"{file} is no list of names: {reason(error)}; write it in UTF-8"
         ) from error
-    return [line for line in lines if line.strip()]
+    return [line.removesuffix("\r") for line in text.split("\n") if line.strip()]
 
 
 def _dataset_folder(root: str | os.PathLike, name: str) -> pathlib.Path:

@@ -1,63 +1,84 @@
-"""How large photographs are, read off the heads of their files."""
+"""How large photographs are, read off the headers of their files where those tell."""
 
 import concurrent.futures
 import os
-import pathlib
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image
 
+from senet_jax.data.image_header import Header, read_header
 from senet_jax.data.revisitop import Photograph, read_image
-from senet_jax.data.transforms import UnreadableImage, box_slices
-from senet_jax.errors import UserError
+from senet_jax.data.transforms import MOST_PIXELS, TooLargeImage, UnreadableImage, box_slices
+from senet_jax.errors import UserError, printable
 from senet_jax.progress import Progress
 
-# Those that are large in number and tell all in their heads. A PNG's orientation may stand at its
-# end.
-_FORMATS = ("BMP", "JPEG", "WEBP")
-_ORIENTATION, _UPRIGHT = 0x0112, 1
 # Each that waits to be looked at takes a kilobyte.
 _AT_ONCE = 4096
-# Pillow refuses to open very large images; here nothing of them is decoded.
-Image.MAX_IMAGE_PIXELS = None
+# What is no JPEG is decoded, and as many are in memory.
+_MOST_THREADS = 32
 
 
-def photograph_size(photograph: Photograph) -> tuple[int, int]:
+def photograph_size(
+    photograph: Photograph, most_pixels: int = MOST_PIXELS, by_header: bool = True
+) -> tuple[int, int]:
     """Height and width of what is described of a photograph: its box, or all of it.
 
     They are those of the decoded image, which is turned as its EXIF orientation says.
 
+    Args:
+        photograph: which one.
+        most_pixels: how many pixels may be described.
+        by_header: believe the header of a JPEG, which is not decoded then; a wrong one gives a
+            wrong size.
+
     Raises:
-        UnreadableImage: the file is missing or no image.
+        UnreadableImage: the file is missing, no image, or too large.
         UserError: the box is empty or outside of the image.
     """
-    height, width = _size_in_head(photograph.path) or read_image(photograph.path).shape[:2]
-    if photograph.box is None:
-        return height, width
-    try:
-        rows, columns = box_slices(photograph.box, height, width)
-    except UserError as error:
-        raise UserError(f"{photograph.path}: {error}") from error
-    return rows.stop - rows.start, columns.stop - columns.start
+    header = checked_header(photograph, most_pixels)
+    if by_header and header is not None and header.is_upright:
+        height, width = header.height, header.width
+    else:
+        height, width = read_image(photograph.path).shape[:2]
+    if photograph.box is not None:
+        try:
+            rows, columns = box_slices(photograph.box, height, width)
+        except UserError as error:
+            raise UserError(f"{photograph.path}: {error}") from error
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+    check_pixels(photograph, height, width, most_pixels)
+    return height, width
 
 
-def _size_in_head(path: pathlib.Path) -> tuple[int, int] | None:
-    """Height and width of an upright image, None if its head does not tell.
+def checked_header(photograph: Photograph, most_pixels: int) -> Header | None:
+    """The header of a photograph, see `read_header`; nothing is decoded.
 
-    Pillow and OpenCV do not heed an orientation in the same cases, so one that is not upright is
-    for OpenCV to apply.
+    Raises:
+        TooLargeImage: it claims more pixels than may be described, and all of them are.
     """
-    try:
-        with Image.open(path, formats=_FORMATS) as image:
-            upright = image.getexif().get(_ORIENTATION, _UPRIGHT) == _UPRIGHT
-            return image.size[::-1] if upright else None
-    except Exception:  # Pillow raises anything at broken files; OpenCV says what is wrong.
-        return None
+    header = read_header(photograph.path)
+    if header is not None and photograph.box is None:
+        check_pixels(photograph, header.height, header.width, most_pixels)
+    return header
+
+
+def check_pixels(photograph: Photograph, height: int, width: int, most_pixels: int) -> None:
+    """Raises a `TooLargeImage` where more pixels are to be described than may be."""
+    most = min(most_pixels, MOST_PIXELS)
+    if height * width > most:
+        raise TooLargeImage(
+            f"{printable(str(photograph.path))} has {width}x{height} pixels to describe, the "
+            f"memory suffices for {most:,}; make it smaller, leave it out, or give smaller scales"
+        )
 
 
 def photograph_sizes(
-    photographs: Sequence[Photograph], *, label: str, skip_unreadable: bool
+    photographs: Sequence[Photograph],
+    *,
+    label: str,
+    skip_unreadable: bool,
+    most_pixels: int = MOST_PIXELS,
+    by_header: bool = True,
 ) -> tuple[np.ndarray, dict[int, str]]:
     """The sizes of many photographs.
 
@@ -65,6 +86,8 @@ def photograph_sizes(
         photographs: which ones.
         label: of the line of progress.
         skip_unreadable: give an unreadable image the size 0x0 instead of stopping.
+        most_pixels: how many pixels of each may be described; a larger one is unreadable.
+        by_header: see `photograph_size`.
 
     Returns:
         Heights and widths, int64[n 2], and why each row that is 0x0 could not be read.
@@ -76,14 +99,15 @@ def photograph_sizes(
 
     def size(photograph: Photograph) -> tuple[int, int] | UnreadableImage:
         try:
-            return photograph_size(photograph)
+            return photograph_size(photograph, most_pixels, by_header)
         except UnreadableImage as error:
             return error
 
     sizes = np.zeros((len(photographs), 2), np.int64)
     unreadable = {}
     progress = Progress(f"{label}, sizes", len(photographs), "images")
-    with concurrent.futures.ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool:
+    threads = min(2 * (os.cpu_count() or 1), _MOST_THREADS)
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         for start in range(0, len(photographs), _AT_ONCE):
             results = pool.map(size, photographs[start : start + _AT_ONCE])
             for row, result in enumerate(results, start):

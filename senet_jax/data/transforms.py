@@ -13,9 +13,23 @@ import numpy as np
 
 from senet_jax.errors import UserError, shown
 
+MOST_PIXELS = 2**30
+"""Of an image that OpenCV decodes."""
+IMAGE_BYTES = 2**32
+"""The largest image file that is read; so many pixels take less in any usual format."""
+
+_JPEG_START, _JPEG_PIXELS, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+# Where a file ends libjpeg reads the end of an image, as often as it asks for more: for a segment
+# of 64 KB at most.
+_MOST_ENDS = 2**15
+
 
 class UnreadableImage(UserError):
     """A photograph that cannot be read: missing, no image, cut short, or refused for its size."""
+
+
+class TooLargeImage(UnreadableImage):
+    """A photograph of more pixels than the memory suffices for."""
 
 
 def decode(content: bytes) -> np.ndarray:
@@ -25,22 +39,42 @@ def decode(content: bytes) -> np.ndarray:
         content: the bytes of the file, in any format that OpenCV reads.
 
     Returns:
-        uint8[h w 3] in the order BGR, equal to what `cv2.imread` gives.
+        uint8[h w 3] in the order BGR, equal to what `cv2.imread` gives: of a JPEG that is cut short
+        what is there, and the rest as libjpeg leaves it.
 
     Raises:
         UnreadableImage: no image, one that is cut short, or one of more pixels than OpenCV takes.
     """
+    return decode_in_full(content)[0]
+
+
+def decode_in_full(content: bytes) -> tuple[np.ndarray, bool]:
+    """The pixels of an image file, see `decode`, and whether all of the file is there."""
     if not content:
         raise UnreadableImage("the file is empty; get it again")
     try:
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        image = _decoded(content)
+        is_whole = image is not None
+        if content.startswith(_JPEG_START):
+            is_whole = is_whole and content.find(_JPEG_END, content.rfind(_JPEG_PIXELS)) >= 0
+            if image is None:  # `cv2.imdecode` refuses what `cv2.imread` reads.
+                image = _decoded(content + _JPEG_END * _MOST_ENDS)
     except cv2.error as error:
         raise UnreadableImage(f"OpenCV refuses it: {error.err}; get it again") from error
     if image is None:
         raise UnreadableImage(
             f"its {len(content)} bytes are no image, or one cut short; get it again"
         )
-    return image
+    return image, is_whole
+
+
+def stored_maximum(content: bytes) -> float:
+    """The largest number in an image file, whatever its type: 65535 in one of 16 bits is white."""
+    return float(_decoded(content, cv2.IMREAD_UNCHANGED).max())
+
+
+def _decoded(content: bytes, flags: int = cv2.IMREAD_COLOR) -> np.ndarray | None:
+    return cv2.imdecode(np.frombuffer(content, np.uint8), flags)
 
 
 def box_slices(box: Sequence[float], height: int, width: int) -> tuple[slice, slice]:

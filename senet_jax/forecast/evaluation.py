@@ -9,12 +9,10 @@ from ml_collections import ConfigDict
 
 from senet_jax.config import names
 from senet_jax.data.revisitop import Photograph, load_dataset, load_distractors
-from senet_jax.data.sizes import photograph_sizes
 from senet_jax.forecast.lines import Line, in_bytes
 from senet_jax.models.architecture import find_architecture
 from senet_jax.models.senet import variable_shapes
-from senet_jax.retrieval.buckets import make_plan
-from senet_jax.retrieval.memory import economy, needed_bytes
+from senet_jax.retrieval.extract import plan_for
 from senet_jax.retrieval.quantise import quantise
 
 
@@ -38,21 +36,23 @@ def forecast_evaluation(config: ConfigDict) -> Iterator[Line]:
     programs: set[tuple[int, int, int]] = set()
     needed = 0
     for name, (photographs, storage) in lists.items():
-        sizes, unreadable = photograph_sizes(photographs, label=name, skip_unreadable=True)
-        plan = make_plan(sizes, config.scales, config.mode, economy())
-        programs |= plan.programs
-        needed = max(needed, needed_bytes(plan, jax.local_device_count()))
+        lanes = jax.local_device_count()
+        job = plan_for(
+            config.mode, lanes, photographs, config.scales, label=name, skip_unreadable=True
+        )
+        programs |= job.plan.programs
+        needed = max(needed, job.needed_bytes)
         row = quantise(np.zeros((1, architecture.outputs), np.float32), storage)
         size = in_bytes(len(photographs) * row.nbytes)
         yield (
             name,
-            f"{len(photographs):,} images, {len(unreadable):,} unreadable; descriptors of {size}; "
-            f"{100 * plan.padding:.1f} % of padding",
+            f"{len(photographs):,} images, {len(job.unreadable):,} unreadable; descriptors of "
+            f"{size}; {100 * job.plan.padding:.1f} % of padding",
         )
     total = sum(len(photographs) for photographs, _ in lists.values())
     yield "images in all", f"{total:,}, each at {len(config.scales)} scales"
     yield "programs", f"{len(programs):,}"
-    yield "memory of two batches at once", f"about {in_bytes(needed)}"
+    yield "memory of the batches at once", f"about {in_bytes(needed)}"
     variables = variable_shapes(architecture)
     yield "parameters", f"{_size(variables['params']):,}"
     yield "weights on the device", in_bytes(4 * _size(variables))

@@ -22,7 +22,7 @@ from senet_jax.rerank.geometric import (
 )
 from senet_jax.rerank.maps import map_size, padded_to_program
 from senet_jax.retrieval.describer import fast_form, from_pixels, in_fast_form
-from senet_jax.retrieval.extract import read_pyramid
+from senet_jax.retrieval.pyramid import read_pyramid
 from senet_jax.weights import Weights
 
 # Of each photograph; 500 of 128 numbers are 256 KB.

@@ -26,8 +26,8 @@ from senet_jax.models.cvnet import (
 from senet_jax.models.senet import build_model
 from senet_jax.models.valid_region import ValidRegion
 from senet_jax.retrieval.describer import fast_form, from_pixels, in_fast_form
-from senet_jax.retrieval.extract import read_pyramid
 from senet_jax.retrieval.origin import origin_of_network
+from senet_jax.retrieval.pyramid import read_pyramid
 from senet_jax.weights import Weights
 
 # Images are padded to multiples, so that few programs are compiled.

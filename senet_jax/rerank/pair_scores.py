@@ -80,7 +80,9 @@ class PairScores:
 
     def _map_sizes(self, pairs: Iterable[Pair]) -> dict[Photograph, Size]:
         photographs = list(dict.fromkeys(itertools.chain(*pairs)))
-        sizes, _ = photograph_sizes(photographs, label="cvnet", skip_unreadable=False)
+        sizes, _ = photograph_sizes(
+            photographs, label="cvnet", skip_unreadable=False, by_header=False
+        )
         return {
             photograph: self._cache.network.map_size(tuple(size))
             for photograph, size in zip(photographs, sizes.tolist(), strict=True)

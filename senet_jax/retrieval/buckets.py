@@ -17,6 +17,8 @@ from senet_jax.data.transforms import resized_shape
 GROUP_MULTIPLE = 64
 SHAPE_MULTIPLE = 8
 FEW_PROGRAMS = 15
+UNLIMITED = 2**40
+"""More pixels than memory suffices for or than padding saves; those of a million still add up."""
 
 Mode = Literal["auto", "exact"]
 Shape = tuple[int, int]
@@ -86,7 +88,13 @@ class Plan:
         return {(batch.capacity, *shape) for batch in self.batches for shape in batch.shapes}
 
 
-def make_plan(sizes: np.ndarray, scales: Sequence[float], mode: Mode, economy: Economy) -> Plan:
+def make_plan(
+    sizes: np.ndarray,
+    scales: Sequence[float],
+    mode: Mode,
+    economy: Economy,
+    most_pixels: int = UNLIMITED,
+) -> Plan:
     """Plans in which shapes, and which of them together, images are described.
 
     Args:
@@ -94,8 +102,12 @@ def make_plan(sizes: np.ndarray, scales: Sequence[float], mode: Mode, economy: E
         scales: at which they are described.
         mode: `exact` describes every image by itself and at its own shape, `auto` in few shapes.
         economy: what pays on the device; `exact` does not ask.
+        most_pixels: how many a batch has at most at the largest scale, unless a single image has
+            more: what the memory suffices for.
     """
-    return _exact(sizes, scales) if mode == "exact" else _bucketed(sizes, scales, economy)
+    if mode == "exact":
+        return _exact(sizes, scales)
+    return _bucketed(sizes, scales, economy, most_pixels)
 
 
 def _exact(sizes: np.ndarray, scales: Sequence[float]) -> Plan:
@@ -109,15 +121,18 @@ def _exact(sizes: np.ndarray, scales: Sequence[float]) -> Plan:
     )
 
 
-def _bucketed(sizes: np.ndarray, scales: Sequence[float], economy: Economy) -> Plan:
+def _bucketed(
+    sizes: np.ndarray, scales: Sequence[float], economy: Economy, most_pixels: int
+) -> Plan:
     readable = np.flatnonzero(sizes.all(axis=1))
     landscape = np.sort(sizes[readable], axis=1)
     turned = sizes[readable, 0] > sizes[readable, 1]
-    group_of, largest = _groups(landscape, scales, economy)
+    group_of, largest = _groups(landscape, scales, economy, most_pixels)
     batches = []
     padded_area = 0
     for group, shapes in enumerate(_shapes(largest, scales).tolist()):
-        capacity = max(1, economy.batch_pixels // max(height * width for height, width in shapes))
+        pixels = min(economy.batch_pixels, most_pixels)
+        capacity = max(1, pixels // max(height * width for height, width in shapes))
         halves = [
             readable[(group_of == group) & (turned == sideways)] for sideways in (False, True)
         ]
@@ -134,7 +149,7 @@ def _bucketed(sizes: np.ndarray, scales: Sequence[float], economy: Economy) -> P
 
 
 def _groups(
-    sizes: np.ndarray, scales: Sequence[float], economy: Economy
+    sizes: np.ndarray, scales: Sequence[float], economy: Economy, most_pixels: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """The group of each image, int64[n], and the largest sides in each group, int64[g 2]."""
     rounded = -(-sizes // GROUP_MULTIPLE)
@@ -147,7 +162,12 @@ def _groups(
         few = groups * len(scales) <= FEW_PROGRAMS
         return (economy.program_pixels if few else economy.further_program_pixels) * len(scales)
 
-    joined_of, joined = join_groups(largest, counts, lambda sides: _area(sides, scales), saved)
+    def area(sides: np.ndarray) -> np.ndarray:
+        """What an image costs, in pixels of all scales; beyond all saving where it may not be."""
+        pixels = _shapes(sides, scales).prod(axis=-1)
+        return pixels.sum(axis=-1) + (pixels.max(axis=-1) > most_pixels) * UNLIMITED
+
+    joined_of, joined = join_groups(largest, counts, area, saved)
     return joined_of[group_of], joined
 
 
@@ -201,8 +221,3 @@ def _shapes(largest: np.ndarray, scales: Sequence[float]) -> np.ndarray:
     """The shapes of groups at each scale: int64[... 2] -> int64[... s 2]."""
     resized = np.stack([_resized(largest, scale) for scale in scales], axis=-2)
     return -(-resized // SHAPE_MULTIPLE) * SHAPE_MULTIPLE
-
-
-def _area(largest: np.ndarray, scales: Sequence[float]) -> np.ndarray:
-    """What an image of a group costs, in pixels of all scales: int64[... 2] -> int64[...]."""
-    return _shapes(largest, scales).prod(axis=-1).sum(axis=-1)

@@ -16,12 +16,18 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from senet_jax.data.file_state import FILE_STATE, are_same, file_states
-from senet_jax.data.revisitop import Photograph, read_image
+from senet_jax.data.revisitop import Photograph
 from senet_jax.data.transforms import UnreadableImage
 from senet_jax.errors import UserError
 from senet_jax.progress import Progress
 from senet_jax.retrieval.describer import Describer
-from senet_jax.retrieval.extract import Job, describe_batches, plan_job
+from senet_jax.retrieval.extract import (
+    Job,
+    describe_batches,
+    most_photograph_pixels,
+    plan_job,
+)
+from senet_jax.retrieval.pyramid import why_unreadable
 from senet_jax.retrieval.shards import Shards
 from senet_jax.retrieval.store import (
     DescribedRows,
@@ -101,7 +107,8 @@ def describe_list(
     if store is None:
         rows = list(range(len(wanted.photographs)))
     else:
-        there, (store, rows) = store, _checked_against_files(store, wanted)
+        most_pixels = most_photograph_pixels(describer.lanes, wanted.scales)
+        there, (store, rows) = store, _checked_against_files(store, wanted, most_pixels)
         wanted.check_unreadable(store.skipped)
 
     def save(pieces: Iterable[DescribedRows]) -> None:
@@ -145,7 +152,7 @@ def describe_list(
 
 
 def _checked_against_files(
-    store: DescriptorStore, wanted: PhotographList
+    store: DescriptorStore, wanted: PhotographList, most_pixels: int
 ) -> tuple[DescriptorStore, list[int]]:
     """The store with its files and unreadable images as they are now, and the rows to describe."""
     total = len(wanted.photographs)
@@ -154,7 +161,9 @@ def _checked_against_files(
     is_stale = ~are_same(files, store.files)
     skipped = {}
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        again = pool.map(lambda row: _why_unreadable(wanted.photographs[row]), store.skipped)
+        again = pool.map(
+            lambda row: why_unreadable(wanted.photographs[row], most_pixels), store.skipped
+        )
         for row, why in zip(store.skipped, again, strict=True):
             is_stale[row] = why is None
             if why is not None:
@@ -168,14 +177,6 @@ def _checked_against_files(
             "have no whole descriptor; the others stay"
         )
     return dataclasses.replace(store, files=files, skipped=skipped), rows
-
-
-def _why_unreadable(photograph: Photograph) -> str | None:
-    try:
-        read_image(photograph.path)
-    except UnreadableImage as error:
-        return str(error)
-    return None
 
 
 def _make_shards(describer: Describer, job: Job, shards: Shards) -> None:

@@ -14,33 +14,26 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from senet_jax.data.revisitop import Photograph, read_image
-from senet_jax.data.sizes import photograph_sizes
-from senet_jax.data.transforms import UnreadableImage, crop, resize
-from senet_jax.errors import UserError
+from senet_jax.data.revisitop import Photograph
+from senet_jax.data.sizes import check_pixels, photograph_sizes
+from senet_jax.data.transforms import TooLargeImage, UnreadableImage, resize
+from senet_jax.errors import printable
+from senet_jax.memory import host_memory_bytes
 from senet_jax.progress import Progress
-from senet_jax.retrieval.buckets import Batch, Plan, make_plan
+from senet_jax.retrieval.buckets import Batch, Mode, Plan, make_plan
 from senet_jax.retrieval.describer import Describer, mean_descriptors
-from senet_jax.retrieval.memory import BATCHES_AT_ONCE, economy, memory_bytes, needed_bytes
+from senet_jax.retrieval.memory import (
+    BATCHES_AT_ONCE,
+    BYTES_READ_PER_PIXEL,
+    READ_AHEAD_PART,
+    economy,
+    memory_bytes,
+    most_pixels,
+    needed_bytes,
+)
+from senet_jax.retrieval.pyramid import Pyramid, read_part
 
-Pyramid = list[np.ndarray] | UnreadableImage
-ReadBatch = tuple[Batch, list[Pyramid]]
-
-
-def read_pyramid(photograph: Photograph, scales: Sequence[float]) -> list[np.ndarray]:
-    """Reads a photograph, cuts its box out, and resizes what is left to each scale.
-
-    Raises:
-        UnreadableImage: the file is missing or no image.
-        UserError: the box is empty or outside of the image.
-    """
-    image = read_image(photograph.path)
-    if photograph.box is not None:
-        try:
-            image = crop(image, photograph.box)
-        except UserError as error:
-            raise UserError(f"{photograph.path}: {error}") from error
-    return [resize(image, scale) for scale in scales]
+ReadBatch = tuple[Batch, Sequence[Pyramid | UnreadableImage]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +46,9 @@ class Job:
         plan: which of them are described together.
         at_once: how many such batches are under way on each device.
         needed_bytes: what that takes of the memory.
-        unreadable: row -> why its image could not even be measured; such rows are not planned.
+        most_pixels: how many of a photograph the memory suffices for.
+        unreadable: row -> why its image could not even be measured, or is too large; such rows are
+            not planned.
         label: of the lines of progress.
         skip_unreadable: give an unreadable image a row of zeros instead of stopping.
     """
@@ -63,6 +58,7 @@ class Job:
     plan: Plan
     at_once: int
     needed_bytes: int
+    most_pixels: int
     unreadable: Mapping[int, str]
     label: str
     skip_unreadable: bool
@@ -86,35 +82,68 @@ def plan_job(
     label: str,
     skip_unreadable: bool,
 ) -> Job:
+    """Looks at the sizes of photographs and plans how a network describes them; see `plan_for`."""
+    return plan_for(
+        describer.mode,
+        describer.lanes,
+        photographs,
+        scales,
+        label=label,
+        skip_unreadable=skip_unreadable,
+    )
+
+
+def plan_for(
+    mode: Mode,
+    lanes: int,
+    photographs: Sequence[Photograph],
+    scales: Sequence[float],
+    *,
+    label: str,
+    skip_unreadable: bool,
+) -> Job:
     """Looks at the sizes of photographs and plans how to describe them.
 
+    The sizes are a plan only: a photograph whose pixels turn out to have another one is described
+    by itself.
+
     Args:
-        describer: the network that will.
+        mode: of the network that will.
+        lanes: on how many devices.
         photographs: what to describe.
         scales: the sizes at which each is described, relative to its own.
         label: of the lines of progress.
-        skip_unreadable: give an unreadable image a row of zeros instead of stopping.
+        skip_unreadable: give an image that is unreadable, or too large for the memory, a row of
+            zeros instead of stopping.
 
     Raises:
-        UnreadableImage: an image cannot be read, and such images are not to be skipped.
-        UserError: a box is empty or outside of its image, or an image is too large for the memory.
+        UnreadableImage: an image cannot be read or is too large for the memory, and such images are
+            not to be skipped.
+        UserError: a box is empty or outside of its image.
     """
-    sizes, unreadable = photograph_sizes(photographs, label=label, skip_unreadable=skip_unreadable)
-    plan = make_plan(sizes, scales, describer.mode, economy())
-    there = memory_bytes()
-    for at_once in range(BATCHES_AT_ONCE, 0, -1):
-        needed = needed_bytes(plan, describer.lanes, at_once)
-        if needed <= there:
-            break
-    else:
-        largest = sizes.prod(axis=1).argmax()
-        height, width = sizes[largest]
-        raise UserError(
-            f"{photographs[largest].path} of {width}x{height} pixels takes about "
-            f"{needed / 2**30:.1f} GiB at scale {max(scales)}, there are {there / 2**30:.1f}; "
-            "make it smaller, leave it out, or give smaller scales"
-        )
-    return Job(photographs, scales, plan, at_once, needed, unreadable, label, skip_unreadable)
+    of_photograph = most_photograph_pixels(lanes, scales)
+    sizes, unreadable = photograph_sizes(
+        photographs, label=label, skip_unreadable=skip_unreadable, most_pixels=of_photograph
+    )
+    plan = make_plan(sizes, scales, mode, economy(), most_pixels(lanes))
+    fits = needed_bytes(plan, lanes) <= memory_bytes()
+    at_once = BATCHES_AT_ONCE if fits else 1
+    return Job(
+        photographs=photographs,
+        scales=scales,
+        plan=plan,
+        at_once=at_once,
+        needed_bytes=needed_bytes(plan, lanes, at_once),
+        most_pixels=of_photograph,
+        unreadable=unreadable,
+        label=label,
+        skip_unreadable=skip_unreadable,
+    )
+
+
+def most_photograph_pixels(lanes: int, scales: Sequence[float]) -> int:
+    """The most pixels of a photograph that the memory suffices for at each of the scales."""
+    return int(most_pixels(lanes) / max(scales) ** 2)
 
 
 def extract(
@@ -165,7 +194,6 @@ def describe_batches(
 
     Raises:
         UnreadableImage: an image cannot be read, and such images are not to be skipped.
-        UserError: a photograph has another size than when the job was planned.
     """
     together = _together(_with_pyramids(job, batches), describer.lanes)
     yield from _in_order(functools.partial(_describe, describer, job), together, job.at_once)
@@ -191,16 +219,27 @@ def _in_order(function: Callable, inputs: Iterable, threads: int) -> Iterator:
 def _with_pyramids(job: Job, batches: Sequence[Batch]) -> Iterator[ReadBatch]:
     """Batches with their images, which are read ahead."""
 
-    def read(row: int) -> Pyramid:
+    def read(row: int) -> Pyramid | UnreadableImage:
+        photograph = job.photographs[row]
         try:
-            return read_pyramid(job.photographs[row], job.scales)
+            part = read_part(photograph)
+            size = part.shape[:2]
+            check_pixels(photograph, *size, job.most_pixels)
+            return Pyramid(size, [resize(part, scale) for scale in job.scales])
         except UnreadableImage as error:
             return error
 
     rows = (row for batch in batches for row in batch.rows)
-    pyramids = _in_order(read, rows, os.cpu_count() or 1)
+    pyramids = _in_order(read, rows, _reading_threads(batches))
     for batch in batches:
         yield batch, list(itertools.islice(pyramids, len(batch.rows)))
+
+
+def _reading_threads(batches: Sequence[Batch]) -> int:
+    """How many images are read ahead at once: as many as there are cores, fewer of large ones."""
+    largest = max((height * width for b in batches for height, width in b.shapes), default=1)
+    fitting = host_memory_bytes() // (READ_AHEAD_PART * BYTES_READ_PER_PIXEL * largest)
+    return max(1, min(os.cpu_count() or 1, fitting))
 
 
 def _together(batches: Iterator[ReadBatch], lanes: int) -> Iterator[list[ReadBatch]]:
@@ -215,57 +254,97 @@ def _program(batch: Batch) -> tuple:
 
 
 def _describe(describer: Describer, job: Job, together: Sequence[ReadBatch]) -> Described:
-    """What comes of batches of one program, one for each lane."""
-    skipped = {}
-    for batch, pyramids in together:
-        for row, pyramid in zip(batch.rows, pyramids, strict=True):
-            if isinstance(pyramid, UnreadableImage):
-                if not job.skip_unreadable:
-                    raise pyramid
-                skipped[row] = str(pyramid)
-    first = together[0][0]
-    described = np.asarray(
-        mean_descriptors(
-            [
-                describer(*_padded(describer, job, together, scale), turned=first.turned)
-                for scale in range(len(job.scales))
-            ]
-        )
-    ).reshape(describer.lanes, first.capacity, -1)
+    """What comes of batches of one program, one for each lane.
+
+    A photograph whose pixels have another size than was planned is described after the others, in a
+    batch of its own.
+    """
     rows = tuple(row for batch, _ in together for row in batch.rows)
-    descriptors = np.concatenate(
-        [described[lane, : len(batch.rows)] for lane, (batch, _) in enumerate(together)]
-    )
-    descriptors[[row in skipped for row in rows]] = 0
-    return Described(rows, descriptors, skipped)
+    descriptors = dict.fromkeys(rows, np.zeros(describer.width, np.float32))
+    skipped: dict[int, str] = {}
+    alone: list[tuple[int, Pyramid]] = []
+
+    def skip(row: int, error: UnreadableImage) -> None:
+        if not job.skip_unreadable:
+            raise error
+        skipped[row] = str(error)
+
+    lanes: list[list[Pyramid | None]] = []
+    for batch, pyramids in together:
+        fitting: list[Pyramid | None] = [None] * len(batch.rows)
+        for place, (row, pyramid) in enumerate(zip(batch.rows, pyramids, strict=True)):
+            if isinstance(pyramid, UnreadableImage):
+                skip(row, pyramid)
+            elif _fits(batch, pyramid, describer.mode):
+                fitting[place] = pyramid
+            else:
+                alone.append((row, pyramid))
+        lanes.append(fitting)
+    if any(map(any, lanes)):
+        described = _descriptors(describer, together[0][0], lanes)
+        for lane, (batch, _) in enumerate(together):
+            for place, row in enumerate(batch.rows):
+                if lanes[lane][place]:
+                    descriptors[row] = described[lane, place]
+    for row, pyramid in alone:
+        try:
+            batch = _batch_alone(describer, job, row, pyramid)
+        except UnreadableImage as error:
+            skip(row, error)
+        else:
+            descriptors[row] = _descriptors(describer, batch, [[pyramid]])[0, 0]
+    return Described(rows, np.stack([descriptors[row] for row in rows]), skipped)
 
 
-def _padded(
-    describer: Describer, job: Job, together: Sequence[ReadBatch], scale: int
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """The images of batches at one scale, as a `Describer` takes them.
+def _fits(batch: Batch, pyramid: Pyramid, mode: Mode) -> bool:
+    """Whether an image fits into its batch: at every scale, without padding in mode `exact`."""
+    for level, shape in zip(pyramid.levels, batch.shapes, strict=True):
+        size = level.shape[1::-1] if batch.turned else level.shape[:2]
+        if size != shape and (mode == "exact" or size[0] > shape[0] or size[1] > shape[1]):
+            return False
+    return True
+
+
+def _batch_alone(describer: Describer, job: Job, row: int, pyramid: Pyramid) -> Batch:
+    """A batch for an image that does not fit into the one that was planned.
+
+    Raises:
+        TooLargeImage: beside other batches that are under way there is no memory for it.
+    """
+    size = np.array([pyramid.size])
+    [batch] = make_plan(size, job.scales, describer.mode, economy()).batches
+    # As many of the kind may be under way.
+    plan = Plan((*job.plan.batches, *[batch] * job.at_once), padding=0.0)
+    if needed_bytes(plan, describer.lanes, job.at_once) > max(job.needed_bytes, memory_bytes()):
+        height, width = pyramid.size
+        raise TooLargeImage(
+            f"{printable(str(job.photographs[row].path))} has {width}x{height} pixels and not what "
+            "its header says; for these the memory does not suffice beside the others; save it anew"
+        )
+    return batch
+
+
+def _descriptors(
+    describer: Describer, batch: Batch, lanes: Sequence[Sequence[Pyramid | None]]
+) -> np.ndarray:
+    """What the network makes of images in the shapes of a batch: float32[l b d] for l lanes.
 
     Where a batch has fewer images than its program takes, and for lanes that are left over, there
     is a black pixel to describe.
     """
-    exact = describer.mode == "exact"
-    first = together[0][0]
-    shape = first.shapes[scale]
-    images = np.zeros((describer.lanes, first.capacity, *shape, 3), np.uint8)
-    sizes = np.ones((describer.lanes, first.capacity, 2), np.int32)
-    for lane, (batch, pyramids) in enumerate(together):
-        for place, (row, pyramid) in enumerate(zip(batch.rows, pyramids, strict=True)):
-            if isinstance(pyramid, UnreadableImage):
-                continue
-            image = pyramid[scale].swapaxes(0, 1) if batch.turned else pyramid[scale]
-            height, width = image.shape[:2]
-            room = shape[0] - height, shape[1] - width
-            if min(room) < 0 or (exact and max(room) > 0):
-                raise UserError(
-                    f"{job.photographs[row].path} had another size when its head was read; "
-                    "is it being changed? Run this again"
-                )
-            images[lane, place, :height, :width] = image
-            sizes[lane, place] = height, width
-    images, sizes = (array.reshape(-1, *array.shape[2:]) for array in (images, sizes))
-    return images, None if exact else sizes
+    scales = []
+    for scale, shape in enumerate(batch.shapes):
+        images = np.zeros((describer.lanes, batch.capacity, *shape, 3), np.uint8)
+        sizes = np.ones((describer.lanes, batch.capacity, 2), np.int32)
+        for lane, pyramids in enumerate(lanes):
+            for place, pyramid in enumerate(pyramids):
+                if pyramid:
+                    image = pyramid.levels[scale]
+                    image = image.swapaxes(0, 1) if batch.turned else image
+                    height, width = sizes[lane, place] = image.shape[:2]
+                    images[lane, place, :height, :width] = image
+        images, sizes = (array.reshape(-1, *array.shape[2:]) for array in (images, sizes))
+        regions = None if describer.mode == "exact" else sizes
+        scales.append(describer(images, regions, turned=batch.turned))
+    described = np.asarray(mean_descriptors(scales))
+    return described.reshape(describer.lanes, batch.capacity, -1)

@@ -1,24 +1,19 @@
 """What describing images takes of the memory, and what there is."""
 
 import dataclasses
-import os
-import pathlib
 
 import jax
 
+from senet_jax.memory import CPU_BYTES_PER_PIXEL, KERNEL_BYTES, host_memory_bytes, most_cpu_pixels
 from senet_jax.retrieval.buckets import ACCELERATOR_ECONOMY, CPU_ECONOMY, Economy, Plan
 
-# XLA's own figure for the temporaries of R50's and R101's programs on a CPU is 200 bytes a pixel
-# with the flag of `runtime` and up to 270 without, at every shape of a photograph, and some
-# megabytes of Winograd's kernels. Those of smaller networks need less.
-CPU_BYTES_PER_PIXEL = 300
-KERNEL_BYTES = 20 * 2**20
 # On an H200 it is 272 for R50. TPUs pad their layouts, and were not tried.
 ACCELERATOR_BYTES_PER_PIXEL = 500
 # While one batch waits for a core, or for its pixels to reach an accelerator, another goes on.
 BATCHES_AT_ONCE = 2
-# What a container may take, as Linux tells it.
-_LIMIT = pathlib.Path("/sys/fs/cgroup/memory.max")
+# Of the host's memory images that are read ahead take such a part at most: with the sizes that they
+# have, three bytes a pixel each, about twice what the largest takes.
+READ_AHEAD_PART, BYTES_READ_PER_PIXEL = 8, 6
 
 
 def economy() -> Economy:
@@ -28,6 +23,17 @@ def economy() -> Economy:
     most = memory_bytes() // (2 * ACCELERATOR_BYTES_PER_PIXEL)
     pixels = min(ACCELERATOR_ECONOMY.batch_pixels, most)
     return dataclasses.replace(ACCELERATOR_ECONOMY, batch_pixels=pixels)
+
+
+def most_pixels(lanes: int) -> int:
+    """The most pixels of a program that the memory suffices for.
+
+    Args:
+        lanes: how many devices run it at once; they share the host's memory if they are its CPU.
+    """
+    if jax.default_backend() == "cpu":
+        return most_cpu_pixels(lanes)
+    return memory_bytes() // ACCELERATOR_BYTES_PER_PIXEL
 
 
 def needed_bytes(plan: Plan, lanes: int, at_once: int = BATCHES_AT_ONCE) -> int:
@@ -45,13 +51,8 @@ def needed_bytes(plan: Plan, lanes: int, at_once: int = BATCHES_AT_ONCE) -> int:
 
 
 def memory_bytes() -> int:
-    """The memory of a device of this process: the host's if it is the CPU.
-
-    Of the host it is what the machine, or the container, has; not what is free at the moment.
-    """
+    """The memory of a device of this process: the host's if it is the CPU."""
     statistics = jax.local_devices()[0].memory_stats()
     if statistics and "bytes_limit" in statistics:
         return statistics["bytes_limit"]
-    size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    text = _LIMIT.read_text().strip() if _LIMIT.exists() else "max"
-    return size if text == "max" else min(size, int(text))
+    return host_memory_bytes()

@@ -44,6 +44,18 @@ def with_exif_orientation(jpeg, orientation):
     return with_segment(jpeg, b"Exif\0\0" + exif(orientation))
 
 
+def with_claimed_size(jpeg, height, width):
+    """The same baseline JPEG with another size in its header."""
+    start = jpeg.index(b"\xff\xc0") + 5
+    return jpeg[:start] + struct.pack(">HH", height, width) + jpeg[start + 4 :]
+
+
+def with_broken_pixels(jpeg):
+    """The same JPEG, with its header, but nothing that OpenCV can decode."""
+    component = jpeg.index(b"\xff\xda") + 5
+    return jpeg[:component] + b"\x4d" + jpeg[component + 1 :]
+
+
 def write_dataset(root, name, boxes=((0, 0, 9, 9), (0, 0, 9, 9)), suffix=".pkl"):
     """Writes the ground truth of three images `a b c` and two queries `q r`; no photograph yet."""
     truth = {

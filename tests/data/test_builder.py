@@ -18,6 +18,7 @@ from senet_jax.data.builder import build
 from senet_jax.errors import UserError
 from senet_jax.progress import Progress
 
+from .pictures import with_broken_pixels
 from .sources import COUNTS, content, source
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
@@ -68,7 +69,7 @@ def test_tfds_reads_what_was_written(tmp_path, images_per_shard):
 
 
 def test_dropped_images_are_counted_by_reason_and_the_labels_stay(tmp_path):
-    faults = {1: b"text", 3: MISSING, 5: LOCKED, 8: content(8)[:-200], 9: MISSING}
+    faults = {1: b"text", 3: MISSING, 5: LOCKED, 8: with_broken_pixels(content(8)), 9: MISSING}
     report = build(source(contents=faults), tmp_path / "town", images_per_shard=4)
     assert report["images"] == 5
     assert report["classes"] == len(COUNTS)

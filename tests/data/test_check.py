@@ -7,12 +7,20 @@ import sys
 import numpy as np
 import pytest
 
+from configs import evaluate
 from senet_jax.data import check
 from senet_jax.data.check import find_problems
 from senet_jax.data.revisitop import Photograph
 from senet_jax.progress import Progress
 
-from .pictures import MINIPHOTOS, encoded, needs_miniphotos, picture, write_dataset
+from .pictures import (
+    MINIPHOTOS,
+    encoded,
+    needs_miniphotos,
+    picture,
+    with_claimed_size,
+    write_dataset,
+)
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
 CONTENT = encoded(picture(48, 64))
@@ -45,16 +53,53 @@ def test_clean_photographs_have_no_problem(tmp_path):
 
 
 def test_missing_and_unreadable_images(tmp_path):
-    _write(tmp_path, text=b"this is no picture", empty=b"", short=CONTENT[: len(CONTENT) // 2])
+    short = encoded(picture(48, 64), ".png")[:-100]
+    _write(tmp_path, text=b"this is no picture", empty=b"", short=short)
     (tmp_path / "folder.jpg").mkdir()
-    names = ("text.jpg", "empty.jpg", "gone.jpg", "short.jpg", "folder.jpg")
+    os.mkfifo(tmp_path / "fifo.jpg")
+    names = ("text.jpg", "empty.jpg", "gone.jpg", "short.jpg", "folder.jpg", "fifo.jpg")
     assert _problems(tmp_path, *[(name,) for name in names]) == [
         "unreadable text.jpg",
         "unreadable empty.jpg",
         "missing gone.jpg",
         "unreadable short.jpg",
         "unreadable folder.jpg",
+        "unreadable fifo.jpg",
     ]
+
+
+@pytest.mark.parametrize("kept", [-1, -2, -100])
+def test_a_jpeg_that_is_cut_short(tmp_path, kept):
+    _write(tmp_path, whole=CONTENT, short=encoded(picture(48, 64, seed=1))[:kept])
+    assert _problems(tmp_path, ("whole.jpg",), ("short.jpg",)) == ["cut short short.jpg"]
+
+
+@pytest.mark.parametrize(("suffix", "white"), [(".png", 65535), (".tif", 65535), (".png", 255)])
+def test_8_bit_numbers_in_a_16_bit_file_come_out_black(tmp_path, suffix, white):
+    deep = picture(48, 64).astype(np.uint16) * (white // 255)
+    black = np.zeros((48, 64), np.uint8)
+    _write(tmp_path, deep=encoded(deep, suffix), black=encoded(black, suffix))
+    expected = ["dark deep.jpg", "duplicate black.jpg"] if white == 255 else []
+    assert _problems(tmp_path, ("deep.jpg",), ("black.jpg",)) == expected
+
+
+def test_photographs_too_large_for_the_memory(tmp_path):
+    absurd = with_claimed_size(encoded(picture(48, 64, seed=2)), 65_500, 65_500)
+    _write(tmp_path, a=CONTENT, b=encoded(picture(48, 65), ".png"), absurd=absurd)
+    photographs = [("a.jpg",), ("b.jpg",), ("b.jpg", (0, 0, 64, 48)), ("absurd.jpg",)]
+    found = find_problems([Photograph(tmp_path, *each) for each in photographs], 48 * 64)
+    assert [(problem.kind, problem.message) for problem in found] == [
+        (
+            "large",
+            f"{tmp_path / name}.jpg has {size} pixels to describe, the memory suffices for 3,072; "
+            "make it smaller, leave it out, or give smaller scales",
+        )
+        for name, size in (("b", "65x48"), ("absurd", "65500x65500"))
+    ]
+
+
+def test_scales_are_those_of_the_config():
+    assert max(evaluate.get_config("tiny").scales) == check.LARGEST_SCALE
 
 
 @pytest.mark.parametrize(
@@ -80,8 +125,8 @@ def test_boxes(tmp_path, box, expected):
 def test_every_box_of_an_image_that_is_read_once(tmp_path, monkeypatch):
     _write(tmp_path, q=CONTENT)
     paths = []
-    read_image = check.read_image
-    monkeypatch.setattr(check, "read_image", lambda path: paths.append(path) or read_image(path))
+    read = check.read_image_file
+    monkeypatch.setattr(check, "read_image_file", lambda path: paths.append(path) or read(path))
     photographs = [("q.jpg",), ("q.jpg", (0, 0, 40, 0)), ("q.jpg", (0, 0, 99, 40))]
     assert _problems(tmp_path, *photographs) == ["box q.jpg", "clamped q.jpg"]
     assert paths == [tmp_path / "q.jpg"]
@@ -123,6 +168,8 @@ def test_command_lists_everything_and_fails(tmp_path):
     done = _check(tmp_path, "town")
     assert done.returncode == 2
     assert done.stdout.splitlines() == [
+        f"town: 1 of 5 listed images are not in {folder}, 'c.jpg' for one; there are 4 images, "
+        "'a.jpg' for one",
         f"unreadable: cannot read the image {folder / 'b.jpg'}: its 4 bytes are no image, or one "
         "cut short; get it again",
         f"missing: cannot read the image {folder / 'c.jpg'}: No such file or directory; check the "
@@ -134,8 +181,31 @@ def test_command_lists_everything_and_fails(tmp_path):
     ]
     assert done.stderr == (
         "error: town has 3 problems that stop or change an evaluation; "
-        "mend what is listed as missing, unreadable, box\n"
+        "mend what is listed as missing, unreadable, large, box\n"
     )
+
+
+def test_a_ground_truth_of_another_name_makes_no_distractors(tmp_path):
+    write_dataset(tmp_path, "town")
+    _write(tmp_path / "town" / "jpg", a=CONTENT)
+    (tmp_path / "town").rename(tmp_path / "village")
+    done = _check(tmp_path, "village")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no gnd_village.pkl or gnd_village.json in " in done.stderr
+    assert "but 'gnd_town.pkl'; give that the dataset's name, or the folder\n" in done.stderr
+
+
+def test_names_cannot_write_to_the_terminal(tmp_path):
+    folder = tmp_path / "noise" / "jpg"
+    folder.mkdir(parents=True)
+    (folder / "\x1b[31ma\n.jpg").write_bytes(encoded(picture(20, 64)))
+    (folder / "\x1b[31mb.jpg").write_bytes(encoded(picture(20, 64)))
+    (folder / "\x1b[31mc.jpg").write_bytes(b"text")
+    done = _check(tmp_path, "noise")
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == [
+        *("small", "small", "duplicate", "unreadable", "noise")
+    ]
+    assert all(map(str.isprintable, done.stdout.splitlines()))
 
 
 def test_command_passes_what_is_only_suspicious(tmp_path):

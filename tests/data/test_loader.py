@@ -16,11 +16,11 @@ from senet_jax.data.sampling import Grouping, Purpose, random_generator
 from senet_jax.data.transforms import Preprocessing, decode
 from senet_jax.errors import UserError
 
-from .pictures import encoded, picture
+from .pictures import encoded, picture, with_broken_pixels
 from .sources import source
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
-BROKEN = encoded(picture(40, 56))[:-300]
+BROKEN = with_broken_pixels(encoded(picture(40, 56)))
 SMALL = Augmentation(side=8)
 COLOURED = Augmentation(side=8, lighting_sigma=0)
 
@@ -312,3 +312,11 @@ def test_workers_make_the_same_batches_and_name_what_is_broken_once(tmp_path, mo
     for step in range(1, 7):
         with np.load(tmp_path / f"{step}.npz") as batch:
             _assert_equal(dict(batch), data.batch(step))
+
+
+def test_names_cannot_write_to_the_terminal(capsys):
+    images = _colours([0, 0], broken=[0])
+    images.records[0]["key"] = b"\x1b[31mred\n"
+    _data(images, 2).batch(0)
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.isprintable() and r"\x1b[31mred" in line

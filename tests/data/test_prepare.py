@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -64,6 +65,21 @@ def test_a_folder(tmp_path):
     assert prepared.class_names == ["church", "tower", "well"]
     assert prepared.labels.tolist() == [0, 0, 1]
     assert prepared.read(2) == ("tower/a.jpg", CONTENT)
+
+
+def test_links_to_nothing_and_what_is_no_file_are_dropped_and_counted(tmp_path, run_prepare):
+    _write(tmp_path / "images", church__a=CONTENT, tower__short=CONTENT[:-2])
+    (tmp_path / "images" / "church" / "gone.jpg").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "images" / "tower" / "fifo.jpg")
+    arguments = (f"--images={tmp_path / 'images'}", f"--target={tmp_path / 'town'}")
+    code, output, errors = run_prepare("folder", *arguments)
+    assert (code, errors) == (0, "")
+    assert "2 images of 2 classes" in output and "dropped: 1 missing, 1 unreadable" in output
+    report = json.loads((tmp_path / "town" / "report.json").read_text())
+    assert report["dropped"]["missing"]["images"] == {
+        "church/gone.jpg": "No such file or directory"
+    }
+    assert report["dropped"]["unreadable"]["images"] == {"tower/fifo.jpg": "it is no regular file"}
 
 
 def test_gldv2_clean(tmp_path, run_prepare):

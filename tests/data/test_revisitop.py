@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import pickle
 
 import cv2
@@ -7,7 +8,13 @@ import numpy as np
 import pytest
 
 from senet_jax.data import revisitop
-from senet_jax.data.revisitop import Photograph, UnreadableImage, load_dataset, load_distractors
+from senet_jax.data.revisitop import (
+    Photograph,
+    UnreadableImage,
+    ground_truth_files,
+    load_dataset,
+    load_distractors,
+)
 from senet_jax.errors import UserError
 
 from .pictures import (
@@ -79,6 +86,23 @@ def test_names_may_go_down(tmp_path):
     assert Photograph(tmp_path, "a/b.jpg").path == tmp_path / "a" / "b.jpg"
 
 
+def test_names_with_other_endings_and_in_folders(tmp_path):
+    write_dataset(tmp_path, "town")
+    folder = tmp_path / "town" / "jpg"
+    (folder / "deep").mkdir()
+    for file in ("a.JPG", "b.png", "deep/c.jpeg", "q.jpg"):
+        (folder / file).touch()
+    dataset = load_dataset(tmp_path, "town")
+    assert [image.file_name for image in dataset.images] == ["a.JPG", "b.png", "deep/c.jpeg"]
+    assert [query.file_name for query in dataset.queries] == ["q.jpg", "r.jpg"]
+    assert dataset.missing == (
+        f"1 of 5 listed images are not in {folder}, 'r.jpg' for one; there are 4 images, 'a.JPG' "
+        "for one"
+    )
+    (folder / "r.webp").touch()
+    assert load_dataset(tmp_path, "town").missing is None
+
+
 def test_two_ground_truths(tmp_path):
     truth = write_dataset(tmp_path, "town")
     (tmp_path / "town" / "gnd_town.json").write_text(json.dumps(truth))
@@ -107,6 +131,14 @@ def test_missing_ground_truth(tmp_path):
     (tmp_path / "town" / "jpg").mkdir(parents=True)
     with pytest.raises(UserError, match=r"no gnd_town.pkl or gnd_town.json in .*town; .* has city"):
         load_dataset(tmp_path, "town")
+
+
+@pytest.mark.parametrize("read", [load_dataset, ground_truth_files])
+def test_a_ground_truth_of_another_name_is_named(tmp_path, read):
+    write_dataset(tmp_path, "town").clear()
+    (tmp_path / "town").rename(tmp_path / "village")
+    with pytest.raises(UserError, match=r"no gnd_village.pkl or .* but 'gnd_town.pkl'; give that"):
+        read(tmp_path, "village")
 
 
 @pytest.mark.parametrize("load", [load_dataset, load_distractors])
@@ -151,6 +183,41 @@ def test_distractors_of_a_folder(tmp_path):
     assert distractors.sha256 == hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
+def test_distractors_in_folders_and_behind_links(tmp_path):
+    folder = _write_distractors(tmp_path, files=["b.jpg"])
+    (folder / "1" / "2").mkdir(parents=True)
+    (folder / "1" / "2" / "a.jpg").touch()
+    (folder / "1" / "notes.txt").touch()
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "x.png").touch()
+    (folder / "linked").symlink_to(tmp_path / "disk")
+    (folder / "gone.jpg").symlink_to(tmp_path / "nowhere")
+    distractors = load_distractors(tmp_path, "noise")
+    names = ["1/2/a.jpg", "b.jpg", "gone.jpg", "linked/x.png"]
+    assert [image.file_name for image in distractors.images] == names
+
+
+def test_a_folder_of_distractors_that_cannot_be_listed(tmp_path, monkeypatch):
+    folder = _write_distractors(tmp_path, files=["b.jpg"])
+    monkeypatch.setattr(revisitop, "files_below", lambda _: (["b.jpg"], ["locked"]))
+    with pytest.raises(UserError, match=rf"cannot list the folder {folder}/locked; check who may"):
+        load_distractors(tmp_path, "noise")
+
+
+def test_listed_distractors_that_are_not_there(tmp_path):
+    _write_distractors(tmp_path, b"b.jpg\na\nc.jpg\n", files=["b.jpg", "a.PNG"])
+    distractors = load_distractors(tmp_path, "noise")
+    assert [image.file_name for image in distractors.images] == ["b.jpg", "a.PNG", "c.jpg"]
+    assert distractors.missing.startswith("1 of 3 listed images are not in ")
+
+
+def test_a_list_that_would_never_end(tmp_path):
+    _write_distractors(tmp_path)
+    os.mkfifo(tmp_path / "noise" / "noise.txt")
+    with pytest.raises(UserError, match=r"cannot read .*noise.txt: it is no regular file"):
+        load_distractors(tmp_path, "noise")
+
+
 @pytest.mark.parametrize(
     ("listed", "message"),
     [
@@ -187,14 +254,16 @@ def test_unreadable_images(tmp_path):
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "text.jpg").write_text("this is no picture")
     (tmp_path / "folder.jpg").mkdir()
-    content = encoded(picture(240, 320))
-    (tmp_path / "short.jpg").write_bytes(content[: len(content) // 2])
+    content = encoded(picture(240, 320), ".png")
+    (tmp_path / "short.png").write_bytes(content[: len(content) // 2])
+    os.mkfifo(tmp_path / "fifo.jpg")
     for name, message in {
         "missing.jpg": "No such file",
         "empty.jpg": "the file is empty",
         "text.jpg": "18 bytes are no image",
         "folder.jpg": "Is a directory",
-        "short.jpg": "cut short",
+        "short.png": "cut short",
+        "fifo.jpg": "it is no regular file",
     }.items():
         with pytest.raises(UnreadableImage, match=message) as caught:
             revisitop.read_image(tmp_path / name)

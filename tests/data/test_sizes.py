@@ -1,5 +1,8 @@
 import concurrent.futures
 import io
+import os
+import pathlib
+import socket
 import struct
 import zlib
 
@@ -9,9 +12,10 @@ import pytest
 from PIL import Image
 
 from senet_jax.data import sizes as sizes_module
-from senet_jax.data.revisitop import IMAGE_SUFFIXES, Photograph, load_dataset
+from senet_jax.data.folders import IMAGE_SUFFIXES
+from senet_jax.data.revisitop import Photograph, load_dataset
 from senet_jax.data.sizes import photograph_size, photograph_sizes
-from senet_jax.data.transforms import UnreadableImage
+from senet_jax.data.transforms import TooLargeImage, UnreadableImage
 from senet_jax.errors import UserError
 from tests.data.pictures import (
     MINIPHOTOS,
@@ -19,9 +23,12 @@ from tests.data.pictures import (
     exif,
     needs_miniphotos,
     picture,
+    with_claimed_size,
     with_exif_orientation,
     with_segment,
 )
+
+CASES = pathlib.Path(__file__).parents[2].parent / "shared" / "cases" / "images"
 
 SHAPE = (20, 33)
 PICTURE = picture(*SHAPE)
@@ -55,6 +62,12 @@ def test_the_pixels_of_a_jpeg_are_not_read(tmp_path, monkeypatch, quality):
 
     monkeypatch.setattr(sizes_module, "read_image", read)
     assert photograph_size(_photograph(tmp_path, content.tobytes())) == (300, 200)
+
+
+def _png_claiming(height, width):
+    content = encoded(PICTURE, ".png")
+    header = content[12:16] + struct.pack(">II", width, height) + content[24:29]
+    return content[:12] + header + struct.pack(">I", zlib.crc32(header)) + content[33:]
 
 
 def _expected(orientation):
@@ -99,6 +112,7 @@ def _odd_exif(kind, value):
         b"Exif\0\0" + exif(9),
         b"Exif\0\0" + _odd_exif(4, b"\0\0\0\6"),  # The number has 32 bits, not 16.
         b"Exif\0\0" + _odd_exif(1, b"\6\0\0\0"),
+        b"Exif\0\0" + exif(6)[:14] + b"\0\0\0\0" + exif(6)[18:],  # No number at all.
         b"Exif\0\0" + exif(6)[:15],
         b"Exif\0\0",
     ],
@@ -117,10 +131,58 @@ def test_of_every_kind_of_pixels(tmp_path, mode):
 
 def test_the_largest_images_are_measured(tmp_path):
     """Pillow warns of them, and refuses larger ones, unless it is told not to."""
-    content = bytearray(encoded(PICTURE))
-    start = content.index(b"\xff\xc0")
-    content[start + 5 : start + 9] = struct.pack(">HH", 40_000, 50_000)
-    assert photograph_size(_photograph(tmp_path, bytes(content))) == (40_000, 50_000)
+    content = with_claimed_size(encoded(PICTURE), 30_000, 35_000)
+    assert photograph_size(_photograph(tmp_path, content)) == (30_000, 35_000)
+
+
+CLAIMING = {
+    "jpeg": with_claimed_size(encoded(PICTURE), 65_500, 65_500),
+    "png": _png_claiming(65_500, 65_500),
+}
+
+
+@pytest.mark.parametrize("kind", CLAIMING)
+def test_absurd_sizes_are_refused_without_decoding(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(sizes_module, "read_image", None)
+    photograph = _photograph(tmp_path, CLAIMING[kind])
+    with pytest.raises(TooLargeImage, match=r"has 65500x65500 pixels to describe, the memory suff"):
+        photograph_size(photograph)
+
+
+def test_the_limit_is_one_of_what_is_described(tmp_path):
+    photograph = _photograph(tmp_path, encoded(PICTURE))
+    assert photograph_size(photograph, most_pixels=20 * 33) == SHAPE
+    with pytest.raises(TooLargeImage, match=r"image has 33x20 pixels .* suffices for 659; make"):
+        photograph_size(photograph, most_pixels=20 * 33 - 1)
+    part = _photograph(tmp_path, encoded(PICTURE), (0, 0, 10, 20))
+    assert photograph_size(part, most_pixels=200) == (20, 10)
+    with pytest.raises(TooLargeImage, match=r"has 10x20 pixels to describe"):
+        photograph_size(part, most_pixels=199)
+
+
+def test_a_header_can_be_left_unbelieved(tmp_path):
+    """Pillow takes the last of several sizes, libjpeg none of them."""
+    content = encoded(PICTURE)
+    start, end = content.index(b"\xff\xc0"), content.index(b"\xff\xda")
+    frame = with_claimed_size(content, 10, 10)[start : start + 19]
+    photograph = _photograph(tmp_path, content[:end] + frame + content[end:])
+    assert photograph_size(photograph) == (10, 10)
+    with pytest.raises(UnreadableImage, match="are no image"):
+        photograph_size(photograph, by_header=False)
+
+
+@pytest.mark.parametrize("path", sorted(CASES.glob("*")), ids=lambda path: path.name)
+def test_orientations_that_readers_disagree_on(tmp_path, path):
+    _assert_as_decoded(tmp_path, path.read_bytes())
+
+
+def test_of_what_would_never_end(tmp_path):
+    os.mkfifo(tmp_path / "fifo.jpg")
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(tmp_path / "s.jpg"))
+        for folder, name in ((tmp_path, "fifo.jpg"), (tmp_path, "s.jpg"), ("/dev", "zero")):
+            with pytest.raises(UnreadableImage, match=rf"{name}: .*(no regular file|No such dev)"):
+                photograph_size(Photograph(pathlib.Path(folder), name))
 
 
 @pytest.mark.parametrize(

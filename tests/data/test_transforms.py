@@ -12,7 +12,14 @@ from senet_jax.data import transforms
 from senet_jax.data.transforms import Preprocessing, UnreadableImage
 from senet_jax.errors import UserError
 
-from .pictures import MINIPHOTOS, encoded, needs_miniphotos, picture, with_exif_orientation
+from .pictures import (
+    MINIPHOTOS,
+    encoded,
+    needs_miniphotos,
+    picture,
+    with_exif_orientation,
+    with_segment,
+)
 
 SCALES = (0.7071, 1.0, 1.4142)
 
@@ -70,11 +77,49 @@ def test_decoding_photographs():
     assert paths
 
 
-@pytest.mark.parametrize("kept", [0.2, 0.5, 0.9, 0.999])
-def test_truncated_jpeg_is_unreadable(kept):
-    content = encoded(picture(240, 320))
+JPEGS = {
+    "baseline": (),
+    "progressive": (cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
+    "restarted": (cv2.IMWRITE_JPEG_RST_INTERVAL, 2),
+}
+
+
+@pytest.mark.parametrize("kind", JPEGS)
+def test_a_jpeg_that_is_cut_short_is_what_imread_makes_of_it(tmp_path, kind):
+    """Wherever it ends: in the pixels, in a marker, or in a segment of a progressive one."""
+    content = cv2.imencode(".jpg", picture(60, 80), JPEGS[kind])[1].tobytes()
+    path = tmp_path / "image.jpg"
+    read = 0
+    for kept in {*range(len(content) - 4, len(content)), *range(600, len(content), 19)}:
+        path.write_bytes(content[:kept])
+        expected = cv2.imread(str(path))
+        if expected is None:
+            with pytest.raises(UnreadableImage, match="cut short"):
+                transforms.decode(content[:kept])
+        else:
+            read += 1
+            decoded, is_whole = transforms.decode_in_full(content[:kept])
+            np.testing.assert_array_equal(decoded, expected)
+            assert not is_whole
+    assert read > 20
+    assert transforms.decode_in_full(content)[1]
+
+
+def test_the_end_of_a_jpeg_is_that_of_its_pixels():
+    """Not that of the preview in its EXIF; and what stands behind it is no fault."""
+    content = with_segment(encoded(picture(60, 80)), b"Exif\0\0" + encoded(picture(6, 8)))
+    assert transforms.decode_in_full(content)[1]
+    assert transforms.decode_in_full(content + b"of the camera")[1]
+    assert not transforms.decode_in_full(content[:-2])[1]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tif", ".bmp"])
+def test_other_images_that_are_cut_short_are_unreadable(tmp_path, suffix):
+    content = encoded(picture(60, 80), suffix)
+    (tmp_path / "image").write_bytes(content[:-100])
+    assert cv2.imread(str(tmp_path / "image")) is None
     with pytest.raises(UnreadableImage, match="cut short"):
-        transforms.decode(content[: int(kept * len(content))])
+        transforms.decode(content[:-100])
 
 
 def test_no_image_is_unreadable():

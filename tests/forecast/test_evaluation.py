@@ -8,7 +8,7 @@ from senet_jax.data.transforms import UnreadableImage
 from senet_jax.errors import UserError
 from senet_jax.files import write_json
 from senet_jax.forecast.evaluation import forecast_evaluation
-from senet_jax.retrieval.memory import CPU_BYTES_PER_PIXEL, KERNEL_BYTES
+from senet_jax.memory import CPU_BYTES_PER_PIXEL, KERNEL_BYTES
 
 SIZES = [(64, 96), (60, 90), (65, 90), (130, 20), (64, 96)]
 # The channels of all batch norms of `tiny`, each with a mean and a variance.
@@ -61,7 +61,7 @@ def test_programs(config, mode, count, pixels):
     lines = dict(forecast_evaluation(config))
     assert lines["programs"] == str(count)
     needed = 2 * (CPU_BYTES_PER_PIXEL * pixels + KERNEL_BYTES) * jax.local_device_count()
-    assert lines["memory of two batches at once"].startswith(f"about {needed:,} bytes (")
+    assert lines["memory of the batches at once"].startswith(f"about {needed:,} bytes (")
     if mode == "exact":
         assert "; 0.0 % of padding" in lines["town, database"]
 

@@ -7,7 +7,7 @@ from senet_jax.retrieval import described_list, shards
 from senet_jax.retrieval import extract as extract_module
 from senet_jax.retrieval.buckets import CPU_ECONOMY
 from senet_jax.retrieval.described_list import PhotographList, describe_list
-from tests.data.pictures import encoded, picture
+from tests.data.pictures import encoded, picture, with_broken_pixels
 from tests.retrieval.mean_colour import MeanColour
 from tests.retrieval.small_list import HALF, ORIGIN, SHAPES
 
@@ -22,7 +22,7 @@ def photographs(tmp_path, monkeypatch):
     folder.mkdir()
     for number, shape in enumerate(SHAPES):
         content = encoded(picture(*shape, seed=number))
-        content = content[: len(content) // 2] if number == HALF else content
+        content = with_broken_pixels(content) if number == HALF else content
         (folder / f"{number}.jpg").write_bytes(content)
     return [Photograph(folder, f"{number}.jpg") for number in (*range(len(SHAPES)), "none")]
 

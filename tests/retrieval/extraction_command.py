@@ -7,7 +7,7 @@ import time
 
 from senet_jax.files import read_json, write_json
 from senet_jax.weights import save_weights
-from tests.data.pictures import encoded, picture
+from tests.data.pictures import encoded, picture, with_broken_pixels
 from tests.oracles.lively_twin import lively_weights
 from tests.processes import ROOT, started
 
@@ -21,13 +21,13 @@ import dataclasses
 import time
 from senet_jax.errors import run_command
 from senet_jax.main import main
-from senet_jax.retrieval import extract, memory, shards
+from senet_jax.retrieval import memory, pyramid, shards
 
-def read_slowly(path, read=extract.read_image):
+def read_slowly(path, read=pyramid.read_image):
     time.sleep(0.02)
     return read(path)
 
-extract.read_image = read_slowly
+pyramid.read_image = read_slowly
 memory.CPU_ECONOMY = dataclasses.replace(memory.CPU_ECONOMY, batch_pixels=3 * 64 * 96)
 shards.SHARD_BATCHES = 4
 run_command(main)
@@ -60,7 +60,7 @@ def write_world(root):
         (folder / f"{number}.jpg").write_bytes(encoded(picture(*shape, seed=number)))
     (folder / f"{BROKEN}.jpg").write_bytes(b"this is no picture")
     content = (folder / f"{CUT_SHORT}.jpg").read_bytes()
-    (folder / f"{CUT_SHORT}.jpg").write_bytes(content[: len(content) // 2])
+    (folder / f"{CUT_SHORT}.jpg").write_bytes(with_broken_pixels(content))
     queries = [{"bbx": [0, 0, 40, 30], "easy": [i], "hard": [], "junk": []} for i in (0, 7)]
     truth = {
         "imlist": [str(number) for number in range(IMAGES)],

@@ -148,3 +148,13 @@ def test_accelerators_compile_less_and_pad_more():
     assert len(there.programs) < len(on_cpu.programs)
     assert on_cpu.padding < there.padding
     assert all(len(batch.rows) > 1 for batch in there.batches)
+
+
+def test_groups_that_the_memory_suffices_for():
+    """A long and a high photograph would each fit alone, but not the shape of both."""
+    sizes = np.array([[900, 200], [600, 500]])
+    free = make_plan(sizes, (1.0,), "auto", CPU_ECONOMY)
+    assert len(free.programs) == 1
+    plan = make_plan(sizes, (1.0,), "auto", CPU_ECONOMY, most_pixels=350_000)
+    assert max(batch.pixels for batch in plan.batches) <= 350_000
+    assert len(plan.programs) == 2

@@ -96,11 +96,11 @@ def test_an_unreadable_image_is_tried_again_whatever_its_file(
 ):
     """Memory or a network may have been at fault."""
 
-    def fails(photograph, scales):
+    def fails(photograph):
         raise UnreadableImage("out of memory")
 
     with monkeypatch.context() as patched:
-        patched.setattr("senet_jax.retrieval.extract.read_pyramid", fails)
+        patched.setattr("senet_jax.retrieval.extract.read_part", fails)
         with pytest.raises(UserError, match="25 of 25 images cannot be read"):
             work()
     assert len(_store(tmp_path).skipped) == 25

@@ -1,25 +1,19 @@
-import pathlib
 import types
 
 import jax
 import jax.numpy as jnp
 import pytest
 
+from senet_jax.memory import KERNEL_BYTES
 from senet_jax.models.architecture import ARCHITECTURES
 from senet_jax.models.senet import build_model
 from senet_jax.models.valid_region import ValidRegion
 from senet_jax.retrieval import memory
 from senet_jax.retrieval.buckets import ACCELERATOR_ECONOMY, CPU_ECONOMY, Batch, Plan
 from senet_jax.retrieval.describer import fast_form, plain_form
-from senet_jax.retrieval.memory import economy, memory_bytes, needed_bytes
+from senet_jax.retrieval.memory import economy, memory_bytes, most_pixels, needed_bytes
 
 PLAN = Plan((Batch((0, 1), ((10, 20), (30, 40)), 2), Batch((2,), ((50, 30),))), 0.0)
-
-
-@pytest.fixture
-def limit(tmp_path, monkeypatch):
-    monkeypatch.setattr(memory, "_LIMIT", tmp_path / "memory.max")
-    return tmp_path / "memory.max"
 
 
 def _accelerator(monkeypatch, memory_stats):
@@ -28,34 +22,16 @@ def _accelerator(monkeypatch, memory_stats):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
 
 
-def _of_the_machine():
-    kibibytes = pathlib.Path("/proc/meminfo").read_text().split("MemTotal:")[1].split()[0]
-    return 1024 * int(kibibytes)
-
-
-def test_of_the_host_without_a_limit(limit):
-    assert memory_bytes() == _of_the_machine()
-    limit.write_text("max\n")
-    assert memory_bytes() == _of_the_machine()
-
-
-def test_of_a_container(limit):
-    limit.write_text("123456789\n")
-    assert memory_bytes() == 123456789
-    limit.write_text(f"{2**62}\n")
-    assert memory_bytes() == _of_the_machine()
-
-
-def test_of_an_accelerator(limit, monkeypatch):
+def test_of_an_accelerator(monkeypatch):
     _accelerator(monkeypatch, {"bytes_limit": 7 * 2**30})
     assert memory_bytes() == 7 * 2**30
     _accelerator(monkeypatch, None)
-    limit.write_text("123456789\n")
+    monkeypatch.setattr(memory, "host_memory_bytes", lambda: 123456789)
     assert memory_bytes() == 123456789
 
 
 def test_devices_of_a_host_share_its_memory(monkeypatch):
-    largest = 300 * 2 * 30 * 40 + memory.KERNEL_BYTES
+    largest = 300 * 2 * 30 * 40 + KERNEL_BYTES
     assert needed_bytes(PLAN, lanes=1, at_once=1) == largest
     assert needed_bytes(PLAN, lanes=8, at_once=1) == 8 * largest
     _accelerator(monkeypatch, {})
@@ -64,7 +40,7 @@ def test_devices_of_a_host_share_its_memory(monkeypatch):
 
 
 def test_so_do_batches_that_are_under_way_at_once(monkeypatch):
-    both = 300 * (2 * 30 * 40 + 50 * 30) + 2 * memory.KERNEL_BYTES
+    both = 300 * (2 * 30 * 40 + 50 * 30) + 2 * KERNEL_BYTES
     assert needed_bytes(PLAN, lanes=1) == both
     assert needed_bytes(PLAN, lanes=3, at_once=2) == 3 * both
     alone = Plan(PLAN.batches[:1], 0.0)
@@ -78,6 +54,14 @@ def test_batches_fit_into_half_of_an_accelerator(monkeypatch):
     assert economy() == ACCELERATOR_ECONOMY
     _accelerator(monkeypatch, {"bytes_limit": 8 * 2**30})
     assert 500 * economy().batch_pixels == pytest.approx(4 * 2**30, rel=1e-6)
+    assert 500 * most_pixels(lanes=8) == pytest.approx(8 * 2**30, rel=1e-6)
+
+
+@pytest.mark.parametrize("lanes", [1, 8])
+def test_a_program_that_the_memory_suffices_for(lanes):
+    largest = Plan((Batch((0,), ((1, most_pixels(lanes)),)),), 0.0)
+    needed = needed_bytes(largest, lanes, at_once=1)
+    assert needed <= memory_bytes() < needed + 400 * lanes
 
 
 @pytest.mark.slow
