@@ -50,18 +50,17 @@ def _describe(arguments: argparse.Namespace) -> None:
     use_compilation_cache()
     tune_for_inference()
     from senet_jax.data.revisitop import Photograph
+    from senet_jax.retrieval.described_list import PhotographList, describe_list
     from senet_jax.retrieval.describer import Describer
-    from senet_jax.retrieval.extract import plan_job
-    from senet_jax.retrieval.shards import extract_to_store
     from senet_jax.weights import load_weights
 
     photographs = [Photograph(arguments.folder, f"{i}.jpg") for i in range(arguments.count)]
     describer = Describer.of(load_weights(arguments.weights))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
-    job = plan_job(describer, photographs, [1.0], label="images", skip_unreadable=False)
     with tempfile.TemporaryDirectory() as folder:
-        extract_to_store(describer, job, folder, "database", {})
+        wanted = PhotographList("images", photographs, [1.0])
+        describe_list(describer, wanted, folder, "database", {})
     seconds = time.perf_counter() - start
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(

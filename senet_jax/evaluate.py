@@ -101,10 +101,12 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
     described = _DescribedLists(config, weights, workdir)
     for dataset in datasets:
         queries = dataset.queries if config.crop_queries else dataset.whole_queries
-        described.describe(dataset.name, "query", queries)
-        described.describe(dataset.name, "database", dataset.images)
+        truth = dataset.ground_truth
+        described.describe(dataset.name, "query", truth.query_names, queries)
+        described.describe(dataset.name, "database", truth.image_names, dataset.images)
     if distractors:
-        described.describe(config.distractors, "database", distractors)
+        files = [photograph.file_name for photograph in distractors]
+        described.describe(config.distractors, "database", files, distractors)
 
     results = [
         evaluate_descriptors(
@@ -190,10 +192,12 @@ class _DescribedLists:
         queries = self._stores[name, "query"].descriptors
         return queries, [database.descriptors for database in databases], skipped_rows
 
-    def describe(self, name: str, part: str, photographs: Sequence[Photograph]) -> None:
+    def describe(
+        self, name: str, part: str, image_names: Sequence[str], photographs: Sequence[Photograph]
+    ) -> None:
         """Sees to it that a list is described; all processes call it together."""
         start = time.monotonic()
-        label, list_sha256 = f"{name} {part}", sha256_of_list(photographs)
+        label, list_sha256 = f"{name} {part}", sha256_of_list(image_names, photographs)
         wanted = PhotographList(
             label,
             photographs,

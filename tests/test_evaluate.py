@@ -248,13 +248,6 @@ def test_a_part_that_is_not_whole_is_described_again(evaluate, finished):
     np.testing.assert_array_equal(np.load(finished / "descriptors" / "town" / "query.npy"), whole)
 
 
-def test_other_settings_need_another_workdir(evaluate, finished):
-    line = _refused(evaluate("--config.scales=(1.0,)"))
-    assert "was made with scales [0.7071, 1.0], now it is [1.0]; use another workdir" in line
-    line = _refused(evaluate("--config.mode=exact"))
-    assert "was made with mode 'auto', now it is 'exact'" in line
-
-
 @pytest.mark.parametrize(
     ("key", "model", "mean"),
     [("model", "tiny_dot", (0.406, 0.456, 0.485)), ("preprocessing", MODEL, (0.5, 0.5, 0.5))],

@@ -188,6 +188,14 @@ DESCRIBED_AGAIN = {
         2,
         lambda world: _exchange(world, "town/jpg/c", 93, keep_time=True),
     ),
+    "a repaired image with another ending": (
+        "town/database",
+        2,
+        lambda world: (
+            (world / "datasets/town/jpg/c.jpg").unlink(),
+            _write(world / "datasets/town/jpg/c.JPEG", 94),
+        ),
+    ),
     "one that broke": (
         "noise/database",
         0,

@@ -98,8 +98,8 @@ def test_a_path_on_the_command_line(command, name, home, run_command_here):
     """The flag expands its own value, and the command refuses another machine's."""
     paths, others = _paths_and_others(command)
     main, _, words = PARSERS[command]
-    local = paths[name].type(_value(name, "~/a"))
-    assert str(home / "a") in (",".join(map(str, local)) if isinstance(local, list) else str(local))
+    if paths[name].type is not None:  # `score.compare` takes its arguments apart later.
+        assert str(home / "a") in str(paths[name].type(_value(name, "~/a")))
 
     values = {flag: _value(flag, REMOTE if flag == name else "~/a") for flag in paths}
     values |= {flag: next(iter(action.choices or ["a"])) for flag, action in others.items()}

@@ -158,7 +158,7 @@ def _random_weights(source: str) -> Weights:
     match = re.fullmatch(rf"{RANDOM}([^:]+):([0-9]{{1,9}})", source)
     if match is None:
         raise UserError(
-            f"{source!r} is not random:NAME:SEED with a seed of up to nine digits; "
+            f"{shown(source)} is not random:NAME:SEED with a seed of up to nine digits; "
             "random:r50:0 is one"
         )
     architecture, seed = find_architecture(match[1]), int(match[2])

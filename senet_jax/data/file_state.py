@@ -6,7 +6,6 @@ read, so is its content; where they are not, its bytes are read again, and tell.
 
 import concurrent.futures
 import hashlib
-import itertools
 import os
 from collections.abc import Callable, Sequence
 
@@ -55,12 +54,12 @@ def file_states(
     if known is None:
         known = np.zeros(len(photographs), FILE_STATE)
     states = known.copy()
-    statuses = zip(*(known[field].tolist() for field in _STATUS), strict=True)
-    rows = zip(photographs, statuses, strict=True)
     with concurrent.futures.ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool:
         for start in range(0, len(photographs), _AT_ONCE):
-            part = pool.map(lambda row: _changed(*row), itertools.islice(rows, _AT_ONCE))
-            for row, state in enumerate(part, start):
+            part = slice(start, start + _AT_ONCE)
+            statuses = zip(*(known[field][part].tolist() for field in _STATUS), strict=True)
+            changed = pool.map(_changed, photographs[part], statuses)
+            for row, state in enumerate(changed, start):
                 if state is not None:
                     states[row] = state
                 on_files(1)

@@ -1,6 +1,7 @@
 """What is in folders of photographs, and where in them a photograph is that a list names."""
 
 import collections
+import contextlib
 import os
 import pathlib
 import unicodedata
@@ -15,23 +16,24 @@ _NAMED = 3
 def files_below(folder: str | os.PathLike) -> tuple[list[str], list[str]]:
     """Everything in a folder and in its folders that is no folder itself.
 
-    Links to folders are followed, but each folder is listed once, so links in a circle end. Names
-    that begin with a dot are left out. A link to nothing is listed: whoever reads it says so.
+    Links to folders are followed, but each folder is listed once, and none that this one is in, so
+    links in a circle end. Names that begin with a dot are left out. A link to nothing is listed:
+    whoever reads it says so.
 
     Returns:
         The files and the folders that cannot be listed, sorted, relative to the folder, parted by
         slashes.
     """
     files, unlisted = [], []
-    listed: set[tuple[int, int]] = set()
+    listed = _folders_above(pathlib.Path(folder))
     # A folder is listed under its own name rather than under that of a link.
     waiting, linked = [""], []
     while waiting or linked:
         prefix = (waiting or linked).pop()
         path = os.path.join(folder, prefix)
         try:
-            status = os.stat(path)
-            if (status.st_dev, status.st_ino) in listed:
+            identity = _identity(path)
+            if identity in listed:
                 continue
             with os.scandir(path) as entries:
                 for entry in entries:
@@ -43,11 +45,26 @@ def files_below(folder: str | os.PathLike) -> tuple[list[str], list[str]]:
                         linked.append(f"{prefix}{entry.name}/")
                     else:
                         waiting.append(f"{prefix}{entry.name}/")
-            listed.add((status.st_dev, status.st_ino))
+            listed.add(identity)
         except OSError:
             unlisted.append(prefix.removesuffix("/"))
         linked.sort(reverse=True)
     return sorted(files), sorted(unlisted)
+
+
+def _identity(path: str | os.PathLike) -> tuple[int, int]:
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
+
+
+def _folders_above(folder: pathlib.Path) -> set[tuple[int, int]]:
+    """What a folder is in, by the name that it is given and in truth."""
+    above = set()
+    in_truth = pathlib.Path(os.path.realpath(folder))
+    for parent in {*folder.absolute().parents, *in_truth.parents}:
+        with contextlib.suppress(OSError):
+            above.add(_identity(parent))
+    return above
 
 
 def _is_folder(entry: os.DirEntry) -> bool:
@@ -81,12 +98,15 @@ def find_photographs(folder: pathlib.Path, listed: Sequence[str]) -> tuple[list[
     alike: dict[str, list[str]] | None = None
     found, missing = [], []
     for name in listed:
-        file = next((file for file in _as_listed(name) if file in there), None)
+        named = _as_listed(name)
+        file = next((file for file in named if file in there), None)
+        if file is None:  # Hidden, or behind a link to a folder that is listed already.
+            file = next((file for file in named if os.path.lexists(folder / file)), None)
         if file is None:
             alike = _by_stem(there) if alike is None else alike
             file, others = _find_alike(name, alike)
             if file is None:
-                file = _as_listed(name)[-1]
+                file = named[-1]
                 missing.append((file, others))
         found.append(file)
     return found, _missing_line(folder, len(listed), missing, there) if missing else None

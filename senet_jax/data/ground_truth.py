@@ -19,6 +19,7 @@ from senet_jax.files import parse_json, read_regular
 KINDS = ("easy", "hard", "junk")
 
 _MOST_BYTES = 2**28
+_MOST_QUERIES = 2**18
 _MOST_ITEMS = 2**24
 _LONGEST_NAME = 4095
 _LISTS = (list, tuple)
@@ -62,37 +63,41 @@ class GroundTruth:
                     f"{len(getattr(self, kind))} lists of {kind} items for "
                     f"{len(self.query_names)} queries; each query has one"
                 )
-        for query in range(len(self.query_names)):
-            self._check_items(query)
+        self._check_items()
         if self.boxes is not None:
             if self.boxes.shape != (len(self.query_names), 4):
                 raise UserError(
                     f"boxes of shape {self.boxes.shape} for {len(self.query_names)} queries; "
                     "each query has one (x1, y1, x2, y2)"
                 )
-            for query, box in enumerate(self.boxes):
-                if not np.isfinite(box).all():
-                    raise UserError(
-                        f"{self._title(query)} has the box {box.tolist()}; "
-                        "a box is four finite numbers"
-                    )
+            wrong = np.flatnonzero(~np.isfinite(self.boxes).all(axis=1))
+            if wrong.size:
+                raise UserError(
+                    f"{self._title(wrong[0])} has the box {self.boxes[wrong[0]].tolist()}; a box "
+                    "is four finite numbers"
+                )
 
     def _title(self, query: int) -> str:
         return f"query {query} ({shown(self.query_names[query])[1:-1]})"
 
-    def _check_items(self, query: int) -> None:
-        items = np.concatenate([getattr(self, kind)[query] for kind in KINDS])
-        outside = items[(items < 0) | (items >= len(self.image_names))]
+    def _check_items(self) -> None:
+        lists = [items for kind in KINDS for items in getattr(self, kind)]
+        queries = np.arange(len(self.query_names))
+        query_of = np.repeat(np.tile(queries, len(KINDS)), list(map(len, lists)))
+        items = np.concatenate([np.zeros(0, np.int64), *lists])
+        order = np.lexsort((items, query_of))
+        items, query_of = items[order], query_of[order]
+        outside = np.flatnonzero((items < 0) | (items >= len(self.image_names)))
         if outside.size:
             raise UserError(
-                f"{self._title(query)} lists the item {outside[0]}, but imlist has "
-                f"{len(self.image_names)} images; items count from 0"
+                f"{self._title(query_of[outside[0]])} lists the item {items[outside[0]]}, but "
+                f"imlist has {len(self.image_names)} images; items count from 0"
             )
-        values, counts = np.unique(items, return_counts=True)
-        if (counts > 1).any():
+        again = np.flatnonzero((np.diff(items) == 0) & (np.diff(query_of) == 0))
+        if again.size:
             raise UserError(
-                f"{self._title(query)} lists the item {values[counts > 1][0]} more than once; "
-                "an item is easy, hard or junk"
+                f"{self._title(query_of[again[0]])} lists the item {items[again[0]]} more than "
+                "once; an item is easy, hard or junk"
             )
 
 
@@ -128,6 +133,8 @@ def _from_plain(value: Any) -> GroundTruth:
     if missing:
         raise UserError(f"no {', '.join(missing)} in it; a ground truth has imlist, qimlist, gnd")
     image_names, query_names = (_names(value[key], key) for key in ("imlist", "qimlist"))
+    if len(query_names) > _MOST_QUERIES:
+        raise UserError(f"qimlist has {len(query_names):,} names; {_MOST_QUERIES:,} are the most")
     entries = value["gnd"]
     if type(entries) not in _LISTS or len(entries) != len(query_names):
         raise UserError(f"gnd does not have one entry for each of {len(query_names)} queries")

@@ -109,9 +109,10 @@ def open_prepared(dataset: str | os.PathLike) -> PreparedImages:
         )
     except Exception as error:  # TFDS takes its files as they are.
         raise UserError(f"{dataset} is not whole: {reason(error)}; prepare it again") from error
+    images = PreparedImages(name, class_names, np.array(labels), fingerprint, records)
     # Last: where a file is wrong in a way that can be named, that helps more.
     check_files(dataset, report)
-    return PreparedImages(name, class_names, np.array(labels), fingerprint, records)
+    return images
 
 
 def _feature_classes(value: Any) -> Iterator[str]:

@@ -44,12 +44,8 @@ class Retrieval:
     ranked: RankedList
 
     def __post_init__(self):
-        count, width = self.queries.shape
-        if width != self.database.width:
-            raise UserError(
-                f"the queries have {width} columns, the database {self.database.width}; queries "
-                "and database are described by one model"
-            )
+        count = len(self.queries)
+        _check_width(self.queries, self.database)
         if len(self.ranked.ranks) != count:
             raise UserError(
                 f"the ranking has {len(self.ranked.ranks)} rows for {count} queries; every query "
@@ -76,6 +72,14 @@ class Retrieval:
         return dataclasses.replace(self, ranked=RankedList(ranks, self.database.size))
 
 
+def _check_width(queries: np.ndarray, database: BlockedDatabase) -> None:
+    if queries.shape[1] != database.width:
+        raise UserError(
+            f"the queries have {queries.shape[1]} columns, the database {database.width}; queries "
+            "and database are described by one model"
+        )
+
+
 Reranker = Callable[[Retrieval], Retrieval]
 
 
@@ -86,7 +90,11 @@ def search(queries: np.ndarray, database: BlockedDatabase, length: int) -> Retri
         queries: float32[q d], finite.
         database: what is searched.
         length: of the lists.
+
+    Raises:
+        UserError: the queries are not as wide as the database.
     """
+    _check_width(queries, database)
     progress = Progress("searching", database.size, "rows")
     ranked = top_k(queries, database, length, progress.advance)
     missing = length - ranked.ranks.shape[1]

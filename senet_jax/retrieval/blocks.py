@@ -5,9 +5,11 @@ from collections.abc import Collection
 
 import numpy as np
 
-from senet_jax.errors import UserError
+from senet_jax.errors import UserError, shown
 from senet_jax.retrieval.quantise import dequantise, descriptor_width, type_and_shape
 
+MOST_NUMBERS = 2**16
+"""Of a descriptor: a block of longer ones would take gigabytes."""
 _ALIGNMENT = 16
 """In numbers: 64 bytes."""
 
@@ -17,13 +19,18 @@ def check_descriptors(descriptors: np.ndarray, name: str) -> None:
 
     Raises:
         UserError: it is neither a matrix of float16, float32, float64 or integers nor quantised,
-            or its descriptors have no numbers.
+            or its descriptors have no numbers, or too many.
     """
     width = descriptor_width(descriptors)
     if width == 0:
         raise UserError(
             f"{name} has the shape {descriptors.shape}: descriptors without a number are all "
             "alike; extract them again"
+        )
+    if width is not None and width > MOST_NUMBERS:
+        raise UserError(
+            f"{name} has the shape {shown(descriptors.shape)}; descriptors have up to "
+            f"{MOST_NUMBERS:,} numbers, so transpose it if a column is a descriptor"
         )
     if width is None:
         raise UserError(

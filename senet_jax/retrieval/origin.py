@@ -39,13 +39,16 @@ def origin_of_network(weights: Weights) -> dict[str, Any]:
     return json.loads(json.dumps(origin))
 
 
-def sha256_of_list(photographs: Sequence[Photograph]) -> str:
-    """Which images, in which order, and which part of each."""
+def sha256_of_list(names: Sequence[str], photographs: Sequence[Photograph]) -> str:
+    """Which images, in which order, and which part of each.
+
+    Args:
+        names: what the list calls them; a file may be found under another ending later.
+        photographs: one for each.
+    """
     digest = hashlib.sha256()
-    for photograph in photographs:
-        digest.update(
-            f"{photograph.file_name}\t{photograph.box}\n".encode(errors="surrogateescape")
-        )
+    for name, photograph in zip(names, photographs, strict=True):
+        digest.update(f"{name}\t{photograph.box}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 

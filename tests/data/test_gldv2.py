@@ -103,3 +103,11 @@ def test_only_a_regular_list_is_read(tmp_path):
     os.mkfifo(tmp_path / "list.csv")
     with pytest.raises(UserError, match="it is no regular file; check the path"):
         gldv2_clean(tmp_path / "list.csv", tmp_path)
+
+
+def test_only_a_regular_image_is_read(tmp_path):
+    (tmp_path / "list.csv").write_text("landmark_id,images\n1,abc\n")
+    (tmp_path / "a" / "b" / "c").mkdir(parents=True)
+    os.mkfifo(tmp_path / "a" / "b" / "c" / "abc.jpg")
+    with pytest.raises(OSError, match="it is no regular file"):
+        gldv2_clean(tmp_path / "list.csv", tmp_path).read(0)

@@ -186,3 +186,10 @@ def test_deep_nesting_is_no_crash(tmp_path):
     path.write_text("[" * depth + "]" * depth)
     with pytest.raises(UserError):
         load_ground_truth(path)
+
+
+def test_the_number_of_queries_is_bounded(tmp_path):
+    path = tmp_path / "gnd_x.pkl"
+    path.write_bytes(pickle.dumps(_changed(qimlist=["q"] * (2**18 + 1))))
+    with pytest.raises(UserError, match="qimlist has 262,145 names"):
+        load_ground_truth(path)

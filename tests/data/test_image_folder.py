@@ -39,6 +39,7 @@ def test_what_cannot_be_read_is_listed(tmp_path, monkeypatch):
     _write(tmp_path, "church/a.jpg", "church/locked/b.jpg")
     (tmp_path / "church" / "gone.jpg").symlink_to("nowhere")
     (tmp_path / "tower").symlink_to("nowhere")
+    (tmp_path / "well").symlink_to("well")
     os.mkfifo(tmp_path / "church" / "fifo.jpg")
     scandir = os.scandir
 
@@ -49,11 +50,12 @@ def test_what_cannot_be_read_is_listed(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", refused)
     source = image_folder(tmp_path)
-    assert source.class_names == ["church", "tower"]
+    assert source.class_names == ["church", "tower", "well"]
     assert source.keys == [
-        *("church/a.jpg", "church/fifo.jpg", "church/gone.jpg", "church/locked", "tower")
+        *("church/a.jpg", "church/fifo.jpg", "church/gone.jpg", "church/locked", "tower", "well")
     ]
-    for index, fault in enumerate([OSError, FileNotFoundError, OSError, FileNotFoundError], 1):
+    faults = [OSError, FileNotFoundError, OSError, FileNotFoundError, OSError]
+    for index, fault in enumerate(faults, 1):
         with pytest.raises(fault):
             source.read(index)
 

@@ -120,7 +120,7 @@ def _limited(read, path) -> Outcome:
 
     before, room = _bytes("VmRSS"), _bytes("VmData") + ROOM
     resource.setrlimit(resource.RLIMIT_DATA, (room, room))
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     printed = io.StringIO()
     try:

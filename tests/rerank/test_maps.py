@@ -10,6 +10,7 @@ from senet_jax.data.revisitop import Photograph
 from senet_jax.data.transforms import UnreadableImage
 from senet_jax.errors import UserError
 from senet_jax.rerank.maps import MapCache, MapNetwork
+from senet_jax.retrieval import origin
 from tests.data.pictures import encoded, picture
 from tests.oracles import pyramid
 from tests.oracles.cvnet_twin import TRUNK, lively_cvnet_weights, lively_reranker, stage3_of_twin
@@ -116,11 +117,24 @@ def test_what_makes_other_maps(tmp_path):
     _cache(tmp_path, other_network)[whole]
     (tmp_path / "0.png").write_bytes(encoded(picture(24, 32, seed=5), ".png"))
     different.append(_cache(tmp_path, network)[whole])
-    assert (network.runs, other_network.runs, len(_files(tmp_path))) == (4, 1, 5)
-    assert len({float(maps[0, 0, 0, 0]) for maps in different}) == 4
+    status = whole.path.stat()
+    content = encoded(picture(24, 32, seed=6), ".png")
+    whole.path.write_bytes(content[: status.st_size].ljust(status.st_size, b"\0"))
+    os.utime(whole.path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    different.append(_cache(tmp_path, network)[whole])
+    assert (network.runs, other_network.runs, len(_files(tmp_path))) == (5, 1, 6)
+    assert len({float(maps[0, 0, 0, 0]) for maps in different}) == 5
 
 
-def test_the_key_of_a_network_tells_its_weights():
+def test_a_file_that_is_only_touched_has_the_same_maps(tmp_path):
+    photograph, network = _photograph(tmp_path), _Counted()
+    _cache(tmp_path, network)[photograph]
+    os.utime(photograph.path, (1, 1))
+    _cache(tmp_path, network)[photograph]
+    assert network.runs == 1
+
+
+def test_the_key_of_a_network_tells_its_origin(monkeypatch):
     weights = lively_cvnet_weights()
     keys = {
         MapNetwork(dataclasses.replace(weights, **changes)).key
@@ -128,9 +142,12 @@ def test_the_key_of_a_network_tells_its_weights():
             {"sha256": "a"},
             {"sha256": "b"},
             {"preprocessing": dataclasses.replace(weights.preprocessing, channel_order="RGB")},
+            {"architecture": dataclasses.replace(weights.architecture, stage_strides=(1, 1, 1, 1))},
         )
     }
-    assert len(keys) == 3
+    assert len(keys) == 4
+    monkeypatch.setattr(origin, "versions", lambda: {"jax": "0.0"})
+    assert MapNetwork(weights).key not in keys
 
 
 def _cut(content):

@@ -1,4 +1,5 @@
 import dataclasses
+import os
 
 import cv2
 import numpy as np
@@ -124,6 +125,43 @@ def test_what_is_known_from_before_is_compared_but_not_computed(network, tmp_pat
     assert (count.compared, count.computed) == (3, 3)
     _scorer(network, tmp_path, photographs, count=count)(PAIRS[:4])
     assert (count.compared, count.computed) == (7, 4)
+
+
+CHANGES = {
+    # It is an item too.
+    "the query's file": (5, lambda folder, p: _exchange(folder / "0.png")),
+    "an item's file": (2, lambda folder, p: _exchange(folder / "2.png")),
+    "the query's box": (4, lambda folder, p: p[0].__setitem__(1, _boxed(p[0][1], (3, 2, 50, 38)))),
+    "a touched file": (0, lambda folder, p: os.utime(folder / "2.png", (1, 1))),
+    "the order": (0, lambda folder, p: p[1].reverse()),
+}
+
+
+def _exchange(path):
+    """With a file of the same size and time."""
+    status = path.stat()
+    content = encoded(picture(40, 56, seed=9), ".jpg")
+    path.write_bytes(content.ljust(status.st_size, b"\0"))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert path.stat().st_size == status.st_size or len(content) > status.st_size
+
+
+def _boxed(photograph, box):
+    return dataclasses.replace(photograph, box=box)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_scores_of_a_changed_photograph_are_computed_again(network, tmp_path, photographs, change):
+    computed, apply = CHANGES[change]
+    photographs = [list(part) for part in photographs]
+    _scorer(network, tmp_path, photographs)(PAIRS)
+    apply(tmp_path, photographs)
+    count = PairCount()
+    scores = _scorer(network, tmp_path, photographs, count=count)(PAIRS)
+    assert count.computed == computed
+    expected = _scorer(network, tmp_path / "anew", photographs)(PAIRS)
+    # Other pairs share a program.
+    np.testing.assert_allclose(scores, expected, atol=1e-4)
 
 
 def test_other_maps_have_other_scores(network, tmp_path, photographs):

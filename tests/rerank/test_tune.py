@@ -75,6 +75,7 @@ def files(tmp_path_factory):
             np.save(folder / f"{name}{seed}.npy", array)
     np.save(folder / "d.npy", clustered(20, seed=9))
     np.save(folder / "flat.npy", np.zeros(3))
+    np.save(folder / "narrow.npy", np.ones((500, 2), np.float32))
     return folder
 
 
@@ -127,6 +128,7 @@ def test_the_command_tunes_on_one_dataset_and_reports_the_other(run_command_here
         ({"--alphas": "nan"}, "an alpha of 'nan' is not from 0 to 100"),
         ({"--neighbours": "99999999999"}, "99999999999 neighbours are too many"),
         ({"--on": "nothing"}, "nothing to find under Medium or Hard"),
+        ({"--report": "{0}/gnd.json,{0}/q0.npy,{0}/narrow.npy"}, "columns, the database 2"),
         ({"--distractors": "{}/flat.npy"}, r"flat.npy is float64 of shape \(3,\)"),
     ],
 )

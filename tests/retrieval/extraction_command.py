@@ -21,13 +21,13 @@ import dataclasses
 import time
 from senet_jax.errors import run_command
 from senet_jax.main import main
-from senet_jax.retrieval import extract, memory, shards
+from senet_jax.retrieval import memory, pyramid, shards
 
-def read_slowly(path, read=extract.read_image):
+def read_slowly(path, read=pyramid.read_image):
     time.sleep(0.02)
     return read(path)
 
-extract.read_image = read_slowly
+pyramid.read_image = read_slowly
 memory.CPU_ECONOMY = dataclasses.replace(memory.CPU_ECONOMY, batch_pixels=3 * 64 * 96)
 shards.SHARD_BATCHES = 4
 run_command(main)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from senet_jax.errors import UserError
-from senet_jax.retrieval.blocks import BlockedDatabase
+from senet_jax.retrieval.blocks import BlockedDatabase, check_descriptors
 
 ROWS = np.arange(22, dtype=np.float32).reshape(11, 2)
 
@@ -81,3 +81,10 @@ def test_rows_are_named_by_their_part(tmp_path):
 def test_wrong_parts_are_one_line(part, message):
     with pytest.raises(UserError, match=message):
         BlockedDatabase((ROWS, part))
+
+
+def test_descriptors_of_absurd_length_are_refused():
+    for shape in ((0, 2**16 + 1), (0, 2**40)):
+        with pytest.raises(UserError, match=r"x\.npy has the shape .* up to 65,536 numbers"):
+            check_descriptors(np.zeros(shape, np.float16), "x.npy")
+    check_descriptors(np.zeros((0, 2**16), np.float16), "x.npy")

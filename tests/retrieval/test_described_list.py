@@ -16,6 +16,7 @@ from senet_jax.errors import UserError
 from senet_jax.retrieval import described_list, shards
 from senet_jax.retrieval.extract import extract
 from senet_jax.retrieval.store import load_store
+from tests.data.pictures import encoded, picture
 from tests.retrieval.extraction_command import (
     BROKEN,
     CUT_SHORT,
@@ -227,6 +228,19 @@ def test_two_processes_leave_the_bytes_of_one(world, undisturbed, tmp_path):
     assert command.report() == alone.report()
     rows = load_store(tmp_path / "run" / "descriptors" / "town", "database", _origin(undisturbed))
     assert rows.skipped_rows.tolist() == [BROKEN, CUT_SHORT]
+    # Both describe what is repaired, and nothing else.
+    path = world / "town" / "jpg" / f"{BROKEN}.jpg"
+    broken = path.read_bytes()
+    path.write_bytes(encoded(picture(48, 64, seed=1)))
+    try:
+        first, second = command.finish()
+    finally:
+        path.write_bytes(broken)
+    assert f"town database: 1 of {IMAGES} images have changed" in first[0]
+    again = load_store(tmp_path / "run" / "descriptors" / "town", "database", rows.origin)
+    assert again.skipped_rows.tolist() == [CUT_SHORT]
+    is_changed = (again.descriptors != rows.descriptors).any(axis=1)
+    assert np.flatnonzero(is_changed).tolist() == [BROKEN]
 
 
 @pytest.mark.slow

@@ -21,8 +21,10 @@ def _images(_) -> list[bytes]:
 
 
 def _image(path: pathlib.Path) -> Any:
-    from senet_jax.data.revisitop import read_image
+    from senet_jax.data.revisitop import Photograph, read_image
+    from senet_jax.data.sizes import photograph_size
 
+    assert min(photograph_size(Photograph(path.parent, path.name))) > 0
     image = read_image(path)
     assert image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8
     return image
@@ -33,7 +35,7 @@ READERS: dict[str, Reader] = {
         "a.jpg",
         _images,
         _image,
-        ("senet_jax.data.revisitop", "cv2"),
+        ("senet_jax.data.sizes", "cv2"),
         (b"\xff\xd8", b"\xff\xd9", b"\xff\xe1", b"Exif\0\0", b"MM\0*", b"II*\0", b"IHDR", b"VP8 "),
     ),
 }

@@ -94,7 +94,7 @@ def _flags(path: pathlib.Path) -> Any:
     from senet_jax.config import expand_paths, validate
     from senet_jax.errors import CommandParser, UserError
 
-    lines = os.fsdecode(path.read_bytes()).split("\n")
+    lines = os.fsdecode(path.read_bytes()).split("\n")[:100]
     parser = CommandParser(prog="command", add_help=False)
     config = f"--config={CONFIGS / 'evaluate.py'}:tiny"
     try:

@@ -2,6 +2,7 @@
 
 import io
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,29 @@ def _safetensors(_) -> list[bytes]:
     return [save(STATE)]
 
 
+def _weights_file(name: str) -> Callable[[pathlib.Path], list[bytes]]:
+    """A file of a weights folder, beside the other one."""
+
+    def examples(folder: pathlib.Path) -> list[bytes]:
+        from senet_jax.data.transforms import Preprocessing
+        from senet_jax.models.architecture import find_architecture
+        from senet_jax.weights import Weights, save_weights, tensor_shapes
+
+        network = find_architecture("tiny")
+        tensors = {path: np.ones(shape, "f2") for path, shape in tensor_shapes(network).items()}
+        weights = Weights(network, Preprocessing(), tensors, carried={}, source={"random": True})
+        save_weights(folder / "w", weights)
+        return [(folder / "w" / name).read_bytes()]
+
+    return examples
+
+
+def _weights(path: pathlib.Path) -> Any:
+    from senet_jax.weights import load_weights
+
+    return load_weights(path.parent)
+
+
 def _checkpoint(path: pathlib.Path) -> Any:
     from senet_jax.convert.checkpoint import read_checkpoint
 
@@ -37,6 +61,13 @@ def _checkpoint(path: pathlib.Path) -> Any:
 
 
 READERS: dict[str, Reader] = {
+    "model_description": Reader(
+        "w/model.json",
+        _weights_file("model.json"),
+        _weights,
+        ("senet_jax.weights",),
+        (b"null", b"[]", b"{}", b'"', b"-1", b"0", b"1e999", b"99999999999", b"true", b"[" * 99),
+    ),
     "checkpoint": Reader(
         "a.pth",
         _checkpoints,
