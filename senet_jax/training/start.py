@@ -81,8 +81,7 @@ def start_from(
     shapes = flatten(variable_shapes(architecture, descriptor_norm=descriptor_norm))
     wanted, found = _by_part({path: leaf.shape for path, leaf in shapes}), _by_part(weights.tensors)
     unused = [_PARTS[part] for part in found if part not in wanted]
-    if not theirs.describes:
-        del found["fc"]
+    if not theirs.describes and found.pop("fc", None):
         unused.append(f"its classifier of {theirs.outputs} classes")
     shared = [part for part in wanted if part in found]
     for part in shared:

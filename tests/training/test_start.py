@@ -67,6 +67,13 @@ def test_each_part_is_taken_whole_and_the_rest_is_said(source, parts, said):
     _assert_taken(start.applied(landmarks.initial()), weights, parts)
 
 
+def test_the_recipe_starts_from_a_trunk_of_imagenet():
+    assert str(_setup("r50").start_from(_abstract("resnet50"))) == (
+        "trunk taken (265 tensors), self_similarity fresh, head fresh, its classifier of 1000 "
+        "classes not used"
+    )
+
+
 def test_every_tensor_is_told_of():
     weights = _weights("tiny")
     counts = [
