@@ -4,7 +4,8 @@
 #   TPU_NAME=my-pod ZONE=us-central2-b CONFIG=configs/r50_cls.py WORKDIR=/mnt/shared/runs/r50_cls \
 #     launch/tpu_pod.sh [--config.key=value ...]
 #
-# Run it in the repository, on a machine that stays on: where it ends, the training does.
+# Run it in the repository, on a machine that stays on: where it ends, the training does. A training
+# that a SIGTERM stopped (exit code 75, its state is saved) is started again.
 #
 #   TPU_NAME  the pod slice
 #   ZONE      its zone
@@ -21,6 +22,9 @@ on_all_hosts() {
   gcloud compute tpus tpu-vm ssh "$TPU_NAME" --zone="$ZONE" --worker=all --command="$1"
 }
 
+on_all_hosts "$PYTHON -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+  \"this needs Python 3.11 or newer, see PYTHON; here is \" + sys.version)'"
+
 # What git tracks, and nothing that lies beside it.
 archive=$(mktemp --suffix=.tar)
 trap 'rm -f "$archive"' EXIT
@@ -33,4 +37,9 @@ on_all_hosts "set -e
   senet_jax_env/bin/python -m pip install --quiet --requirement senet_jax/requirements.txt 'jax[tpu]'"
 
 flags=$(printf ' %q' "--config=$CONFIG" "--workdir=$WORKDIR" --distributed=auto "$@")
-on_all_hosts "cd senet_jax && exec ../senet_jax_env/bin/python -m senet_jax.main$flags"
+code=75
+while ((code == 75)); do
+  code=0
+  on_all_hosts "cd senet_jax && exec ../senet_jax_env/bin/python -m senet_jax.main$flags" || code=$?
+done
+exit "$code"

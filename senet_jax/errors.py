@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from senet_jax import signals
+from senet_jax.progress import clear
 
 USER_ERROR_EXIT_CODE = 2
 BROKEN_PIPE_EXIT_CODE = 141
@@ -83,6 +84,7 @@ def shortened(text: str, limit: int) -> str:
 
 def exit_with(message: object) -> NoReturn:
     """Ends the process as a user's mistake does: one line on standard error and exit code 2."""
+    clear()
     print("error: " + shortened(printable(str(message)), MESSAGE_LIMIT), file=sys.stderr)
     sys.exit(USER_ERROR_EXIT_CODE)
 
@@ -151,6 +153,7 @@ def _fault_of_devices() -> str | None:
 
 def _say_what_is_saved(what: str, stop: BaseException) -> None:
     saved = str(stop) or "nothing is left half-written; run the same command again"
+    clear()
     print(f"{what}: {shortened(printable(saved), MESSAGE_LIMIT)}", file=sys.stderr)
 
 

@@ -1,58 +1,215 @@
 """Progress of long work on standard error: how much, how fast, and how long it will take yet."""
 
+import collections
+import os
 import sys
+import threading
 import time
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Sequence
+from typing import ClassVar, TextIO
+
+_LOG_SECONDS = (2.0, 10.0, 30.0, 60.0)
+_TERMINAL_SECONDS = (1.0, 0.2)
+_WINDOW_SECONDS = 30.0
+_ERASE_REST = "\x1b[K"
+_COLUMNS = 80
+"""Of terminals that do not tell."""
+# Compilers work in threads of their own.
+_LOCK = threading.RLock()
+
+
+class Compiling:
+    """How long programs have been compiled, in any thread; `runtime` hears it from JAX.
+
+    Args:
+        clock: seconds since any fixed moment.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
+        self._clock = clock
+        self._begun: dict[int, float] = {}
+        self._spans: list[tuple[float, float]] = []
+        self._seconds = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """The time in which something was compiled, up to now."""
+        with _LOCK:
+            if not self._begun:
+                return self._seconds
+            last_end = self._spans[-1][1] if self._spans else -float("inf")
+            return self._seconds + self._clock() - max(last_end, min(self._begun.values()))
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether something is being compiled."""
+        return bool(self._begun)
+
+    def begin(self) -> None:
+        """This thread begins to compile a program."""
+        with _LOCK:
+            self._begun[threading.get_ident()] = self._clock()
+            Progress.redraw()
+
+    def end(self, seconds: float) -> None:
+        """This thread has compiled a program, or prepared to, in so many seconds up to now."""
+        with _LOCK:
+            was_told = self._begun.pop(threading.get_ident(), None) is not None
+            end = self._clock()
+            start = end - seconds
+            # Threads compile at the same time, and one preparation is a part of another.
+            while self._spans and self._spans[-1][0] >= start:
+                former_start, former_end = self._spans.pop()
+                self._seconds -= former_end - former_start
+            if self._spans:
+                start = max(start, self._spans[-1][1])
+            self._spans.append((start, end))
+            self._seconds += end - start
+            if was_told:
+                Progress.redraw()
+
+
+COMPILING = Compiling()
+"""Of this process."""
 
 
 class Progress:
-    """Prints `label: done/total unit, rate, ETA` every few seconds, and a last line at the end.
+    """Shows `label: done/total unit, rate, ETA` every now and then, and the time at the end.
 
-    Work that ends within the first interval prints nothing.
+    On a terminal it is a line that is drawn anew, elsewhere lines that become sparse. The rate is
+    that of the last half minute; the time of compilers is named and not counted in it. Of work that
+    is soon done nothing is shown.
 
     Args:
         label: what is being done.
         total: how many units there are.
         unit: what is counted, in the plural.
-        interval_seconds: the time between two lines.
+        seconds_between: the time to the first line, to the second one, ...; the last one stays.
         clock: seconds since any fixed moment.
-        write: takes one line.
+        compiling: what is compiled meanwhile, by the same clock.
+        stream: where the lines go; standard error where it is not given.
 
     Attributes:
-        quiet: print nothing at all, in a process whose work another one tells of.
+        quiet: show nothing at all, in a process whose work another one tells of.
     """
 
     quiet = False
+    _latest: ClassVar[Callable[[], "Progress | None"]] = lambda: None
 
     def __init__(
         self,
         label: str,
         total: int,
         unit: str,
-        interval_seconds: float = 2.0,
+        seconds_between: tuple[float, ...] | None = None,
         clock: Callable[[], float] = time.monotonic,
-        write: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
+        compiling: Compiling = COMPILING,
+        stream: TextIO | None = None,
     ):
         self._label, self._total, self._unit = label, total, unit
-        self._interval, self._clock, self._write = interval_seconds, clock, write
-        self._done = 0
-        self._start = self._last_line = clock()
+        self._stream = stream or sys.stderr  # None where it is closed.
+        is_terminal = self._stream is not None and self._stream.isatty()
+        self._on_terminal = is_terminal and os.environ.get("TERM") != "dumb"
+        default = _TERMINAL_SECONDS if self._on_terminal else _LOG_SECONDS
+        self._seconds_between = default if seconds_between is None else seconds_between
+        self._clock, self._compiling = clock, compiling
+        self._done = self._lines = 0
+        self._is_drawn = False
+        self._start, self._compiled_before = clock(), compiling.seconds
+        self._due = self._seconds_between[0]  # Since the start.
+        # Seconds of work -> units that were done then; the first is the oldest that counts.
+        self._window = collections.deque([(0.0, 0)])
+        with _LOCK:
+            clear()
+            Progress._latest = weakref.ref(self)
 
     def advance(self, count: int = 1) -> None:
         """Counts `count` more units as done."""
-        self._done += count
-        now = self._clock()
-        finished_late = self._done >= self._total and self._last_line > self._start
-        if not self.quiet and (now - self._last_line >= self._interval or finished_late):
-            self._last_line = now
-            elapsed = max(now - self._start, 1e-9)
-            rate = self._done / elapsed
-            left = max(self._total - self._done, 0) / rate
-            self._write(
-                f"{self._label}: {self._done}/{self._total} {self._unit}, "
-                f"{rate:.3g} {self._unit}/s, "
-                + (f"ETA {format_seconds(left)}" if left else f"took {format_seconds(elapsed)}")
-            )
+        with _LOCK:
+            was_finished = self._done >= self._total
+            self._done += count
+            if self._stream is None or self.quiet or was_finished:
+                return
+            elapsed, compiled = self._times()
+            self._remember(elapsed - compiled)
+            if self._done >= self._total:
+                self._finish(elapsed, compiled)
+            elif elapsed >= self._due:
+                following = self._seconds_between[: self._lines + 2][-1]
+                self._lines, self._due = self._lines + 1, elapsed + following
+                self._write(self._under_way(elapsed, compiled))
+
+    @staticmethod
+    def redraw() -> None:
+        """Draws the line of the terminal anew, if there is one, since a compiler begins or ends."""
+        latest = Progress._latest()
+        if latest and latest._on_terminal and not latest.quiet and latest._done < latest._total:
+            latest._write(latest._under_way(*latest._times()))
+
+    def _times(self) -> tuple[float, float]:
+        """The seconds since the start, and those of them in which something was compiled."""
+        elapsed = self._clock() - self._start
+        return elapsed, min(self._compiling.seconds - self._compiled_before, elapsed)
+
+    def _remember(self, worked: float) -> None:
+        if worked - self._window[-1][0] >= 1:
+            self._window.append((worked, self._done))
+        while len(self._window) > 2 and self._window[1][0] <= worked - _WINDOW_SECONDS:
+            self._window.popleft()
+
+    def _under_way(self, elapsed: float, compiled: float) -> str:
+        before, done_before = self._window[0]
+        done, seconds = self._done - done_before, elapsed - compiled - before
+        figures = []
+        if done and seconds > 0:
+            left = (self._total - self._done) * seconds / done
+            figures += [self._rate(done, seconds), f"ETA {format_seconds(left)}"]
+        if self._compiling.is_under_way:
+            figures.append("compiling")
+        elif compiled >= 1:
+            figures.append(f"{format_seconds(compiled)} went into compiling")
+        return self._line(figures)
+
+    def _finish(self, elapsed: float, compiled: float) -> None:
+        if elapsed < self._seconds_between[0]:
+            clear()
+            return
+        figures = [f"took {format_seconds(elapsed)}"]
+        if elapsed > compiled:
+            figures.insert(0, self._rate(self._done, elapsed - compiled))
+        if compiled >= 1:
+            figures.append(f"{format_seconds(compiled)} of it compiling")
+        self._write(self._line(figures), ends=True)
+
+    def _rate(self, done: int, seconds: float) -> str:
+        return f"{done / seconds:.3g} {self._unit}/s"
+
+    def _line(self, figures: Sequence[str]) -> str:
+        done = f"{self._label}: {self._done:,}/{self._total:,} {self._unit}"
+        return ", ".join([done, *figures])
+
+    def _write(self, line: str, ends: bool = False) -> None:
+        if self._on_terminal:
+            columns = os.get_terminal_size(self._stream.fileno()).columns or _COLUMNS
+            kept = max(len(self._label) - max(len(line) - (columns - 1), 0), 0)
+            fitting = self._label[:kept] + line[len(self._label) :]
+            line = f"\r{fitting[: columns - 1]}{_ERASE_REST}" + "\n" * ends
+            self._is_drawn = not ends
+        else:
+            line += "\n"
+        self._stream.write(line)
+        self._stream.flush()
+
+
+def clear() -> None:
+    """Erases the line that is drawn on the terminal, so that something else can be printed."""
+    with _LOCK:
+        latest = Progress._latest()
+        if latest and latest._is_drawn:
+            latest._is_drawn = False
+            latest._stream.write(f"\r{_ERASE_REST}")
+            latest._stream.flush()
 
 
 def format_seconds(seconds: float) -> str:

@@ -1,6 +1,7 @@
 """What a command sets before JAX does its first work."""
 
 import ctypes
+import functools
 import importlib.metadata
 import os
 import pathlib
@@ -8,6 +9,8 @@ import platform
 import sys
 
 import jax
+
+from senet_jax.progress import COMPILING
 
 # Convolutions as products of matrices, in XLA's own library for them. A flag that a version does
 # not know ends the process, so it is set for those that it was tried with.
@@ -31,6 +34,23 @@ def use_compilation_cache() -> None:
         jax.config.update("jax_compilation_cache_dir", str(cache / "senet_jax" / "xla"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    _watch_compiler()
+
+
+@functools.cache
+def _watch_compiler() -> None:
+    """Lets the progress know when a program is prepared, compiled, or taken from the cache."""
+
+    def on_event(event: str, **_: object) -> None:
+        if event == "/jax/compilation_cache/compile_requests_use_cache":
+            COMPILING.begin()
+
+    def on_duration(event: str, seconds: float, **_: object) -> None:
+        if event.startswith("/jax/core/compile/"):
+            COMPILING.end(seconds)
+
+    jax.monitoring.register_event_listener(on_event)
+    jax.monitoring.register_event_duration_secs_listener(on_duration)
 
 
 def unused_accelerator(devices: pathlib.Path = pathlib.Path("/dev")) -> str | None:

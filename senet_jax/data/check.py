@@ -22,7 +22,7 @@ from senet_jax.data.revisitop import (
 )
 from senet_jax.data.transforms import box_slices
 from senet_jax.errors import CommandParser, UserError, run_command
-from senet_jax.progress import Progress
+from senet_jax.progress import Progress, clear
 from senet_jax.threads import in_order
 
 GRAVE = ("missing", "unreadable", "box")
@@ -122,6 +122,7 @@ def main() -> None:
     counts = dict.fromkeys(GRAVE + SUSPICIOUS, 0)
     for problem in find_problems(photographs):
         counts[problem.kind] += 1
+        clear()
         print(f"{problem.kind}: {problem.message}", flush=True)
     found = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
     print(f"{arguments.name}: {what}; {found or 'nothing wrong'}", flush=True)

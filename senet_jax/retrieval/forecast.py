@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import jax
 
-from senet_jax.progress import Progress, format_seconds
+from senet_jax.progress import Progress, clear, format_seconds
 from senet_jax.retrieval.blocks import BlockedDatabase
 
 LONG_SECONDS = 10
@@ -49,6 +49,7 @@ class RankingForecast:
             rounds = len(self._database.starts) / self._devices
             seconds = (self._clock() - self._start) * rounds
             if seconds >= LONG_SECONDS and not Progress.quiet:
+                clear()
                 self._write(self._line(seconds))
 
     def _line(self, seconds: float) -> str:

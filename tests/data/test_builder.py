@@ -255,7 +255,7 @@ def test_names_that_are_no_text(tmp_path):
 
 
 def test_progress_counts_what_is_left(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(builder, "Progress", functools.partial(Progress, interval_seconds=0))
+    monkeypatch.setattr(builder, "Progress", functools.partial(Progress, seconds_between=(0,)))
     with pytest.raises(_Killed):
         build(source(contents={4: _Killed()}), tmp_path / "town", images_per_shard=3)
     capsys.readouterr()

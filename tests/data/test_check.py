@@ -109,7 +109,7 @@ def test_duplicates_are_equal_pixels_of_equal_shape(tmp_path):
 
 def test_progress_counts_files(tmp_path, monkeypatch, capsys):
     _write(tmp_path, a=CONTENT)
-    monkeypatch.setattr(check, "Progress", functools.partial(Progress, interval_seconds=0))
+    monkeypatch.setattr(check, "Progress", functools.partial(Progress, seconds_between=(0,)))
     list(find_problems([Photograph(tmp_path, "a.jpg"), Photograph(tmp_path, "b.jpg")]))
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("reading: 1/2 images, ")
