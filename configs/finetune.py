@@ -41,6 +41,7 @@ def get_config(folder: str = "") -> ConfigDict:
     config.data.workers = 2
 
     config.optimizer.learning_rate = 0.01 * config.batch_size / 256
+    config.optimizer.recipe = (config.batch_size, config.optimizer.learning_rate)
     config.optimizer.rate_multipliers = (("^classes$", 10.0),)
     config.optimizer.warmup_epochs = 1.0
 

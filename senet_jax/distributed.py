@@ -13,6 +13,10 @@ import threading
 from collections.abc import Iterator
 
 import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from senet_jax.errors import USER_ERROR_EXIT_CODE, UserError, reason, shown
 from senet_jax.progress import Progress
@@ -100,7 +104,21 @@ def join(processes: Processes) -> None:
                 f"JAX cannot join the processes ({reason(error)}); auto is for TPU pods, Slurm and "
                 "Kubernetes, elsewhere give --distributed=HOST:PORT,COUNT,INDEX"
             ) from error
+    _connect_devices()
     Progress.quiet = jax.process_index() > 0
+
+
+def _connect_devices() -> None:
+    """Lets all devices meet while the processes are in step.
+
+    On CPUs they connect at their first sum, and those of the first process to compile its step wait
+    30 s for the others.
+    """
+    mesh = Mesh(np.array(jax.devices()), ("devices",))
+    ones = jax.make_array_from_callback(
+        (jax.device_count(),), NamedSharding(mesh, P("devices")), lambda _: np.ones(1, np.float32)
+    )
+    jax.block_until_ready(jax.jit(jnp.sum, out_shardings=NamedSharding(mesh, P()))(ones))
 
 
 def leave() -> None:

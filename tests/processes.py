@@ -10,7 +10,10 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 @contextlib.contextmanager
 def started(command, count, environment):
-    """Starts `count` processes that find each other by `--distributed`; kills them at the end."""
+    """Starts `count` processes that find each other by `--distributed`; kills them at the end.
+
+    Each is a process group, with what it starts.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -20,6 +23,7 @@ def started(command, count, environment):
             cwd=ROOT,
             env=environment,
             text=True,
+            process_group=0,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )

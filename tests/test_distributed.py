@@ -18,6 +18,7 @@ from senet_jax.errors import USER_ERROR_EXIT_CODE, UserError
 from senet_jax.files import read_json
 from senet_jax.training.checkpoint import Checkpoints
 from senet_jax.training.export import CHECKPOINTS, CONFIG, setup_of
+from senet_jax.training.stored_steps import StoredSteps
 
 REPOSITORY = pathlib.Path(__file__).parents[1]
 # How the processes below wait for each other; else all is as in the command.
@@ -207,9 +208,10 @@ def test_two_processes_train_as_one_does(train, tmp_path):
         setup = setup_of(read_json(workdir / CONFIG), CONFIG)
         with Checkpoints(workdir / CHECKPOINTS) as checkpoints:
             state, meta = checkpoints.restore(setup.abstract_state())
+        evaluated = StoredSteps(workdir / CHECKPOINTS).evaluated(3)
         # The optimiser's momentum of a bias before a batch norm is nothing but rounding.
         states.append(jax.tree.leaves_with_path(state.replace(optimizer=())))
-        scores.append(meta["reports"])
+        scores.append(meta["reports"] | {"3": evaluated.reports})
     assert scores[0].keys() == scores[1].keys() == {"0", "3"}
     assert scores[0]["0"] == scores[1]["0"]
     for (path, expected), (_, leaf) in zip(*states, strict=True):

@@ -1,5 +1,6 @@
 """Trainings by the command, ended at any moment and started again."""
 
+import os
 import random
 import signal
 import time
@@ -55,13 +56,13 @@ def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(
 
 
 def test_told_to_stop_it_saves_and_goes_on_later(undisturbed, tiny_world, tmp_path, processes):
-    command = Command(tiny_world, tmp_path / "run", processes)
+    command = Command(tiny_world, tmp_path / "run", processes, data__workers=2)
     with command.started() as running:
         while command.logged_step() < 2:
             assert all(process.poll() is None for process in running)
             time.sleep(0.001)
-        # A host that is taken away is told so alone.
-        running[-1].send_signal(signal.SIGTERM)
+        # A host that is taken away is told so alone, with all that runs there.
+        os.killpg(running[-1].pid, signal.SIGTERM)
         outputs = [process.communicate(timeout=100)[1] for process in running]
     assert [process.returncode for process in running] == [PREEMPTED_EXIT_CODE] * processes
     stopped = read_metrics(command.workdir)[-1]["step"]
