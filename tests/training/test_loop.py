@@ -9,6 +9,7 @@ import pytest
 
 from senet_jax.data.builder import LABELS_FILE
 from senet_jax.files import read_json
+from senet_jax.kept import read_kept_json
 from senet_jax.process import locked_workdir
 from senet_jax.signals import INTERRUPTED_EXIT_CODE, PREEMPTED_EXIT_CODE
 from senet_jax.training import loop
