@@ -126,7 +126,7 @@ def test_a_command_reads_and_writes_at_home(home, run_command_here):
 
 CONFIGS = {
     "evaluate": (_evaluation, {"weights", "data_root", "cvnet_weights"}),
-    "train": (_training, {"trunk", "data.folder", "evaluation.data_root"}),
+    "train": (_training, {"start", "data.folder", "evaluation.data_root"}),
 }
 
 
