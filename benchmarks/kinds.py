@@ -10,6 +10,7 @@ from senet_jax.convert.translate import state_from_weights
 from senet_jax.convert.twin import Twin
 from senet_jax.weights import Weights
 
+KINDS = ("given", "initial", "unfitted", "uneven")
 LAST_BIAS = "params/fc/bias"
 Changes = Mapping[str, Callable[[np.ndarray], np.ndarray]]
 

@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.kinds import kinds_of_weights, twin_of
+from benchmarks.kinds import KINDS, kinds_of_weights, twin_of
 from senet_jax.data.transforms import normalise
 from senet_jax.retrieval.describer import Describer
 from tests.data.pictures import picture
 from tests.oracles.lively_twin import lively_weights, one_thread, smooth_images
 from tests.tolerances import TIMES_THE_TWIN
 
-KINDS = ("given", "initial", "unfitted", "uneven")
 FORMS = ("exact", "padded", pytest.param("turned", marks=pytest.mark.slow))
 SIZE, PADDED = (57, 76), (64, 80)
 
