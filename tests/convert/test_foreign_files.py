@@ -38,7 +38,7 @@ def taken(convert, tmp_path):
         assert (done.returncode, done.stderr) == (0, "")
         said, *_, summary = done.stdout.splitlines()
         assert said.startswith(f"{tmp_path / name}: ")
-        assert summary.startswith(f"{tmp_path / 'weights'}: ")
+        assert summary.startswith(f"wrote {tmp_path / 'weights'}: ")
         return said.removeprefix(f"{tmp_path / name}: "), load_weights(tmp_path / "weights")
 
     return run

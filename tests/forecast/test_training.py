@@ -37,7 +37,7 @@ def test_gldv2_clean_is_known_without_its_images(config):
 
 def test_other_data_has_to_be_there(config):
     config.data.folder = "nowhere/photographs"
-    with pytest.raises(UserError, match=r"with python -m senet_jax\.data\.prepare gldv2_clean"):
+    with pytest.raises(UserError, match=r"with python -m senet_jax\.data\.prepare folder"):
         next(forecast_training(config))
 
 
