@@ -9,7 +9,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 
 @contextlib.contextmanager
-def started(command, count, environment):
+def started(command, count, environment, folder=ROOT):
     """Starts `count` processes that find each other by `--distributed`; kills them at the end.
 
     Each is a process group, with what it starts.
@@ -20,7 +20,7 @@ def started(command, count, environment):
     processes = [
         subprocess.Popen(
             [*command, *[f"--distributed={address},{count},{index}"] * (count > 1)],
-            cwd=ROOT,
+            cwd=folder,
             env=environment,
             text=True,
             process_group=0,
@@ -36,3 +36,13 @@ def started(command, count, environment):
             process.kill()
         for process in processes:
             process.communicate()
+
+
+def workers_of(pid):
+    """The processes that a training has started to make its batches."""
+    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [
+        int(child)
+        for child in children
+        if b"senet_jax.data.workers" in pathlib.Path(f"/proc/{child}/cmdline").read_bytes()
+    ]

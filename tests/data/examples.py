@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 
 import numpy as np
 
@@ -19,6 +20,11 @@ def with_its_process(place):
     """An example that says who made it, and what is imported there."""
     seen = {"jax", "pytest", "tests.data.test_workers"} & set(sys.modules)
     return example(place)[0], [f"{os.getpid()} {sorted(seen)}"]
+
+
+def slow(place):
+    time.sleep(0.5)
+    return example(place)
 
 
 def unreadable(place):

@@ -151,6 +151,35 @@ def test_workers_end_with_a_training_that_is_killed():
     assert not any(map(_alive, pids))
 
 
+WAITING = """
+from tests.data import examples
+from senet_jax.data.workers import batches_of_workers
+from senet_jax.process import Preemption
+batches = batches_of_workers(examples.slow, examples.SPEC, 4, 0, 2)
+with Preemption() as preemption:
+    print("waiting", flush=True)
+    next(batches)
+    while not preemption.requested():
+        print("batch", flush=True)
+        next(batches)
+print("stopped", preemption.interrupted, next(batches)[1], flush=True)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_group_that_waits_for_its_workers_gets_the_batch_and_hears_the_signal(number):
+    training = subprocess.Popen(
+        [sys.executable, "-c", WAITING], cwd=ROOT, text=True, process_group=0,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert training.stdout.readline() == "waiting\n"
+    assert training.stdout.readline() == "batch\n"
+    os.killpg(training.pid, number)
+    output, errors = training.communicate(timeout=30)
+    assert (training.returncode, errors) == (0, "")
+    assert output == f"stopped {number == signal.SIGINT} []\n"
+
+
 def test_too_little_memory_is_one_line_before_the_start(monkeypatch):
     monkeypatch.setattr(workers, "host_memory_bytes", lambda: 100)
     with (

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from senet_jax.training.metrics import FILE, read_metrics
+from tests.processes import workers_of
 from tests.training.training_command import STEPS, Command
 
 pytestmark = pytest.mark.slow
@@ -24,12 +25,6 @@ def _ended(running):
     """The exit codes of processes, and what process 0 says."""
     outputs = [process.communicate(timeout=100)[1] for process in running]
     return [process.returncode for process in running], outputs[0]
-
-
-def _children(pid):
-    return [
-        int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    ]
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -58,11 +53,7 @@ def test_a_worker_that_is_killed_ends_the_training_with_its_reason(tiny_world, t
     with command.started() as running:
         _wait(running, lambda: command.saved(2))
         (training,) = running
-        workers = [
-            child
-            for child in _children(training.pid)
-            if b"senet_jax.data.workers" in pathlib.Path(f"/proc/{child}/cmdline").read_bytes()
-        ]
+        workers = workers_of(training.pid)
         assert len(workers) == 2
         os.kill(workers[1], signal.SIGKILL)
         codes, said = _ended(running)
