@@ -87,7 +87,7 @@ def test_ten_steps_move_every_parameter(undisturbed):
 
 
 def test_a_rate_that_is_far_too_large_ends_in_one_line(tiny_world, tmp_path):
-    command = Command(tiny_world, tmp_path / "run", optimizer__learning_rate=1e30)
+    command = Command(tiny_world, tmp_path / "run", optimizer__learning_rate=1e11)
     error = command.finish(exit_code=2).splitlines()[-1]
     assert error.startswith("error: ") and "not finite" in error
     assert "step was saved" in error or "the last good checkpoint is" in error
