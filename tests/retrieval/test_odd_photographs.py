@@ -193,7 +193,9 @@ def test_fewer_of_large_images_are_read_ahead(photographs, monkeypatch, images_i
     started = []
     pool = concurrent.futures.ThreadPoolExecutor
     monkeypatch.setattr(
-        concurrent.futures, "ThreadPoolExecutor", lambda count: started.append(count) or pool(count)
+        concurrent.futures,
+        "ThreadPoolExecutor",
+        lambda count, *rest: started.append(count) or pool(count, *rest),
     )
     job = plan_job(MeanColour(), photographs, (0.5, 1.0), label="x", skip_unreadable=True)
     started.clear()
