@@ -15,7 +15,7 @@ from senet_jax.data.builder import build
 from senet_jax.data.synthetic_landmarks import TINY, training_source, write_evaluation
 from senet_jax.distributed import Processes, parse_processes
 from senet_jax.errors import USER_ERROR_EXIT_CODE, UserError
-from senet_jax.files import read_json
+from senet_jax.kept import read_kept_json
 from senet_jax.training.checkpoint import Checkpoints
 from senet_jax.training.export import CHECKPOINTS, CONFIG, setup_of
 from senet_jax.training.stored_steps import StoredSteps
@@ -205,7 +205,7 @@ def test_two_processes_train_as_one_does(train, tmp_path):
 
     states, scores = [], []
     for workdir in (one, two):
-        setup = setup_of(read_json(workdir / CONFIG), CONFIG)
+        setup = setup_of(read_kept_json(workdir / CONFIG, ""), CONFIG)
         with Checkpoints(workdir / CHECKPOINTS) as checkpoints:
             state, meta = checkpoints.restore(setup.abstract_state())
         evaluated = StoredSteps(workdir / CHECKPOINTS).evaluated(3)

@@ -23,7 +23,7 @@ OTHERS = {
     *("name", "--neighbours", "--size", "--storage", "--top", "--verbose"),
     *("--seed", "--side", "--training_families", "--validation_families"),
     *("--evaluation_families", "--siblings", "--training_views", "--queries", "--easy", "--hard"),
-    *("--junk", "synthetic_landmarks --distractors"),
+    *("--junk", "--held_out", "synthetic_landmarks --distractors"),
 }
 REMOTE = "gs://bucket/a"
 
@@ -157,6 +157,7 @@ def test_the_config_itself_and_what_it_names(home, monkeypatch, run_command_here
     started = []
     monkeypatch.setattr(main_module, "_job", lambda name: lambda *given: started.append(given))
     monkeypatch.setattr(main_module, "tune_for_inference", lambda: None)
+    monkeypatch.setattr(main_module, "announce", lambda: None)
     arguments = ["--config=~/mine.py:tiny", "--workdir=~/runs", "--config.weights=~/w"]
     done = run_command_here(lambda: main_module.main(["main", *arguments]))
     assert (done.returncode, done.stderr) == (0, "")

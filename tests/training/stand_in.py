@@ -5,7 +5,7 @@ import itertools
 import jax.numpy as jnp
 import numpy as np
 
-from senet_jax.files import read_json
+from senet_jax.kept import read_kept_json
 from senet_jax.retrieval.evaluation import evaluate_descriptors
 from senet_jax.training.export import CHECKPOINTS, CONFIG, setup_of
 from senet_jax.training.stored_steps import StoredSteps
@@ -90,7 +90,7 @@ def assert_one_line(done, *parts):
 
 def saved(workdir):
     """The steps of the checkpoints, and the leaves of the latest."""
-    setup = setup_of(read_json(workdir / CONFIG), workdir / CONFIG)
+    setup = setup_of(read_kept_json(workdir / CONFIG, ""), workdir / CONFIG)
     stored = StoredSteps(workdir / CHECKPOINTS)
     steps = stored.steps()
     assert len(list(stored.folder.iterdir())) == len(steps)

@@ -19,6 +19,7 @@ FREE = {
     "data.folder": "/elsewhere",
     "start": "/elsewhere",
     "log_every_steps": 7,
+    "optimizer.recipe": [8, 0.1],
     "checkpoint.every_steps": 7,
     "checkpoint.keep": 7,
     "remat": True,
