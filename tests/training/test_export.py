@@ -99,7 +99,8 @@ def _trained(workdir, scores, settings=SETTINGS):
     with Checkpoints(workdir / CHECKPOINTS, keep_latest=9) as checkpoints:
         for step, score in enumerate(scores, start=1):
             zeros.params["network"]["fc"]["bias"][...] = step
-            checkpoints.save(step, zeros, {"step": step, "settings": settings}, score)
+            checkpoints.save(step, zeros, {"step": step, "settings": settings})
+            checkpoints.note_evaluated(step, score, {})
     return workdir
 
 
@@ -137,7 +138,8 @@ def test_scores_of_an_earlier_evaluation_do_not_choose(tmp_path):
     state = make_setup(SETTINGS, 12, 3.0).abstract_state()
     state = jax.tree.map(lambda leaf: np.full(leaf.shape, 2, leaf.dtype), state)
     with Checkpoints(workdir / CHECKPOINTS, keep_latest=9, score_of="town") as checkpoints:
-        checkpoints.save(2, state, {"settings": SETTINGS}, 0.1)
+        checkpoints.save(2, state, {"settings": SETTINGS})
+        checkpoints.note_evaluated(2, 0.1, {})
     assert _exported_step(load_trained(workdir)) == 2
 
 
