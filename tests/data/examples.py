@@ -27,6 +27,14 @@ def slow(place):
     return example(place)
 
 
+LARGE = {"pixels": ((512, 512), np.float32)}
+
+
+def large(place):
+    """A megabyte."""
+    return {"pixels": np.full((512, 512), place, np.float32)}, []
+
+
 def unreadable(place):
     if place == 5:
         raise UserError("no image of town can be read; prepare the dataset anew")
