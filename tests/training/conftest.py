@@ -1,13 +1,7 @@
 import pytest
 
-from senet_jax import main as main_module
 from senet_jax.data.builder import build
 from senet_jax.data.synthetic_landmarks import TINY, training_source, write_evaluation
-from senet_jax.training import loop
-from senet_jax.training.setup import Setup
-from tests.training import landmarks
-from tests.training.stand_in import STEPS, Evaluations, Stops, add_one
-from tests.training.training_command import TINY_CONFIG
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +16,15 @@ def tiny_world(tmp_path_factory):
 @pytest.fixture
 def train(tiny_world, tmp_path, monkeypatch, run_command_here):
     """Runs the command with the stand-in, or with another step, in this process."""
+    # Pytest would take the place of the hook of `stored_steps` if they were imported before it is
+    # set up, as this file may be.
+    from senet_jax import main as main_module
+    from senet_jax.training import loop
+    from senet_jax.training.setup import Setup
+    from tests.training import landmarks
+    from tests.training.stand_in import STEPS, Stops, add_one
+    from tests.training.training_command import TINY_CONFIG
+
     flags = {
         "start": "",
         "batch_size": 16,
@@ -58,6 +61,9 @@ def train(tiny_world, tmp_path, monkeypatch, run_command_here):
 
 @pytest.fixture
 def evaluated(train, monkeypatch):
+    from senet_jax.training import loop
+    from tests.training.stand_in import Evaluations
+
     def run(order="better", asks=False, seen=lambda: None, **options):
         monkeypatch.setattr(loop, "Evaluator", Evaluations(order, asks, seen))
         return train(evaluation__datasets="landmarks", evaluation__every_steps=3, **options)
