@@ -56,7 +56,7 @@ def parse_with_config(
 
 
 def _local_config(text: str) -> str:
-    """`~/x.py:NAME` -> `/home/me/x.py:NAME`."""
+    """A config flag, `FILE` or `FILE:NAME`, with `~` expanded in its file."""
     file, colon, name = text.partition(":")
     is_remote = name.startswith("//")
     return str(local_path(text)) if is_remote else f"{local_path(file)}{colon}{name}"
