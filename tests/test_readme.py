@@ -134,7 +134,7 @@ def installation(tmp_path_factory):
 )
 def test_a_config_is_found_from_another_folder(installation, tmp_path, config):
     path = REPOSITORY / "configs" / config
-    name = ":direct" if config == "ablation.py" else ""
+    name = {"ablation.py": ":direct", "finetune.py": ":datasets/mine"}.get(config, "")
     command = f"python -m senet_jax.main --config={shlex.quote(str(path))}{name} --help"
     done = installation.run(command, tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
