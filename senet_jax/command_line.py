@@ -11,7 +11,15 @@ from absl import flags
 from ml_collections import config_dict, config_flags
 
 from senet_jax.config import keys_help
-from senet_jax.errors import CommandParser, UserError, reason, shown
+from senet_jax.errors import (
+    MESSAGE_LIMIT,
+    CommandParser,
+    UserError,
+    printable,
+    reason,
+    shortened,
+    shown,
+)
 from senet_jax.files import local_path
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
@@ -76,10 +84,13 @@ def _load(prog: str, name: str, changes: Sequence[str]) -> config_dict.ConfigDic
             list(config)  # A file that could not be loaded raises when it is first looked into.
     except Exception as error:
         # A config file is Python and may raise anything. The user sees what it was, in one line.
-        kind = "no such key" if isinstance(error, AttributeError) else type(error).__name__
-        raise UserError(
-            f"wrong flags or config, {kind}: {reason(error)} (see {prog} --help)"
-        ) from error
+        said = f"no such key: {reason(error)}"
+        if "Traceback (most recent call last)" in str(error):
+            # What the file's own function raised, at the end of what ml_collections makes of it.
+            said = shortened(printable(str(error).strip().splitlines()[-1]), MESSAGE_LIMIT // 2)
+        elif not isinstance(error, AttributeError):
+            said = f"{type(error).__name__}: {reason(error)}"
+        raise UserError(f"wrong flags or config, {said} (see {prog} --help)") from error
     if rest:
         raise UserError(
             f"unexpected argument {shown(rest[0])}; flags begin with -- (see {prog} --help)"

@@ -115,6 +115,10 @@ def test_processes_join_before_the_job(run, jobs, monkeypatch, flags, before):
         ("get_config = lambda: 1 / 0", "ZeroDivisionError"),
         ("import nowhere_at_all", "nowhere_at_all"),
         ("", "get_config"),
+        (
+            "def get_config(name=''): raise ValueError('name a folder\\x1b')",
+            "wrong flags or config, ValueError: name a folder\\x1b (see",
+        ),
     ],
 )
 def test_a_broken_config_file_is_one_line(run, tmp_path, monkeypatch, text, message):
@@ -124,6 +128,7 @@ def test_a_broken_config_file_is_one_line(run, tmp_path, monkeypatch, text, mess
     done = run(f"--config={tmp_path / 'broken.py'}", "--workdir=d")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1 and message in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("here", [True, False], ids=["in the repository", "elsewhere"])
