@@ -83,12 +83,11 @@ def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def evaluation_metrics(reports: Mapping[str, EvaluationReport]) -> Iterator[tuple[str, float]]:
-    """The mAP under every protocol that has one, by its name among the metrics."""
+    """The mAP under every protocol that scores a query, by its name among the metrics."""
     for name, report in reports.items():
         for protocol in report.scores:
-            means = report.means(protocol)
-            if means is not None:
-                yield f"eval/{name}/{protocol}/map", means[0]
+            if report.query_count(protocol):
+                yield f"eval/{name}/{protocol}/map", report.means(protocol)[0]
 
 
 def _line(text: str) -> dict[str, Any]:

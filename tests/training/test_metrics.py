@@ -1,7 +1,15 @@
+import numpy as np
 import pytest
 
 from senet_jax.errors import UserError
-from senet_jax.training.metrics import FILE, MetricsWriter, console_line, read_metrics
+from senet_jax.retrieval.evaluation import MEASURES, EvaluationReport
+from senet_jax.training.metrics import (
+    FILE,
+    MetricsWriter,
+    console_line,
+    evaluation_metrics,
+    read_metrics,
+)
 
 
 def _write(workdir, last_step, *steps):
@@ -75,3 +83,13 @@ def test_the_line_on_the_console(capsys):
         "step 50/200 (25.0 %), loss 1.2500, loss contrastive 0.5000, learning rate 5.00e-03, "
         "123 images/s per device, 3 % waiting for data, ETA "
     )
+
+
+def test_a_protocol_without_queries_has_no_metric():
+    """A held-out part of one's own photographs has no hard images."""
+    scored, nothing = np.full((1, len(MEASURES)), 0.5), np.full((1, len(MEASURES)), np.nan)
+    report = EvaluationReport(("a",), {"easy": scored, "medium": scored, "hard": nothing})
+    assert dict(evaluation_metrics({"town": report})) == {
+        "eval/town/easy/map": 0.5,
+        "eval/town/medium/map": 0.5,
+    }
