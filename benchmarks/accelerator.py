@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.forward import random_images
-from senet_jax.errors import CommandParser, run_command
+from senet_jax.system.errors import CommandParser, run_command
 
 REPEATS = 7
 # What a way changes of the form that describes on these devices.
@@ -96,15 +96,15 @@ def _theirs(arguments: argparse.Namespace) -> None:
 
 
 def _ours(arguments: argparse.Namespace) -> None:
-    from senet_jax.runtime import tune_for_inference
+    from senet_jax.system.runtime import tune_for_inference
 
     tune_for_inference()
     import jax
 
+    from senet_jax.features.runner import fast_form, from_pixels
     from senet_jax.models.inference import fold_batch_norms
     from senet_jax.models.senet import build_model
     from senet_jax.models.valid_region import ValidRegion
-    from senet_jax.retrieval.describer import fast_form, from_pixels
     from senet_jax.weights import load_weights
 
     weights = load_weights(arguments.weights)

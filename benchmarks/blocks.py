@@ -16,12 +16,12 @@ import torch
 
 from benchmarks.forward import REPEATS
 from senet_jax.convert.twin import Twin
-from senet_jax.errors import CommandParser, run_command
 from senet_jax.models.architecture import find_architecture
 from senet_jax.models.layers import LayerOptions
 from senet_jax.models.resnet import ResidualBlock
 from senet_jax.models.valid_region import WHOLE
-from senet_jax.runtime import tune_for_inference
+from senet_jax.system.errors import CommandParser, run_command
+from senet_jax.system.runtime import tune_for_inference
 
 # Products of each pair of channels of a 3x3 convolution at a position, by Winograd's algorithm.
 WINOGRAD, DIRECT = 4, 9

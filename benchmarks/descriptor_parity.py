@@ -20,11 +20,11 @@ from benchmarks.noise import noise_image
 from senet_jax.data.ground_truth import GroundTruth
 from senet_jax.data.revisitop import Dataset, load_dataset
 from senet_jax.data.transforms import normalise
-from senet_jax.errors import CommandParser, run_command
-from senet_jax.retrieval.buckets import Mode
-from senet_jax.retrieval.describer import Describer
-from senet_jax.retrieval.extract import extract
-from senet_jax.runtime import tune_for_inference, use_compilation_cache
+from senet_jax.features.extract import extract
+from senet_jax.features.plan import Mode
+from senet_jax.features.runner import Describer
+from senet_jax.system.errors import CommandParser, run_command
+from senet_jax.system.runtime import tune_for_inference, use_compilation_cache
 from senet_jax.weights import Weights, load_weights
 
 SCALES = [0.7071, 1.0, 1.4142]

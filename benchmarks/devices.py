@@ -16,7 +16,7 @@ import tempfile
 
 import numpy as np
 
-from senet_jax.errors import CommandParser, run_command
+from senet_jax.system.errors import CommandParser, run_command
 
 RATES = {"a low rate": 1e-4, "the recipe's rate": 0.005625}
 COUNTS = (1, 8)

@@ -20,11 +20,11 @@ import numpy as np
 from benchmarks.memory import Measured, in_own_process
 from benchmarks.planted import first_parts, write_database
 from senet_jax.data.ground_truth import GroundTruth, load_ground_truth
-from senet_jax.errors import CommandParser, UserError, run_command
-from senet_jax.retrieval.blocks import BlockedDatabase
-from senet_jax.retrieval.evaluation import evaluate_descriptors
-from senet_jax.retrieval.protocols import PROTOCOLS
-from senet_jax.retrieval.scores import scores_of_blocks
+from senet_jax.metrics.protocols import PROTOCOLS
+from senet_jax.metrics.report import evaluate_descriptors
+from senet_jax.search.database import BlockedDatabase
+from senet_jax.search.scores import scores_of_blocks
+from senet_jax.system.errors import CommandParser, UserError, run_command
 
 WIDTH = 2048
 _WIDE_ROWS = 8192

@@ -20,7 +20,7 @@ import time
 import numpy as np
 
 from senet_jax.data.revisitop import load_dataset
-from senet_jax.errors import CommandParser, run_command
+from senet_jax.system.errors import CommandParser, run_command
 
 SCALES = [0.7071, 1.0, 1.4142]
 
@@ -68,12 +68,12 @@ def main() -> None:
 
 
 def _ours(arguments: argparse.Namespace) -> float:
-    from senet_jax.runtime import tune_for_inference, use_compilation_cache
+    from senet_jax.system.runtime import tune_for_inference, use_compilation_cache
 
     use_compilation_cache()
     tune_for_inference()
-    from senet_jax.retrieval.describer import Describer
-    from senet_jax.retrieval.extract import extract
+    from senet_jax.features.extract import extract
+    from senet_jax.features.runner import Describer
     from senet_jax.weights import load_weights
 
     describer = Describer.of(load_weights(arguments.weights))
@@ -88,7 +88,7 @@ def _theirs(arguments: argparse.Namespace, compiled: bool = False) -> float:
     import torch
 
     from benchmarks import authors
-    from senet_jax.runtime import tune_for_inference
+    from senet_jax.system.runtime import tune_for_inference
     from senet_jax.weights import load_weights
 
     model = authors.load_model(arguments.authors, load_weights(arguments.weights))

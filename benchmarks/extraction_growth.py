@@ -17,7 +17,7 @@ import time
 import cv2
 import numpy as np
 
-from senet_jax.errors import CommandParser, run_command
+from senet_jax.system.errors import CommandParser, run_command
 
 SIDE = 128
 
@@ -45,13 +45,13 @@ def main() -> None:
 
 
 def _describe(arguments: argparse.Namespace) -> None:
-    from senet_jax.runtime import tune_for_inference, use_compilation_cache
+    from senet_jax.system.runtime import tune_for_inference, use_compilation_cache
 
     use_compilation_cache()
     tune_for_inference()
     from senet_jax.data.revisitop import Photograph
-    from senet_jax.retrieval.described_list import PhotographList, describe_list
-    from senet_jax.retrieval.describer import Describer
+    from senet_jax.features.described_list import PhotographList, describe_list
+    from senet_jax.features.runner import Describer
     from senet_jax.weights import load_weights
 
     photographs = [Photograph(arguments.folder, f"{i}.jpg") for i in range(arguments.count)]

@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from senet_jax.errors import CommandParser, run_command
+from senet_jax.system.errors import CommandParser, run_command
 
 SCALES = [0.7071, 1.0, 1.4142]
 REPEATS = 5
@@ -103,16 +103,16 @@ def _seconds(arguments: argparse.Namespace) -> float:
 
 
 def _make_ours(arguments: argparse.Namespace, images: list[np.ndarray]) -> Callable[[], None]:
-    from senet_jax.runtime import tune_for_inference, use_compilation_cache
+    from senet_jax.system.runtime import tune_for_inference, use_compilation_cache
 
     use_compilation_cache()
     tune_for_inference()
     import jax
 
+    from senet_jax.features.runner import fast_form
     from senet_jax.models.inference import fold_batch_norms
     from senet_jax.models.senet import build_model
     from senet_jax.models.valid_region import WHOLE, ValidRegion
-    from senet_jax.retrieval.describer import fast_form
     from senet_jax.weights import load_weights
 
     _, changes, masked = _OURS[arguments.way]
@@ -140,7 +140,7 @@ def _make_theirs(arguments: argparse.Namespace, images: list[np.ndarray]) -> Cal
     import torch
 
     from benchmarks import authors
-    from senet_jax.runtime import tune_for_inference
+    from senet_jax.system.runtime import tune_for_inference
     from senet_jax.weights import load_weights
 
     model = authors.load_model(arguments.authors, load_weights(arguments.weights))

@@ -16,8 +16,8 @@ import sys
 import tempfile
 import time
 
-from senet_jax.errors import CommandParser, run_command
-from senet_jax.files import sha256_of_file
+from senet_jax.system.errors import CommandParser, run_command
+from senet_jax.system.files import sha256_of_file
 from senet_jax.weights import load_weights
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from senet_jax.errors import UserError
+from senet_jax.system.errors import UserError
 
 _STATUS = pathlib.Path("/proc/self/status")
 _SAMPLING_SECONDS = 0.005

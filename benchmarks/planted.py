@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from senet_jax.files import open_array
+from senet_jax.system.files import open_array
 
 SHARD_ROWS = 100_000
 CENTRES = 1000

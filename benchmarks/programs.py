@@ -11,8 +11,8 @@ import csv
 
 import numpy as np
 
-from senet_jax.errors import CommandParser, run_command
-from senet_jax.retrieval.buckets import CPU_ECONOMY, make_plan
+from senet_jax.features.plan import CPU_ECONOMY, make_plan
+from senet_jax.system.errors import CommandParser, run_command
 
 SCALES = (0.7071, 1.0, 1.4142)
 

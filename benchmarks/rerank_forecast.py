@@ -16,12 +16,12 @@ import numpy as np
 from benchmarks.memory import in_own_process
 from benchmarks.noise import write_images
 from senet_jax.data.revisitop import Photograph
-from senet_jax.errors import CommandParser, run_command
-from senet_jax.progress import format_seconds
 from senet_jax.rerank.maps import MapCache, MapNetwork
 from senet_jax.rerank.pair_scores import PairScores
 from senet_jax.rerank.pairwise import PairCount
-from senet_jax.runtime import tune_for_inference, use_compilation_cache
+from senet_jax.system.errors import CommandParser, run_command
+from senet_jax.system.progress import format_seconds
+from senet_jax.system.runtime import tune_for_inference, use_compilation_cache
 from senet_jax.weights import load_weights
 
 HEIGHT, WIDTH = 384, 512

@@ -16,15 +16,15 @@ import numpy as np
 import scipy.sparse
 
 from benchmarks.memory import Measured, in_own_process
-from senet_jax.errors import CommandParser, run_command
-from senet_jax.files import open_array
-from senet_jax.progress import format_seconds
 from senet_jax.rerank.graph import mutual_graph
 from senet_jax.rerank.methods import Circumstances, make_reranker
 from senet_jax.rerank.query_expansion import augmented_rows
 from senet_jax.rerank.retrieval import Retrieval, search
-from senet_jax.retrieval.blocks import BlockedDatabase
-from senet_jax.retrieval.ranked_list import RankedList
+from senet_jax.search.database import BlockedDatabase
+from senet_jax.search.ranked_list import RankedList
+from senet_jax.system.errors import CommandParser, run_command
+from senet_jax.system.files import open_array
+from senet_jax.system.progress import format_seconds
 
 WIDTH = 2048
 GROUP = 50

@@ -17,12 +17,12 @@ from benchmarks import authors
 from senet_jax.data.revisitop import Dataset, Photograph, load_dataset
 from senet_jax.data.sizes import photograph_size
 from senet_jax.data.transforms import Preprocessing
-from senet_jax.errors import CommandParser, run_command
+from senet_jax.features.reader import read_pyramid
 from senet_jax.rerank.maps import MapCache, MapNetwork
 from senet_jax.rerank.pair_scores import PairScores
 from senet_jax.rerank.pairwise import PairCount
-from senet_jax.retrieval.pyramid import read_pyramid
-from senet_jax.runtime import tune_for_inference, use_compilation_cache
+from senet_jax.system.errors import CommandParser, run_command
+from senet_jax.system.runtime import tune_for_inference, use_compilation_cache
 from senet_jax.weights import load_weights
 
 SMALLEST = 32

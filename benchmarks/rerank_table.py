@@ -9,15 +9,15 @@ Prints mAP x 100 under Easy, Medium and Hard, as `protocol` (junk dropped before
 import numpy as np
 
 from senet_jax.data.ground_truth import load_ground_truth
-from senet_jax.errors import CommandParser, UserError, run_command
-from senet_jax.files import open_array
-from senet_jax.rerank.evaluation import evaluate_reranked
+from senet_jax.jobs.reranked_scores import evaluate_reranked
+from senet_jax.metrics.protocols import PROTOCOLS
+from senet_jax.metrics.report import evaluate_descriptors
 from senet_jax.rerank.methods import METHODS, PAIRWISE, Circumstances, make_reranker
 from senet_jax.rerank.pairwise import PairCount
 from senet_jax.rerank.retrieval import search
-from senet_jax.retrieval.blocks import BlockedDatabase
-from senet_jax.retrieval.evaluation import evaluate_descriptors
-from senet_jax.retrieval.protocols import PROTOCOLS
+from senet_jax.search.database import BlockedDatabase
+from senet_jax.system.errors import CommandParser, UserError, run_command
+from senet_jax.system.files import open_array
 
 CHAINS = ("dba,alpha_qe", "alpha_qe,refinement")
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from senet_jax.data.ground_truth import GroundTruth
 from senet_jax.data.revisitop import Dataset, load_dataset
-from senet_jax.errors import CommandParser, run_command
+from senet_jax.system.errors import CommandParser, run_command
 
 PROTOCOLS = ("easy", "medium", "hard")
 WIDTH = 64
@@ -112,7 +112,7 @@ def _without_junk(dataset: Dataset, protocol: str, query: int, items: np.ndarray
 
 
 def _ours(arguments: argparse.Namespace) -> dict:
-    from senet_jax.runtime import tune_for_inference, use_compilation_cache
+    from senet_jax.system.runtime import tune_for_inference, use_compilation_cache
 
     use_compilation_cache()
     tune_for_inference()
@@ -121,8 +121,8 @@ def _ours(arguments: argparse.Namespace) -> dict:
     from senet_jax.rerank.pair_scores import PairScores
     from senet_jax.rerank.pairwise import PairCount
     from senet_jax.rerank.retrieval import search
-    from senet_jax.retrieval.blocks import BlockedDatabase
-    from senet_jax.retrieval.ranked_list import NO_MORE
+    from senet_jax.search.database import BlockedDatabase
+    from senet_jax.search.ranked_list import NO_MORE
     from senet_jax.weights import load_weights
 
     network = MapNetwork(load_weights(arguments.weights))

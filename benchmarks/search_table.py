@@ -29,14 +29,15 @@ import numpy as np
 
 from benchmarks.memory import Measured, in_own_process
 from benchmarks.planted import write_database
-from senet_jax.errors import CommandParser, run_command
-from senet_jax.files import open_array
-from senet_jax.optional import install_command
-from senet_jax.retrieval import approximate, search
-from senet_jax.retrieval.average_precision import average_precision
-from senet_jax.retrieval.blocks import BlockedDatabase
-from senet_jax.retrieval.quantise import STORAGES, quantise
-from senet_jax.retrieval.ranked_list import RankedList
+from senet_jax.metrics.average_precision import average_precision
+from senet_jax.search import approximate
+from senet_jax.search import exact as search
+from senet_jax.search.database import BlockedDatabase
+from senet_jax.search.ranked_list import RankedList
+from senet_jax.search.storage import STORAGES, quantise
+from senet_jax.system.errors import CommandParser, run_command
+from senet_jax.system.files import open_array
+from senet_jax.system.optional import install_command
 
 POSITIVES = 20
 FOUND = 100

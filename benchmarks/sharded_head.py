@@ -20,9 +20,9 @@ import jax
 import jax.numpy as jnp
 
 from senet_jax.data import gldv2
-from senet_jax.errors import CommandParser, run_command
 from senet_jax.losses.classification import classification_loss
 from senet_jax.losses.sharded_softmax import padded_rows
+from senet_jax.system.errors import CommandParser, run_command
 from senet_jax.training.collectives import sent_bytes
 from senet_jax.training.parallel import AXIS
 

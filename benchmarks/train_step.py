@@ -15,9 +15,9 @@ import numpy as np
 
 from configs.r50_cls import get_config
 from senet_jax.data.gldv2 import CLASSES
-from senet_jax.errors import CommandParser, run_command
 from senet_jax.models.senet import build_model
-from senet_jax.runtime import use_compilation_cache
+from senet_jax.system.errors import CommandParser, run_command
+from senet_jax.system.runtime import use_compilation_cache
 from senet_jax.training.setup import make_setup
 from senet_jax.training.step import make_step
 

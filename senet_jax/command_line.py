@@ -11,7 +11,7 @@ from absl import flags
 from ml_collections import config_dict, config_flags
 
 from senet_jax.config import keys_help
-from senet_jax.errors import (
+from senet_jax.system.errors import (
     MESSAGE_LIMIT,
     CommandParser,
     UserError,
@@ -20,7 +20,7 @@ from senet_jax.errors import (
     shortened,
     shown,
 )
-from senet_jax.files import local_path
+from senet_jax.system.files import local_path
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 """The folder of the configs that come with the project."""

@@ -11,10 +11,10 @@ from typing import Any
 
 from ml_collections import config_dict
 
-from senet_jax.errors import UserError, reason, shown
-from senet_jax.files import local_path
 from senet_jax.models.architecture import find_architecture
-from senet_jax.retrieval.quantise import STORAGES
+from senet_jax.search.storage import STORAGES
+from senet_jax.system.errors import UserError, reason, shown
+from senet_jax.system.files import local_path
 
 Check = Callable[[Any], str | None]
 

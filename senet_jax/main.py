@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 
 from senet_jax.command_line import parse_with_config
 from senet_jax.config import expand_paths, validate
-from senet_jax.distributed import announce, join, parse_processes
-from senet_jax.errors import CommandParser, UserError, run_command
-from senet_jax.files import local_path
-from senet_jax.runtime import tune_for_inference
+from senet_jax.system.distributed import announce, join, parse_processes
+from senet_jax.system.errors import CommandParser, UserError, run_command
+from senet_jax.system.files import local_path
+from senet_jax.system.runtime import tune_for_inference
 
 
 def main(arguments: Sequence[str] = sys.argv) -> None:
@@ -47,7 +47,7 @@ def _job(name: str) -> Callable:
     if name == "train":
         from senet_jax.training.loop import train as job
     else:
-        from senet_jax.evaluate import evaluate as job
+        from senet_jax.jobs.evaluate import evaluate as job
     return job
 
 

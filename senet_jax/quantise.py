@@ -6,11 +6,11 @@ descriptors. It is read and written in blocks, so it may be larger than the memo
 
 import numpy as np
 
-from senet_jax.errors import CommandParser, UserError, run_command
-from senet_jax.files import local_path, open_array, written_whole
-from senet_jax.progress import Progress
-from senet_jax.retrieval.blocks import as_float32, check_descriptors
-from senet_jax.retrieval.quantise import STORAGES, descriptor_width, no_rows, quantise
+from senet_jax.search.database import as_float32, check_descriptors
+from senet_jax.search.storage import STORAGES, descriptor_width, no_rows, quantise
+from senet_jax.system.errors import CommandParser, UserError, run_command
+from senet_jax.system.files import local_path, open_array, written_whole
+from senet_jax.system.progress import Progress
 
 _ROWS_AT_ONCE = 2**13
 

@@ -20,8 +20,11 @@ import numpy as np
 
 from senet_jax import __version__
 from senet_jax.data.transforms import Preprocessing
-from senet_jax.errors import UserError, shown
-from senet_jax.files import (
+from senet_jax.models.architecture import Architecture
+from senet_jax.models.senet import variable_shapes
+from senet_jax.system.checksummed import sealed, unsealed
+from senet_jax.system.errors import UserError, shown
+from senet_jax.system.files import (
     local_path,
     read_json,
     read_regular,
@@ -29,10 +32,7 @@ from senet_jax.files import (
     write_json,
     written_whole,
 )
-from senet_jax.kept import sealed, unsealed
-from senet_jax.models.architecture import Architecture
-from senet_jax.models.senet import variable_shapes
-from senet_jax.safetensors_file import format_safetensors, parse_safetensors
+from senet_jax.system.safetensors_file import format_safetensors, parse_safetensors
 
 TENSORS = "weights.safetensors"
 DESCRIPTION = "model.json"

@@ -5,7 +5,7 @@ import tempfile
 
 import pytest
 
-from senet_jax.errors import run_command
+from senet_jax.system.errors import run_command
 
 # Eight devices on any machine; it must be set before JAX starts.
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")

@@ -33,7 +33,7 @@ for command in sys.argv[1:]:
         except SystemExit as end:
             assert not end.code, (command, end.code)
     print(command, "usage: python -m " + command in printed.getvalue())
-importlib.import_module("senet_jax.evaluate")
+importlib.import_module("senet_jax.jobs.evaluate")
 """
 
 

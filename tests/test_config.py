@@ -9,9 +9,9 @@ from ml_collections import config_dict
 from senet_jax.config import flat, keys_help, names, validate
 from senet_jax.data.builder import build
 from senet_jax.data.synthetic_landmarks import TINY, training_source
-from senet_jax.errors import UserError
 from senet_jax.models.architecture import ARCHITECTURES
 from senet_jax.models.senet import variable_shapes
+from senet_jax.system.errors import UserError
 from senet_jax.training.loop import train
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"

@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-from senet_jax.errors import run_command
+from senet_jax.system.errors import run_command
 from tests.processes import ROOT
 
 

@@ -7,25 +7,26 @@ believes; what it has made anew is missing from that.
 import numpy as np
 import pytest
 
-from senet_jax import evaluate, weights
+from senet_jax import weights
 from senet_jax.data import builder
 from senet_jax.data.file_state import FILE_STATE
 from senet_jax.data.revisitop import Photograph
-from senet_jax.errors import UserError
-from senet_jax.files import read_json, write_json
-from senet_jax.kept import (
+from senet_jax.features.extract import Described
+from senet_jax.features.plan import Batch, Plan
+from senet_jax.features.shards import Shards
+from senet_jax.features.store import DescribedRows, load_store, save_store
+from senet_jax.jobs import evaluate
+from senet_jax.rerank import graph, maps, pair_scores
+from senet_jax.search.database import BlockedDatabase
+from senet_jax.system.checksummed import (
     crc32_of_json,
     read_kept_json,
     save_arrays,
     sealed,
     write_kept_json,
 )
-from senet_jax.rerank import graph, maps, pair_scores
-from senet_jax.retrieval.blocks import BlockedDatabase
-from senet_jax.retrieval.buckets import Batch, Plan
-from senet_jax.retrieval.extract import Described
-from senet_jax.retrieval.shards import Shards
-from senet_jax.retrieval.store import DescribedRows, load_store, save_store
+from senet_jax.system.errors import UserError
+from senet_jax.system.files import read_json, write_json
 from senet_jax.training.metrics import FILE, MetricsWriter, read_metrics
 from tests.data.sources import source
 from tests.oracles.lively_twin import lively_weights

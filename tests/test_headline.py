@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from senet_jax.files import read_json
+from senet_jax.system.files import read_json
 from senet_jax.training.metrics import read_metrics
 from tests.processes import ROOT, started, workers_of
 from tests.training.training_command import ENVIRONMENT

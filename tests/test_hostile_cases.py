@@ -17,7 +17,7 @@ SECONDS, MEMORY = 1, 200 * 2**20
 RUN = """
 import contextlib, io, json, resource, sys, time
 from senet_jax.convert.__main__ import main as convert
-from senet_jax.errors import run_command
+from senet_jax.system.errors import run_command
 from senet_jax.score.__main__ import main as score
 
 for line in sys.stdin:

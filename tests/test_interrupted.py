@@ -10,15 +10,15 @@ import pytest
 
 from senet_jax.data.prepared import open_prepared
 from tests.data.pictures import encoded, picture
+from tests.features.extraction_command import Command, write_world
 from tests.processes import ROOT
-from tests.retrieval.extraction_command import Command, write_world
 
 SIGNALS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 75, "stopped by SIGTERM")]
 # Images that are decoded as slowly as large ones; else all is as in the command.
 SLOWLY = """
 import sys, time
 from senet_jax.data import transforms
-from senet_jax.errors import run_command
+from senet_jax.system.errors import run_command
 from senet_jax.data.{name} import main
 
 def decode_slowly(content, decode=transforms.decode):

@@ -11,8 +11,8 @@ import sys
 import pytest
 import yaml
 
-from senet_jax.errors import USER_ERROR_EXIT_CODE
-from senet_jax.signals import PREEMPTED_EXIT_CODE
+from senet_jax.system.errors import USER_ERROR_EXIT_CODE
+from senet_jax.system.signals import PREEMPTED_EXIT_CODE
 
 REPOSITORY = pathlib.Path(__file__).parents[1]
 LAUNCH = REPOSITORY / "launch"

@@ -5,8 +5,8 @@ import sys
 import pytest
 
 from senet_jax import main as main_module
-from senet_jax.distributed import Processes
 from senet_jax.main import main
+from senet_jax.system.distributed import Processes
 
 REPOSITORY = pathlib.Path(__file__).parents[1]
 CONFIG = REPOSITORY / "configs" / "evaluate.py"

@@ -13,7 +13,7 @@ from senet_jax import config as config_module
 from senet_jax import main as main_module
 from senet_jax import quantise
 from senet_jax.config import expand_paths, validate
-from senet_jax.errors import CommandParser, UserError
+from senet_jax.system.errors import CommandParser, UserError
 from tests.test_commands import COMMANDS
 from tests.test_config import _evaluation, _training
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from senet_jax.quantise import main
-from senet_jax.retrieval.blocks import as_float32
-from senet_jax.retrieval.quantise import STORAGES, quantise
+from senet_jax.search.database import as_float32
+from senet_jax.search.storage import STORAGES, quantise
 
 ROWS = np.random.default_rng(0).standard_normal((9000, 5)).astype(np.float32)
 

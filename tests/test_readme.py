@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from senet_jax import main as main_module
-from senet_jax.errors import CommandParser, run_command
 from senet_jax.forecast import __main__ as forecast_module
+from senet_jax.system.errors import CommandParser, run_command
 from tests.data.pictures import encoded, picture
 from tests.installed import REPOSITORY, Installation
 from tests.test_commands import COMMANDS

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from senet_jax import weights as weights_module
-from senet_jax.errors import UserError
+from senet_jax.system.errors import UserError
 from senet_jax.weights import is_weights_folder, load_weights, save_weights
 from tests.oracles.lively_twin import lively_weights
 

@@ -31,9 +31,9 @@ from senet_jax.convert.translate import (
     with_reranker,
 )
 from senet_jax.data.transforms import Preprocessing
-from senet_jax.errors import CommandParser, UserError, printable, run_command, shown
-from senet_jax.files import local_path
 from senet_jax.models.architecture import Architecture, find_architecture
+from senet_jax.system.errors import CommandParser, UserError, printable, run_command, shown
+from senet_jax.system.files import local_path
 from senet_jax.weights import (
     Weights,
     description,

@@ -27,10 +27,10 @@ from senet_jax.convert.file_kind import (
     what_it_is,
 )
 from senet_jax.convert.states import find_states, network_part
-from senet_jax.errors import UserError, reason, shown
-from senet_jax.files import local_path, parse_json, read_regular, written_whole
-from senet_jax.optional import optional_import
-from senet_jax.safetensors_file import format_safetensors, is_safetensors, parse_safetensors
+from senet_jax.system.errors import UserError, reason, shown
+from senet_jax.system.files import local_path, parse_json, read_regular, written_whole
+from senet_jax.system.optional import optional_import
+from senet_jax.system.safetensors_file import format_safetensors, is_safetensors, parse_safetensors
 
 STATE = "model_state"
 DESCRIPTION = "model_json"

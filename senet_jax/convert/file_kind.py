@@ -5,7 +5,7 @@ import pickletools
 import zipfile
 from collections.abc import Iterator, Sequence
 
-from senet_jax.errors import UserError, shortened, shown
+from senet_jax.system.errors import UserError, shortened, shown
 
 ZIP = b"PK\x03\x04"
 GET_AGAIN = "it is broken or cut short, get it again"

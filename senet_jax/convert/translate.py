@@ -17,8 +17,8 @@ from senet_jax.convert.mapping import (
     table,
 )
 from senet_jax.data.transforms import Preprocessing
-from senet_jax.errors import UserError, printable, shortened, shown
 from senet_jax.models.architecture import ARCHITECTURES, Architecture
+from senet_jax.system.errors import UserError, printable, shortened, shown
 from senet_jax.weights import Weights, check_values, flatten, unflatten
 
 State = Mapping[str, np.ndarray]

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from senet_jax.data.transforms import Preprocessing, normalise
-from senet_jax.errors import UserError
+from senet_jax.system.errors import UserError
 
 # Principal components of the colours of ImageNet, for pixels in [0, 1]; rows are R, G, B.
 LIGHTING_EIGENVALUES = np.array([0.2175, 0.0188, 0.0045])

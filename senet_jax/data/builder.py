@@ -18,11 +18,11 @@ from array_record.python.array_record_module import ArrayRecordWriter
 
 from senet_jax.data import transforms
 from senet_jax.data.image_source import ImageSource
-from senet_jax.errors import UserError, reason, shown
-from senet_jax.files import read_json, sha256_of_file, write_json, written_whole
-from senet_jax.kept import read_kept_json, sealed, unsealed
-from senet_jax.progress import Progress
-from senet_jax.threads import in_order
+from senet_jax.system.checksummed import read_kept_json, sealed, unsealed
+from senet_jax.system.errors import UserError, reason, shown
+from senet_jax.system.files import read_json, sha256_of_file, write_json, written_whole
+from senet_jax.system.progress import Progress
+from senet_jax.system.threads import in_order
 
 SPLIT = "train"
 LABELS_FILE, REPORT_FILE = "labels.npy", "report.json"

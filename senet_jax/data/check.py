@@ -29,11 +29,11 @@ from senet_jax.data.revisitop import (
 )
 from senet_jax.data.sizes import check_pixels, checked_header
 from senet_jax.data.transforms import TooLargeImage, box_slices
-from senet_jax.errors import CommandParser, UserError, printable, run_command
-from senet_jax.files import local_path
-from senet_jax.memory import most_cpu_pixels
-from senet_jax.progress import Progress, clear
-from senet_jax.threads import in_order
+from senet_jax.system.errors import CommandParser, UserError, printable, run_command
+from senet_jax.system.files import local_path
+from senet_jax.system.host_memory import most_cpu_pixels
+from senet_jax.system.progress import Progress, clear
+from senet_jax.system.threads import in_order
 
 GRAVE = ("missing", "unreadable", "large", "box")
 SUSPICIOUS = ("small", "clamped", "cut short", "dark", "duplicate")

@@ -13,7 +13,7 @@ import numpy as np
 
 from senet_jax.data.revisitop import Photograph
 from senet_jax.data.transforms import IMAGE_BYTES
-from senet_jax.files import read_regular
+from senet_jax.system.files import read_regular
 
 FILE_STATE = np.dtype(
     [("size", "<i8"), ("mtime_ns", "<i8"), ("ctime_ns", "<i8"), ("digest", "<u8", (2,))]

@@ -7,7 +7,7 @@ import pathlib
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from senet_jax.errors import shown
+from senet_jax.system.errors import shown
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _NAMED = 3

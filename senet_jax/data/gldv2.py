@@ -13,8 +13,8 @@ import numpy as np
 
 from senet_jax.data.image_source import ImageSource
 from senet_jax.data.transforms import IMAGE_BYTES
-from senet_jax.errors import UserError, reason, shown
-from senet_jax.files import read_regular
+from senet_jax.system.errors import UserError, reason, shown
+from senet_jax.system.files import read_regular
 
 NAME = "gldv2_clean"
 IMAGES = 1_580_470

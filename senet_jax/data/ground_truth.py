@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from senet_jax.data.plain_pickle import load_plain
-from senet_jax.errors import UserError, reason, shown
-from senet_jax.files import parse_json, read_regular
+from senet_jax.system.errors import UserError, reason, shown
+from senet_jax.system.files import parse_json, read_regular
 
 KINDS = ("easy", "hard", "junk")
 

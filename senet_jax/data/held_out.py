@@ -15,8 +15,8 @@ import numpy as np
 
 from senet_jax.data import transforms
 from senet_jax.data.image_source import ImageSource
-from senet_jax.errors import UserError
-from senet_jax.files import read_json, write_json, written_whole
+from senet_jax.system.errors import UserError
+from senet_jax.system.files import read_json, write_json, written_whole
 
 FEWEST_IMAGES = 4
 """Of a smaller class all images are trained on."""

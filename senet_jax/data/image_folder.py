@@ -8,8 +8,8 @@ import numpy as np
 from senet_jax.data.folders import files_below
 from senet_jax.data.image_source import ImageSource
 from senet_jax.data.transforms import IMAGE_BYTES
-from senet_jax.errors import UserError
-from senet_jax.files import read_regular
+from senet_jax.system.errors import UserError
+from senet_jax.system.files import read_regular
 
 NAME = "image_folder"
 

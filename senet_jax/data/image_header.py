@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from senet_jax.files import open_regular
+from senet_jax.system.files import open_regular
 
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 # Pillow warns of very large images, refuses larger ones, and warns of odd EXIF; here nothing is

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from senet_jax.errors import UserError, shown
+from senet_jax.system.errors import UserError, shown
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -25,8 +25,8 @@ from senet_jax.data.sampling import (
 )
 from senet_jax.data.transforms import Preprocessing
 from senet_jax.data.workers import Made, Spec, batches_of_workers
-from senet_jax.errors import UserError, printable
-from senet_jax.threads import in_order
+from senet_jax.system.errors import UserError, printable
+from senet_jax.system.threads import in_order
 
 Batch = dict[str, np.ndarray]
 """`images`, `labels` and, with pairs, `positives`; see `TrainingData`."""

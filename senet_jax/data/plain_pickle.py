@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from senet_jax.errors import shown
+from senet_jax.system.errors import shown
 
 MOST_OPCODES = 2**23
 """The names of a million images, and which of them are easy or hard, take half of them."""

@@ -11,9 +11,9 @@ import pathlib
 
 from senet_jax.data import gldv2, held_out, image_folder, synthetic_landmarks
 from senet_jax.data.image_source import ImageSource
-from senet_jax.errors import CommandParser, UserError, run_command
-from senet_jax.files import local_path
-from senet_jax.process import interruptible
+from senet_jax.system.errors import CommandParser, UserError, run_command
+from senet_jax.system.files import local_path
+from senet_jax.system.process import interruptible
 
 WORLDS = {"tiny": synthetic_landmarks.TINY, "demo": synthetic_landmarks.DEMO}
 

@@ -12,8 +12,8 @@ import tensorflow_datasets as tfds
 from senet_jax.data import gldv2
 from senet_jax.data.builder import LABELS_FILE, REPORT_FILE, SPLIT, check_files
 from senet_jax.data.image_source import check_labels
-from senet_jax.errors import UserError, reason, shown
-from senet_jax.files import open_array, read_json
+from senet_jax.system.errors import UserError, reason, shown
+from senet_jax.system.files import open_array, read_json
 
 FEATURES_FILE = "features.json"
 FEATURE_CLASSES = {

@@ -17,8 +17,8 @@ from senet_jax.data import transforms
 from senet_jax.data.folders import files_below, find_photographs, is_image_name
 from senet_jax.data.ground_truth import GroundTruth, load_ground_truth
 from senet_jax.data.transforms import UnreadableImage
-from senet_jax.errors import UserError, printable, reason, shown
-from senet_jax.files import read_regular
+from senet_jax.system.errors import UserError, printable, reason, shown
+from senet_jax.system.files import read_regular
 
 _LIST_BYTES = 2**30
 

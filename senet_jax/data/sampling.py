@@ -10,7 +10,7 @@ import functools
 
 import numpy as np
 
-from senet_jax.errors import UserError
+from senet_jax.system.errors import UserError
 
 
 class Purpose(enum.IntEnum):

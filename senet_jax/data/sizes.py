@@ -8,9 +8,9 @@ import numpy as np
 from senet_jax.data.image_header import Header, read_header
 from senet_jax.data.revisitop import Photograph, read_image
 from senet_jax.data.transforms import MOST_PIXELS, TooLargeImage, UnreadableImage, box_slices
-from senet_jax.errors import UserError, printable
-from senet_jax.progress import Progress
-from senet_jax.threads import in_order
+from senet_jax.system.errors import UserError, printable
+from senet_jax.system.progress import Progress
+from senet_jax.system.threads import in_order
 
 # What is no JPEG is decoded, and as many are in memory.
 _MOST_THREADS = 32

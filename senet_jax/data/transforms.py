@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from senet_jax.errors import UserError, shown
+from senet_jax.system.errors import UserError, shown
 
 MOST_PIXELS = 2**30
 """Of an image that OpenCV decodes."""

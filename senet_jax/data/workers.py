@@ -26,8 +26,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from senet_jax.errors import UserError, reason
-from senet_jax.memory import host_memory_bytes
+from senet_jax.system.errors import UserError, reason
+from senet_jax.system.host_memory import host_memory_bytes
 
 STEPS_AHEAD = 2
 """How many batches there is memory for."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from senet_jax.command_line import parse_with_config
 from senet_jax.config import expand_paths, validate
-from senet_jax.errors import CommandParser, UserError, run_command, shown
+from senet_jax.system.errors import CommandParser, UserError, run_command, shown
 
 MOST_DEVICES = 2**16
 
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] = sys.argv) -> None:
         import jax
 
         from senet_jax.forecast.training import forecast_training
-        from senet_jax.runtime import use_compilation_cache
+        from senet_jax.system.runtime import use_compilation_cache
 
         jax.config.update("jax_platforms", "cpu")
         jax.config.update("jax_num_cpu_devices", flags.devices or 1)

@@ -9,11 +9,11 @@ from ml_collections import ConfigDict
 
 from senet_jax.config import names
 from senet_jax.data.revisitop import Photograph, load_dataset, load_distractors
+from senet_jax.features.extract import plan_for
 from senet_jax.forecast.lines import Line, in_bytes
 from senet_jax.models.architecture import find_architecture
 from senet_jax.models.senet import variable_shapes
-from senet_jax.retrieval.extract import plan_for
-from senet_jax.retrieval.quantise import quantise
+from senet_jax.search.storage import quantise
 
 
 def forecast_evaluation(config: ConfigDict) -> Iterator[Line]:

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from senet_jax.errors import UserError
 from senet_jax.losses import margin, sharded_softmax
 from senet_jax.models.layers import l2_normalise
+from senet_jax.system.errors import UserError
 
 UNFILLED = -1
 

@@ -11,7 +11,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from senet_jax.errors import UserError, shown
+from senet_jax.system.errors import UserError, shown
 
 Kind = Literal["curricular", "arc"]
 

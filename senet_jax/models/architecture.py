@@ -4,7 +4,7 @@ import dataclasses
 import re
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from senet_jax.errors import UserError, reason, shown
+from senet_jax.system.errors import UserError, reason, shown
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,10 +10,10 @@ import pathlib
 from typing import TYPE_CHECKING, Any
 
 from senet_jax.config import names
-from senet_jax.errors import CommandParser, UserError, run_command
-from senet_jax.files import local_path, read_json
-from senet_jax.kept import read_kept_json
-from senet_jax.runtime import use_compilation_cache
+from senet_jax.system.checksummed import read_kept_json
+from senet_jax.system.errors import CommandParser, UserError, run_command
+from senet_jax.system.files import local_path, read_json
+from senet_jax.system.runtime import use_compilation_cache
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,6 +72,7 @@ def _draw_lists(
     dataset_name: str,
 ) -> "Figure":
     from senet_jax.data.revisitop import load_dataset
+    from senet_jax.features.runner import Describer
     from senet_jax.models.senet import without_descriptor_norm
     from senet_jax.report.examples import (
         ITEMS,
@@ -80,7 +81,6 @@ def _draw_lists(
         find_examples,
     )
     from senet_jax.report.ranked import draw_ranked_lists
-    from senet_jax.retrieval.describer import Describer
     from senet_jax.training.export import REPORT, WEIGHTS
     from senet_jax.training.setup import PREPROCESSING
     from senet_jax.weights import load_weights

@@ -9,13 +9,13 @@ import numpy as np
 
 from senet_jax.data.ground_truth import GroundTruth
 from senet_jax.data.revisitop import Dataset, read_image
-from senet_jax.errors import UserError
+from senet_jax.features.extract import extract
+from senet_jax.features.runner import Describer
+from senet_jax.metrics.protocols import PROTOCOLS
 from senet_jax.report.ranked import Example, FoundItems, Verdict
-from senet_jax.retrieval.blocks import BlockedDatabase
-from senet_jax.retrieval.describer import Describer
-from senet_jax.retrieval.extract import extract
-from senet_jax.retrieval.protocols import PROTOCOLS
-from senet_jax.retrieval.search import top_k
+from senet_jax.search.database import BlockedDatabase
+from senet_jax.search.exact import top_k
+from senet_jax.system.errors import UserError
 
 PERCENTILES = (10, 50, 90)
 ITEMS = 10

@@ -4,7 +4,7 @@ import os
 
 from matplotlib.figure import Figure
 
-from senet_jax.files import written_whole
+from senet_jax.system.files import written_whole
 
 INK = "#22272b"
 QUIET = "#6b747c"

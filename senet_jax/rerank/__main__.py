@@ -25,14 +25,14 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from senet_jax.errors import CommandParser, UserError, run_command
-from senet_jax.files import local_path, local_paths, open_array, written_whole
 from senet_jax.rerank.graph import kept_graph, mutual_graph
 from senet_jax.rerank.methods import PRESETS, Circumstances, make_reranker
 from senet_jax.rerank.retrieval import Retrieval
-from senet_jax.retrieval.blocks import BlockedDatabase, as_float32, check_descriptors
-from senet_jax.retrieval.ranked_list import RankedList
-from senet_jax.runtime import use_compilation_cache
+from senet_jax.search.database import BlockedDatabase, as_float32, check_descriptors
+from senet_jax.search.ranked_list import RankedList
+from senet_jax.system.errors import CommandParser, UserError, run_command
+from senet_jax.system.files import local_path, local_paths, open_array, written_whole
+from senet_jax.system.runtime import use_compilation_cache
 
 
 def main() -> None:

@@ -14,12 +14,12 @@ import numpy as np
 import scipy.sparse
 import scipy.sparse.linalg
 
-from senet_jax.errors import UserError
-from senet_jax.progress import Progress
 from senet_jax.rerank.graph import mutual_graph
 from senet_jax.rerank.retrieval import Retrieval, shortlists, similarities
-from senet_jax.retrieval.blocks import BlockedDatabase
-from senet_jax.retrieval.ranked_list import NO_MORE
+from senet_jax.search.database import BlockedDatabase
+from senet_jax.search.ranked_list import NO_MORE
+from senet_jax.system.errors import UserError
+from senet_jax.system.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)

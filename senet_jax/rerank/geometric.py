@@ -15,9 +15,9 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from senet_jax.errors import UserError
-from senet_jax.progress import Progress
 from senet_jax.rerank.pairwise import PairCount
+from senet_jax.system.errors import UserError
+from senet_jax.system.progress import Progress
 
 SMALLEST_VARIANCE = 1e-8
 """Of activations at unit length: what varies less is rounding, and is not blown up further."""

@@ -10,13 +10,13 @@ import pathlib
 import numpy as np
 import scipy.sparse
 
-from senet_jax.errors import UserError, reason
-from senet_jax.files import written_whole
-from senet_jax.kept import load_arrays, write_arrays
-from senet_jax.progress import Progress
 from senet_jax.rerank.neighbours import nearest_others
 from senet_jax.rerank.retrieval import shortlists, similarities
-from senet_jax.retrieval.blocks import BlockedDatabase
+from senet_jax.search.database import BlockedDatabase
+from senet_jax.system.checksummed import load_arrays, write_arrays
+from senet_jax.system.errors import UserError, reason
+from senet_jax.system.files import written_whole
+from senet_jax.system.progress import Progress
 
 
 def mutual_graph(database: BlockedDatabase, neighbours: int) -> scipy.sparse.csr_array:

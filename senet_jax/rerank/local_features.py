@@ -9,10 +9,10 @@ import numpy as np
 
 from senet_jax.data.revisitop import Photograph
 from senet_jax.data.transforms import UnreadableImage
-from senet_jax.errors import UserError
+from senet_jax.features.reader import read_pyramid
+from senet_jax.features.runner import fast_form, from_pixels, in_fast_form
 from senet_jax.models.cvnet import stage3_stride
 from senet_jax.models.senet import build_model
-from senet_jax.progress import Progress
 from senet_jax.rerank.geometric import (
     LocalFeatures,
     Whitening,
@@ -21,8 +21,8 @@ from senet_jax.rerank.geometric import (
     strongest_positions,
 )
 from senet_jax.rerank.maps import map_size, padded_to_program
-from senet_jax.retrieval.describer import fast_form, from_pixels, in_fast_form
-from senet_jax.retrieval.pyramid import read_pyramid
+from senet_jax.system.errors import UserError
+from senet_jax.system.progress import Progress
 from senet_jax.weights import Weights
 
 # Of each photograph; 500 of 128 numbers are 256 KB.

@@ -13,7 +13,9 @@ from senet_jax.convert.translate import reranker_params
 from senet_jax.data.file_state import content_digest
 from senet_jax.data.revisitop import Photograph
 from senet_jax.data.transforms import UnreadableImage
-from senet_jax.kept import load_arrays, save_arrays
+from senet_jax.features.origin import origin_of_network
+from senet_jax.features.reader import read_pyramid
+from senet_jax.features.runner import fast_form, from_pixels, in_fast_form
 from senet_jax.models.cvnet import (
     SCALES,
     WIDTH,
@@ -25,9 +27,7 @@ from senet_jax.models.cvnet import (
 )
 from senet_jax.models.senet import build_model
 from senet_jax.models.valid_region import ValidRegion
-from senet_jax.retrieval.describer import fast_form, from_pixels, in_fast_form
-from senet_jax.retrieval.origin import origin_of_network
-from senet_jax.retrieval.pyramid import read_pyramid
+from senet_jax.system.checksummed import load_arrays, save_arrays
 from senet_jax.weights import Weights
 
 # Images are padded to multiples, so that few programs are compiled.

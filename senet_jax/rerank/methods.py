@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 import scipy.sparse
 
-from senet_jax.errors import UserError, shown
 from senet_jax.rerank.cvnet import CVNetRerank
 from senet_jax.rerank.diffusion import Diffusion
 from senet_jax.rerank.graph import mutual_graph
@@ -20,7 +19,8 @@ from senet_jax.rerank.query_expansion import (
 )
 from senet_jax.rerank.refinement import Refinement
 from senet_jax.rerank.retrieval import Reranker, Retrieval
-from senet_jax.retrieval.blocks import BlockedDatabase
+from senet_jax.search.database import BlockedDatabase
+from senet_jax.system.errors import UserError, shown
 
 
 @dataclasses.dataclass(frozen=True)

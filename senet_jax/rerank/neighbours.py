@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from senet_jax.progress import Progress
 from senet_jax.rerank.retrieval import Retrieval, read_items
-from senet_jax.retrieval.blocks import BlockedDatabase
-from senet_jax.retrieval.ranked_list import NO_MORE, RankedList
-from senet_jax.retrieval.search import top_k
+from senet_jax.search.database import BlockedDatabase
+from senet_jax.search.exact import top_k
+from senet_jax.search.ranked_list import NO_MORE, RankedList
+from senet_jax.system.progress import Progress
 
 ROWS_AT_ONCE = 1024
 """How many rows ask at a time: more take memory, fewer read the database more often."""

@@ -13,12 +13,12 @@ import numpy as np
 
 from senet_jax.data.revisitop import Photograph
 from senet_jax.data.sizes import photograph_sizes
-from senet_jax.files import written_whole
+from senet_jax.features.plan import join_groups
 from senet_jax.models.cvnet import PairRegion, Reranker
-from senet_jax.progress import Progress
 from senet_jax.rerank.maps import MapCache, Size
 from senet_jax.rerank.pairwise import PairCount
-from senet_jax.retrieval.buckets import join_groups
+from senet_jax.system.files import written_whole
+from senet_jax.system.progress import Progress
 
 # Maps are padded to multiples, so that few programs are compiled.
 MAP_MULTIPLE = 8

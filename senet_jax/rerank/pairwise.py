@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from senet_jax.errors import UserError
-from senet_jax.files import written_whole
 from senet_jax.rerank.retrieval import Retrieval, reordered, shortlists, similarities
+from senet_jax.system.errors import UserError
+from senet_jax.system.files import written_whole
 
 ScorePairs = Callable[[np.ndarray], np.ndarray]
 """int[p 2] of queries and items -> float32[p], higher is more alike."""

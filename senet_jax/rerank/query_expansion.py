@@ -14,10 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from senet_jax.errors import UserError
 from senet_jax.models.layers import l2_normalise
-from senet_jax.optional import optional_import
-from senet_jax.progress import Progress
 from senet_jax.rerank.neighbours import nearest_others
 from senet_jax.rerank.retrieval import (
     Retrieval,
@@ -26,7 +23,10 @@ from senet_jax.rerank.retrieval import (
     shortlists,
     similarities,
 )
-from senet_jax.retrieval.blocks import BlockedDatabase
+from senet_jax.search.database import BlockedDatabase
+from senet_jax.system.errors import UserError
+from senet_jax.system.optional import optional_import
+from senet_jax.system.progress import Progress
 
 
 def expanded_queries(retrieval: Retrieval, neighbours: int, alpha: float) -> np.ndarray:

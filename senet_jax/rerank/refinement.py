@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from senet_jax.errors import UserError
-from senet_jax.progress import Progress
 from senet_jax.rerank.retrieval import Retrieval, reordered, shortlists, similarities
+from senet_jax.system.errors import UserError
+from senet_jax.system.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,11 +16,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from senet_jax.errors import UserError
-from senet_jax.progress import Progress
-from senet_jax.retrieval.blocks import BlockedDatabase, as_float32
-from senet_jax.retrieval.ranked_list import NO_MORE, RankedList
-from senet_jax.retrieval.search import top_k
+from senet_jax.search.database import BlockedDatabase, as_float32
+from senet_jax.search.exact import top_k
+from senet_jax.search.ranked_list import NO_MORE, RankedList
+from senet_jax.system.errors import UserError
+from senet_jax.system.progress import Progress
 
 ROWS_AT_ONCE = 8192
 """How many descriptors of shortlists are in memory at a time: 64 MiB of 2048 numbers."""

@@ -14,13 +14,13 @@ from typing import NamedTuple
 import numpy as np
 
 from senet_jax.data.ground_truth import GroundTruth, load_ground_truth
-from senet_jax.errors import CommandParser, UserError, run_command, shown
-from senet_jax.files import local_path, local_paths, open_array, write_json
+from senet_jax.metrics.report import EvaluationReport, evaluate_descriptors
 from senet_jax.rerank.query_expansion import QueryExpansion, expanded_queries
 from senet_jax.rerank.retrieval import Retrieval, search
-from senet_jax.retrieval.blocks import BlockedDatabase, as_float32, check_descriptors
-from senet_jax.retrieval.evaluation import EvaluationReport, evaluate_descriptors
-from senet_jax.runtime import use_compilation_cache
+from senet_jax.search.database import BlockedDatabase, as_float32, check_descriptors
+from senet_jax.system.errors import CommandParser, UserError, run_command, shown
+from senet_jax.system.files import local_path, local_paths, open_array, write_json
+from senet_jax.system.runtime import use_compilation_cache
 
 NO_EXPANSION = QueryExpansion(0, 0.0)
 MOST_NEIGHBOURS = 10_000

@@ -13,13 +13,13 @@ import argparse
 import sys
 
 from senet_jax.data.ground_truth import GroundTruth, load_ground_truth
-from senet_jax.errors import CommandParser, UserError, run_command, shown
-from senet_jax.files import local_path, local_paths, open_array, write_json
-from senet_jax.retrieval.evaluation import EvaluationReport, evaluate_descriptors, evaluate_ranks
-from senet_jax.retrieval.protocols import PROTOCOLS
-from senet_jax.retrieval.ranked_list import RankedList
-from senet_jax.retrieval.ties import warning_of_ties
-from senet_jax.runtime import use_compilation_cache
+from senet_jax.metrics.protocols import PROTOCOLS
+from senet_jax.metrics.report import EvaluationReport, evaluate_descriptors, evaluate_ranks
+from senet_jax.metrics.ties import warning_of_ties
+from senet_jax.search.ranked_list import RankedList
+from senet_jax.system.errors import CommandParser, UserError, run_command, shown
+from senet_jax.system.files import local_path, local_paths, open_array, write_json
+from senet_jax.system.runtime import use_compilation_cache
 
 
 def main() -> None:

@@ -21,7 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from senet_jax.errors import (
+from senet_jax.metrics.bootstrap import mean_interval
+from senet_jax.metrics.protocols import PROTOCOLS
+from senet_jax.system.errors import (
     CommandParser,
     UserError,
     printable,
@@ -30,9 +32,7 @@ from senet_jax.errors import (
     shortened,
     shown,
 )
-from senet_jax.files import local_path, read_json
-from senet_jax.retrieval.bootstrap import mean_interval
-from senet_jax.retrieval.protocols import PROTOCOLS
+from senet_jax.system.files import local_path, read_json
 
 SAME = 1e-9
 """APs that are nearer are equal: another scorer may add in another order."""

@@ -13,8 +13,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
-from senet_jax.errors import UserError
-from senet_jax.training.evaluated import Evaluated, write_evaluated
+from senet_jax.system.errors import UserError
+from senet_jax.training.evaluation_record import Evaluated, write_evaluated
 from senet_jax.training.state import TrainState
 from senet_jax.training.stored_steps import (
     BrokenStep,

@@ -10,8 +10,8 @@ import jax
 import numpy as np
 
 from senet_jax.config import validate
-from senet_jax.errors import UserError, shortened
 from senet_jax.models.senet import without_descriptor_norm
+from senet_jax.system.errors import UserError, shortened
 from senet_jax.training.resume import NOTES
 from senet_jax.training.setup import PREPROCESSING, Setup, make_setup
 from senet_jax.training.state import TrainState

@@ -24,16 +24,16 @@ from senet_jax.config import names
 from senet_jax.data.loader import Batch, TrainingData
 from senet_jax.data.prepared import open_prepared
 from senet_jax.data.revisitop import load_dataset
-from senet_jax.errors import UserError
-from senet_jax.files import sha256_of_file, write_json
-from senet_jax.kept import write_kept_json
-from senet_jax.process import Preemption, interruptible, locked_workdir
-from senet_jax.progress import format_seconds
-from senet_jax.runtime import use_compilation_cache
-from senet_jax.signals import Terminated
+from senet_jax.system.checksummed import write_kept_json
+from senet_jax.system.errors import UserError
+from senet_jax.system.files import sha256_of_file, write_json
+from senet_jax.system.process import Preemption, interruptible, locked_workdir
+from senet_jax.system.progress import format_seconds
+from senet_jax.system.runtime import use_compilation_cache
+from senet_jax.system.signals import Terminated
 from senet_jax.training import resume
 from senet_jax.training.checkpoint import Checkpoints
-from senet_jax.training.evaluation import Evaluator
+from senet_jax.training.evaluator import Evaluator
 from senet_jax.training.export import (
     CHECKPOINTS,
     CONFIG,

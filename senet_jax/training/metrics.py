@@ -7,11 +7,11 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from senet_jax.errors import UserError, reason, shown
-from senet_jax.files import parse_json, written_whole
-from senet_jax.kept import sealed, unsealed
-from senet_jax.progress import format_seconds
-from senet_jax.retrieval.evaluation import EvaluationReport
+from senet_jax.metrics.report import EvaluationReport
+from senet_jax.system.checksummed import sealed, unsealed
+from senet_jax.system.errors import UserError, reason, shown
+from senet_jax.system.files import parse_json, written_whole
+from senet_jax.system.progress import format_seconds
 
 FILE = "metrics.jsonl"
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from senet_jax.errors import UserError, shown
+from senet_jax.system.errors import UserError, shown
 
 Schedule = Callable[[jax.Array], jax.Array]
 

@@ -14,7 +14,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from senet_jax.errors import UserError
+from senet_jax.system.errors import UserError
 from senet_jax.training.state import TrainState, sharded_leaves
 from senet_jax.training.step import Batch, Metrics
 

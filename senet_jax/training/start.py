@@ -7,9 +7,9 @@ from typing import Any
 import jax.numpy as jnp
 
 from senet_jax.data.transforms import Preprocessing
-from senet_jax.errors import UserError
 from senet_jax.models.architecture import Architecture
 from senet_jax.models.senet import DESCRIPTOR_NORM, variable_shapes
+from senet_jax.system.errors import UserError
 from senet_jax.weights import Weights, flatten, unflatten
 
 # The parts of a network by the names of their modules, as a user knows them.

@@ -24,8 +24,8 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from senet_jax.errors import UserError
-from senet_jax.training.evaluated import Evaluated, read_evaluated
+from senet_jax.system.errors import UserError
+from senet_jax.training.evaluation_record import Evaluated, read_evaluated
 from senet_jax.training.optimizer import map_with_path
 from senet_jax.training.state import TrainState
 

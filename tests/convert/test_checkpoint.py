@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 
 from senet_jax.convert.checkpoint import is_file_name, read_checkpoint, write_checkpoint
-from senet_jax.errors import UserError
+from senet_jax.system.errors import UserError
 
 
 @pytest.mark.parametrize("name", ["a.pth", "a.pt", "a/b.pyth", "a.safetensors", "a.PTH"])

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from senet_jax.convert.checkpoint import read_checkpoint
-from senet_jax.errors import UserError
+from senet_jax.system.errors import UserError
 
 POINTER = b"""version https://git-lfs.github.com/spec/v1
 oid sha256:4665d1c1a8f1e8e0d1a0e6e2b8c1e7e9f4f6a2b3c4d5e6f708192a3b4c5d6e7f

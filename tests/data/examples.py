@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from senet_jax.errors import UserError
+from senet_jax.system.errors import UserError
 
 SPEC = {"pixels": ((2, 3), np.float32), "labels": ((), np.int32)}
 

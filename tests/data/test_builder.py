@@ -15,8 +15,8 @@ import tensorflow_datasets as tfds
 
 from senet_jax.data import builder
 from senet_jax.data.builder import build
-from senet_jax.errors import UserError
-from senet_jax.progress import Progress
+from senet_jax.system.errors import UserError
+from senet_jax.system.progress import Progress
 
 from .pictures import with_broken_pixels
 from .sources import COUNTS, content, source

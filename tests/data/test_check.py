@@ -11,7 +11,7 @@ from configs import evaluate
 from senet_jax.data import check
 from senet_jax.data.check import find_problems
 from senet_jax.data.revisitop import Photograph
-from senet_jax.progress import Progress
+from senet_jax.system.progress import Progress
 
 from .pictures import (
     MINIPHOTOS,

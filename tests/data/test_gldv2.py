@@ -3,7 +3,7 @@ import os
 import pytest
 
 from senet_jax.data.gldv2 import gldv2_clean
-from senet_jax.errors import UserError
+from senet_jax.system.errors import UserError
 
 IDS = ["0123456789abcdef", "fedcba9876543210", "00ff00ff00ff00ff"]
 

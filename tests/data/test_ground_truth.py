@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from senet_jax.data.ground_truth import GroundTruth, load_ground_truth
-from senet_jax.errors import UserError
+from senet_jax.system.errors import UserError
 
 VALUE = {
     "imlist": ["a", "b", "c", "d"],

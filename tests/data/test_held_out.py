@@ -8,7 +8,7 @@ from senet_jax.data import held_out
 from senet_jax.data.held_out import HeldOut, choose, ground_truth, without, write
 from senet_jax.data.revisitop import load_dataset, read_image
 from senet_jax.data.transforms import decode
-from senet_jax.errors import UserError
+from senet_jax.system.errors import UserError
 
 from .sources import content, source
 

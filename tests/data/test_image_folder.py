@@ -3,7 +3,7 @@ import os
 import pytest
 
 from senet_jax.data.image_folder import image_folder
-from senet_jax.errors import UserError
+from senet_jax.system.errors import UserError
 
 
 def _write(folder, *places):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from senet_jax.data.image_source import ImageSource
-from senet_jax.errors import UserError
+from senet_jax.system.errors import UserError
 
 SOURCE = ImageSource(
     name="town",

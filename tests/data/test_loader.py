@@ -11,7 +11,7 @@ from senet_jax.data.loader import TrainingData
 from senet_jax.data.prepared import PreparedImages, open_prepared
 from senet_jax.data.sampling import Grouping, Purpose, random_generator
 from senet_jax.data.transforms import Preprocessing, decode
-from senet_jax.errors import UserError
+from senet_jax.system.errors import UserError
 
 from .pictures import encoded, picture, with_broken_pixels
 from .sources import source

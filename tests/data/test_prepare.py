@@ -13,7 +13,7 @@ from senet_jax.data.ground_truth import load_ground_truth
 from senet_jax.data.prepared import open_prepared
 from senet_jax.data.revisitop import load_dataset
 from senet_jax.data.synthetic_landmarks import DATASETS, TINY, training_source
-from senet_jax.errors import run_command
+from senet_jax.system.errors import run_command
 
 from .pictures import encoded, picture
 

@@ -8,7 +8,7 @@ import pytest
 
 from senet_jax.data.builder import build
 from senet_jax.data.prepared import PreparedImages, open_prepared
-from senet_jax.errors import UserError
+from senet_jax.system.errors import UserError
 
 from .pictures import encoded, picture, with_exif_orientation
 from .sources import content, source

@@ -15,7 +15,7 @@ from senet_jax.data.revisitop import (
     load_dataset,
     load_distractors,
 )
-from senet_jax.errors import UserError
+from senet_jax.system.errors import UserError
 
 from .pictures import (
     MINIPHOTOS,

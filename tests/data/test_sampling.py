@@ -12,7 +12,7 @@ from senet_jax.data.sampling import (
     random_generator,
     shuffled,
 )
-from senet_jax.errors import UserError
+from senet_jax.system.errors import UserError
 
 
 def _labels(*counts):

@@ -15,7 +15,7 @@ from senet_jax.data.folders import IMAGE_SUFFIXES
 from senet_jax.data.revisitop import Photograph, load_dataset
 from senet_jax.data.sizes import photograph_size, photograph_sizes
 from senet_jax.data.transforms import TooLargeImage, UnreadableImage
-from senet_jax.errors import UserError
+from senet_jax.system.errors import UserError
 from tests.data.pictures import (
     MINIPHOTOS,
     encoded,

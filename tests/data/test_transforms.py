@@ -10,7 +10,7 @@ import pytest
 
 from senet_jax.data import transforms
 from senet_jax.data.transforms import Preprocessing, UnreadableImage
-from senet_jax.errors import UserError
+from senet_jax.system.errors import UserError
 
 from .pictures import (
     MINIPHOTOS,

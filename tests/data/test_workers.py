@@ -11,7 +11,7 @@ import pytest
 
 from senet_jax.data import workers
 from senet_jax.data.workers import batches_of_workers
-from senet_jax.errors import UserError
+from senet_jax.system.errors import UserError
 
 from . import examples
 
@@ -173,7 +173,7 @@ def test_workers_end_with_a_training_that_is_killed():
 WAITING = """
 from tests.data import examples
 from senet_jax.data.workers import batches_of_workers
-from senet_jax.process import Preemption
+from senet_jax.system.process import Preemption
 batches = batches_of_workers(examples.slow, examples.SPEC, 4, 0, 2)
 with Preemption() as preemption:
     print("waiting", flush=True)

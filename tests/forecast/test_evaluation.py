@@ -5,10 +5,10 @@ import pytest
 
 from configs import evaluate
 from senet_jax.data.transforms import UnreadableImage
-from senet_jax.errors import UserError
-from senet_jax.files import write_json
 from senet_jax.forecast.evaluation import forecast_evaluation
-from senet_jax.memory import CPU_BYTES_PER_PIXEL, KERNEL_BYTES
+from senet_jax.system.errors import UserError
+from senet_jax.system.files import write_json
+from senet_jax.system.host_memory import CPU_BYTES_PER_PIXEL, KERNEL_BYTES
 
 SIZES = [(64, 96), (60, 90), (65, 90), (130, 20), (64, 96)]
 # The channels of all batch norms of `tiny`, each with a mean and a variance.

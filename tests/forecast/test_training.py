@@ -7,8 +7,8 @@ import pytest
 from configs import common, demo
 from senet_jax.data.builder import build
 from senet_jax.data.synthetic_landmarks import TINY, training_source
-from senet_jax.errors import UserError
 from senet_jax.forecast.training import forecast_training, state_bytes
+from senet_jax.system.errors import UserError
 from senet_jax.training.parallel import ParallelStep
 from senet_jax.training.setup import make_setup
 

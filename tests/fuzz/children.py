@@ -116,7 +116,7 @@ def _bytes(key: str) -> int:
 
 def _limited(read, path) -> Outcome:
     """In the child: reads within the limits."""
-    from senet_jax.errors import UserError
+    from senet_jax.system.errors import UserError
 
     before, room = _bytes("VmRSS"), _bytes("VmData") + ROOM
     resource.setrlimit(resource.RLIMIT_DATA, (room, room))

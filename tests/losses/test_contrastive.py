@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from senet_jax.errors import UserError
 from senet_jax.losses.contrastive import Queue, contrastive_loss, empty_queue, enqueue
+from senet_jax.system.errors import UserError
 from tests.losses import spread
 from tests.oracles import losses as oracle
 

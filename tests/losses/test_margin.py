@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from senet_jax.errors import UserError
 from senet_jax.losses import margin
+from senet_jax.system.errors import UserError
 from tests.oracles import losses as oracle
 
 M = 0.15

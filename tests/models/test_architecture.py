@@ -4,9 +4,9 @@ import json
 import jax
 import pytest
 
-from senet_jax.errors import UserError
 from senet_jax.models.architecture import ARCHITECTURES, Architecture, find_architecture
 from senet_jax.models.senet import variable_shapes
+from senet_jax.system.errors import UserError
 
 PARAMETERS = {
     "r50": 38_923_584,

@@ -7,7 +7,6 @@ import pytest
 
 from senet_jax.data.ground_truth import GroundTruth
 from senet_jax.data.revisitop import load_dataset
-from senet_jax.errors import UserError
 from senet_jax.report.examples import (
     ScoredNetwork,
     average_precisions,
@@ -15,6 +14,7 @@ from senet_jax.report.examples import (
     judge,
     query_at_percentile,
 )
+from senet_jax.system.errors import UserError
 
 IMAGES = 14
 GREYS = {f"image{i}": 10 * i for i in range(IMAGES)} | {"bright": 250, "dark": 5, "none": 0}

@@ -9,13 +9,13 @@ import pytest
 
 from configs.demo import get_config
 from senet_jax.data.revisitop import load_dataset
-from senet_jax.files import sha256_of_file
+from senet_jax.features.extract import extract
+from senet_jax.metrics.report import evaluate_descriptors
 from senet_jax.report.__main__ import main
 from senet_jax.report.examples import find_examples
-from senet_jax.retrieval.evaluation import evaluate_descriptors
-from senet_jax.retrieval.extract import extract
-from senet_jax.runtime import use_compilation_cache
-from senet_jax.training.evaluation import Evaluator
+from senet_jax.system.files import sha256_of_file
+from senet_jax.system.runtime import use_compilation_cache
+from senet_jax.training.evaluator import Evaluator
 from senet_jax.training.export import export, setup_of
 from senet_jax.weights import TENSORS, save_weights
 from tests.data.pictures import encoded, picture, write_dataset

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 
 from senet_jax.rerank.retrieval import Retrieval, search
-from senet_jax.retrieval.blocks import BlockedDatabase
-from senet_jax.retrieval.ranked_list import NO_MORE, RankedList
+from senet_jax.search.database import BlockedDatabase
+from senet_jax.search.ranked_list import NO_MORE, RankedList
 
 
 def clustered(rows, width=16, clusters=6, seed=0):

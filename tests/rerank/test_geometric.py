@@ -2,7 +2,6 @@ import jax
 import numpy as np
 import pytest
 
-from senet_jax.errors import UserError
 from senet_jax.models.architecture import find_architecture
 from senet_jax.models.senet import build_model
 from senet_jax.rerank.geometric import (
@@ -16,8 +15,9 @@ from senet_jax.rerank.geometric import (
 )
 from senet_jax.rerank.pairwise import PairCount, PairwiseRerank
 from senet_jax.rerank.retrieval import Retrieval
-from senet_jax.retrieval.blocks import BlockedDatabase
-from senet_jax.retrieval.ranked_list import RankedList
+from senet_jax.search.database import BlockedDatabase
+from senet_jax.search.ranked_list import RankedList
+from senet_jax.system.errors import UserError
 from tests.models.initial import initial_variables
 from tests.rerank.retrievals import clustered, retrieval, shuffled
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from senet_jax.errors import UserError
-from senet_jax.kept import load_arrays, save_arrays
 from senet_jax.rerank import neighbours
 from senet_jax.rerank.graph import kept_graph, mutual_graph
-from senet_jax.retrieval.blocks import BlockedDatabase
+from senet_jax.search.database import BlockedDatabase
+from senet_jax.system.checksummed import load_arrays, save_arrays
+from senet_jax.system.errors import UserError
 from tests import tolerances
 from tests.oracles import rerank as oracle
 from tests.rerank.retrievals import clustered

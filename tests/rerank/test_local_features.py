@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from senet_jax.data.revisitop import Photograph
-from senet_jax.errors import UserError
 from senet_jax.rerank.geometric import fit_whitening, local_features, strongest_positions, verify
 from senet_jax.rerank.local_features import FEATURES, LocalFeatureNetwork
+from senet_jax.system.errors import UserError
 from tests.data.pictures import encoded, picture
 from tests.oracles.lively_twin import lively_twin, lively_weights
 from tests.oracles.pyramid import MEAN, STD

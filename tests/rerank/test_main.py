@@ -8,8 +8,8 @@ import pytest
 from senet_jax.rerank.__main__ import main
 from senet_jax.rerank.methods import Circumstances, make_reranker
 from senet_jax.rerank.retrieval import Retrieval
-from senet_jax.retrieval.blocks import BlockedDatabase
-from senet_jax.retrieval.ranked_list import RankedList
+from senet_jax.search.database import BlockedDatabase
+from senet_jax.search.ranked_list import RankedList
 from tests.rerank.retrievals import clustered
 
 QUERIES, ITEMS, DISTRACTORS, LENGTH = 3, 40, 20, 12

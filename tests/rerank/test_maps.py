@@ -8,9 +8,9 @@ import torch
 
 from senet_jax.data.revisitop import Photograph
 from senet_jax.data.transforms import UnreadableImage
-from senet_jax.errors import UserError
+from senet_jax.features import origin
 from senet_jax.rerank.maps import MapCache, MapNetwork
-from senet_jax.retrieval import origin
+from senet_jax.system.errors import UserError
 from tests.data.pictures import encoded, picture
 from tests.oracles import pyramid
 from tests.oracles.cvnet_twin import TRUNK, lively_cvnet_weights, lively_reranker, stage3_of_twin

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from senet_jax.errors import UserError
 from senet_jax.rerank.diffusion import Diffusion
 from senet_jax.rerank.methods import (
     METHODS,
@@ -13,6 +12,7 @@ from senet_jax.rerank.methods import (
 )
 from senet_jax.rerank.query_expansion import DatabaseAugmentation, QueryExpansion
 from senet_jax.rerank.refinement import Refinement
+from senet_jax.system.errors import UserError
 from tests.rerank.retrievals import retrieval, shuffled
 
 

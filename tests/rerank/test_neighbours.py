@@ -3,7 +3,7 @@ import pytest
 
 from senet_jax.rerank import neighbours
 from senet_jax.rerank.neighbours import nearest_others
-from senet_jax.retrieval.blocks import BlockedDatabase
+from senet_jax.search.database import BlockedDatabase
 from tests.oracles import rerank as oracle
 from tests.rerank.retrievals import clustered
 

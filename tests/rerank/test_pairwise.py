@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from senet_jax.errors import UserError
 from senet_jax.rerank.pairwise import PairwiseRerank, ScoredPairs
 from senet_jax.rerank.retrieval import Retrieval, search
-from senet_jax.retrieval.blocks import BlockedDatabase
-from senet_jax.retrieval.ranked_list import RankedList
+from senet_jax.search.database import BlockedDatabase
+from senet_jax.search.ranked_list import RankedList
+from senet_jax.system.errors import UserError
 from tests.rerank.retrievals import retrieval, score_of, score_pairs
 
 

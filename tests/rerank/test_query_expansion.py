@@ -3,7 +3,6 @@ import builtins
 import numpy as np
 import pytest
 
-from senet_jax.errors import UserError
 from senet_jax.rerank import neighbours
 from senet_jax.rerank.query_expansion import (
     DatabaseAugmentation,
@@ -14,8 +13,9 @@ from senet_jax.rerank.query_expansion import (
     in_memory,
 )
 from senet_jax.rerank.retrieval import Retrieval, search
-from senet_jax.retrieval.blocks import BlockedDatabase
-from senet_jax.retrieval.ranked_list import RankedList
+from senet_jax.search.database import BlockedDatabase
+from senet_jax.search.ranked_list import RankedList
+from senet_jax.system.errors import UserError
 from tests import tolerances
 from tests.oracles import rerank as oracle
 from tests.rerank.retrievals import clustered, retrieval, shuffled

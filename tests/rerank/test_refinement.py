@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from senet_jax.errors import UserError
 from senet_jax.rerank import retrieval as retrieval_module
 from senet_jax.rerank.refinement import Refinement
 from senet_jax.rerank.retrieval import Retrieval, search
-from senet_jax.retrieval.blocks import BlockedDatabase
-from senet_jax.retrieval.ranked_list import RankedList
+from senet_jax.search.database import BlockedDatabase
+from senet_jax.search.ranked_list import RankedList
+from senet_jax.system.errors import UserError
 from tests.oracles import rerank as oracle
 from tests.rerank.retrievals import clustered, retrieval, shuffled
 

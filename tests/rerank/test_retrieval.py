@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from senet_jax.errors import UserError
 from senet_jax.rerank import retrieval as module
 from senet_jax.rerank.retrieval import (
     Retrieval,
@@ -11,9 +10,10 @@ from senet_jax.rerank.retrieval import (
     shortlists,
     similarities,
 )
-from senet_jax.retrieval.blocks import BlockedDatabase
-from senet_jax.retrieval.ranked_list import RankedList
-from senet_jax.retrieval.search import top_k
+from senet_jax.search.database import BlockedDatabase
+from senet_jax.search.exact import top_k
+from senet_jax.search.ranked_list import RankedList
+from senet_jax.system.errors import UserError
 from tests import tolerances
 from tests.oracles.rerank import ordered
 from tests.rerank.retrievals import clustered, retrieval

@@ -5,9 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from senet_jax.errors import UserError
-from senet_jax.retrieval.bootstrap import mean_interval
-from senet_jax.retrieval.evaluation import EvaluationReport
+from senet_jax.metrics.bootstrap import mean_interval
+from senet_jax.metrics.report import EvaluationReport
 from senet_jax.score.compare import (
     CHANGES,
     QueryScores,
@@ -17,6 +16,7 @@ from senet_jax.score.compare import (
     read_report,
     warnings,
 )
+from senet_jax.system.errors import UserError
 
 NAMES = tuple(f"house_{query}" for query in range(9))
 FIRST = np.array([0.5, 0.25, np.nan, 1, 0, 0.5, 0.5, 0.1, 0.2])

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from senet_jax.data.ground_truth import load_ground_truth
-from senet_jax.errors import run_command
-from senet_jax.retrieval.evaluation import evaluate_descriptors
-from senet_jax.retrieval.quantise import quantise
+from senet_jax.metrics.report import evaluate_descriptors
 from senet_jax.score.__main__ import main
+from senet_jax.search.storage import quantise
+from senet_jax.system.errors import run_command
 
 IMAGES, QUERIES, WIDTH = 6, 2, 3
 GROUND_TRUTH = {

@@ -5,8 +5,8 @@ import itertools
 import jax.numpy as jnp
 import numpy as np
 
-from senet_jax.kept import read_kept_json
-from senet_jax.retrieval.evaluation import evaluate_descriptors
+from senet_jax.metrics.report import evaluate_descriptors
+from senet_jax.system.checksummed import read_kept_json
 from senet_jax.training.export import CHECKPOINTS, CONFIG, setup_of
 from senet_jax.training.stored_steps import StoredSteps
 from tests.training.landmarks import named_leaves

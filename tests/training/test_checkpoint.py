@@ -11,8 +11,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from senet_jax.errors import USER_ERROR_EXIT_CODE, UserError
-from senet_jax.signals import PREEMPTED_EXIT_CODE
+from senet_jax.system.errors import USER_ERROR_EXIT_CODE, UserError
+from senet_jax.system.signals import PREEMPTED_EXIT_CODE
 from senet_jax.training.checkpoint import Checkpoints
 from tests.training.training_process import (
     content,

@@ -13,9 +13,9 @@ import pytest
 
 from configs import common
 from senet_jax.convert.__main__ import main as convert
-from senet_jax.errors import UserError
-from senet_jax.files import read_json
-from senet_jax.signals import PREEMPTED_EXIT_CODE
+from senet_jax.system.errors import UserError
+from senet_jax.system.files import read_json
+from senet_jax.system.signals import PREEMPTED_EXIT_CODE
 from senet_jax.training.checkpoint import Checkpoints
 from senet_jax.training.export import CHECKPOINTS, load_trained, setup_of
 from senet_jax.training.setup import make_setup

@@ -9,8 +9,8 @@ import pytest
 
 from senet_jax.convert.__main__ import main as convert
 from senet_jax.data.prepare import main as prepare
-from senet_jax.files import read_json
 from senet_jax.report.__main__ import main as report
+from senet_jax.system.files import read_json
 from senet_jax.weights import load_weights
 from tests.data.pictures import encoded, picture
 from tests.processes import ROOT

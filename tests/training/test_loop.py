@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from senet_jax.data.builder import LABELS_FILE
-from senet_jax.files import read_json
-from senet_jax.kept import read_kept_json
-from senet_jax.process import locked_workdir
-from senet_jax.signals import INTERRUPTED_EXIT_CODE, PREEMPTED_EXIT_CODE
+from senet_jax.system.checksummed import read_kept_json
+from senet_jax.system.files import read_json
+from senet_jax.system.process import locked_workdir
+from senet_jax.system.signals import INTERRUPTED_EXIT_CODE, PREEMPTED_EXIT_CODE
 from senet_jax.training import loop
 from senet_jax.training.export import CHECKPOINTS, CONFIG
 from senet_jax.training.metrics import read_metrics

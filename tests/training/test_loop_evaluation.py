@@ -4,8 +4,8 @@ import contextlib
 
 import pytest
 
-from senet_jax.files import read_json
-from senet_jax.signals import PREEMPTED_EXIT_CODE
+from senet_jax.system.files import read_json
+from senet_jax.system.signals import PREEMPTED_EXIT_CODE
 from senet_jax.training.export import CHECKPOINTS
 from senet_jax.training.metrics import read_metrics
 from senet_jax.training.stored_steps import StoredSteps

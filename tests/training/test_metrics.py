@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from senet_jax.errors import UserError
-from senet_jax.retrieval.evaluation import MEASURES, EvaluationReport
+from senet_jax.metrics.report import MEASURES, EvaluationReport
+from senet_jax.system.errors import UserError
 from senet_jax.training.metrics import (
     FILE,
     MetricsWriter,

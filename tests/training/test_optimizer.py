@@ -6,7 +6,7 @@ import optax
 import pytest
 import torch
 
-from senet_jax.errors import UserError
+from senet_jax.system.errors import UserError
 from senet_jax.training.optimizer import (
     OptimizerOptions,
     check_expressions,

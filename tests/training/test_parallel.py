@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from senet_jax.errors import UserError
+from senet_jax.system.errors import UserError
 from senet_jax.training.parallel import AXIS, ParallelStep, check_divisible
 from senet_jax.training.state import is_sharded
 from tests.tolerances import AFTER_A_SWITCH, SPREAD

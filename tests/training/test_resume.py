@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from senet_jax.kept import read_kept_json
-from senet_jax.signals import PREEMPTED_EXIT_CODE
+from senet_jax.system.checksummed import read_kept_json
+from senet_jax.system.signals import PREEMPTED_EXIT_CODE
 from senet_jax.training.export import CONFIG, setup_of
 from senet_jax.training.metrics import read_metrics
 from senet_jax.weights import TENSORS

@@ -5,7 +5,7 @@ import pytest
 
 from configs import common
 from senet_jax.config import RATES, flat
-from senet_jax.errors import UserError
+from senet_jax.system.errors import UserError
 from senet_jax.training.resume import NOTES, measured, note, resumed
 
 BEFORE = json.loads(common.train("tiny").to_json_best_effort()) | {

@@ -4,7 +4,7 @@ import pytest
 
 from configs import common
 from senet_jax.data.sampling import Grouping
-from senet_jax.errors import UserError
+from senet_jax.system.errors import UserError
 from senet_jax.training.setup import (
     Setup,
     make_augmentation,

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from senet_jax.files import read_json
+from senet_jax.system.files import read_json
 from tests.processes import ROOT
 from tests.test_config import TRAININGS
 from tests.training.training_command import ENVIRONMENT

@@ -7,9 +7,9 @@ import pytest
 
 from configs import common
 from senet_jax.data.transforms import Preprocessing
-from senet_jax.errors import UserError
 from senet_jax.models.architecture import ARCHITECTURES
 from senet_jax.models.senet import without_descriptor_norm
+from senet_jax.system.errors import UserError
 from senet_jax.training.setup import PREPROCESSING, make_setup
 from senet_jax.weights import Weights, flatten, tensor_shapes
 from tests.training import landmarks

@@ -5,7 +5,7 @@ import zlib
 import numpy as np
 import pytest
 
-from senet_jax.errors import UserError
+from senet_jax.system.errors import UserError
 from senet_jax.training.checkpoint import Checkpoints
 from senet_jax.training.stored_steps import BrokenStep, Record, StoredSteps, best_first
 from tests.training.training_process import content, largest_file, state_after

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from senet_jax.kept import read_kept_json
+from senet_jax.system.checksummed import read_kept_json
 from senet_jax.training.export import CHECKPOINTS, CONFIG, setup_of
 from senet_jax.training.metrics import FILE, read_metrics
 from senet_jax.training.stored_steps import StoredSteps

@@ -18,9 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
-from senet_jax.errors import UserError, run_command
-from senet_jax.process import Preemption, locked_workdir
-from senet_jax.signals import PREEMPTED_EXIT_CODE
+from senet_jax.system.errors import UserError, run_command
+from senet_jax.system.process import Preemption, locked_workdir
+from senet_jax.system.signals import PREEMPTED_EXIT_CODE
 from senet_jax.training import resume
 from senet_jax.training.checkpoint import Checkpoints
 from senet_jax.training.optimizer import OptimizerOptions, make_optimizer

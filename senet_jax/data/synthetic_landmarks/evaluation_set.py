@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 
 from senet_jax.data.synthetic_landmarks.world import World
-from senet_jax.errors import UserError
-from senet_jax.files import read_json, write_json, written_whole
-from senet_jax.progress import Progress
+from senet_jax.system.errors import UserError
+from senet_jax.system.files import read_json, write_json, written_whole
+from senet_jax.system.progress import Progress
 
 DATASETS = {
     "evaluation": ("landmarks", "landmarks_no_lookalikes", "landmarks_family_only"),

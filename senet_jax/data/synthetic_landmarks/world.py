@@ -12,7 +12,7 @@ import numpy as np
 from senet_jax.data.synthetic_landmarks.grammar import Landmark, draw_family
 from senet_jax.data.synthetic_landmarks.scene import building_box, render
 from senet_jax.data.synthetic_landmarks.views import SEVERITIES, View, draw_view
-from senet_jax.errors import UserError, shown
+from senet_jax.system.errors import UserError, shown
 
 SPLITS = ("training", "validation", "evaluation")
 EVALUATED_SPLITS = ("validation", "evaluation")

@@ -8,7 +8,7 @@ import pytest
 
 from senet_jax.data.ground_truth import load_ground_truth
 from senet_jax.data.synthetic_landmarks import DATASETS, TINY, ground_truths, write_evaluation
-from senet_jax.errors import UserError
+from senet_jax.system.errors import UserError
 
 SMALL = dataclasses.replace(TINY, evaluation_families=2, siblings=2, easy=1, distractors=2)
 EVERYTHING, NO_LOOKALIKES, FAMILY_ONLY = DATASETS["evaluation"]

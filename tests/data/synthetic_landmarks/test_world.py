@@ -9,7 +9,7 @@ import pytest
 
 from senet_jax.data.synthetic_landmarks import DEMO, TINY, World
 from senet_jax.data.synthetic_landmarks.world import EVALUATED_SPLITS, SPLITS
-from senet_jax.errors import UserError
+from senet_jax.system.errors import UserError
 
 FAMILIES = {
     "training": TINY.training_families,

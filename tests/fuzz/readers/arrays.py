@@ -17,7 +17,7 @@ def _npy(array: np.ndarray, version: tuple[int, int] | None = None) -> bytes:
 
 
 def _descriptor_files(_) -> list[bytes]:
-    from senet_jax.retrieval.quantise import STORAGES, quantise
+    from senet_jax.search.storage import STORAGES, quantise
 
     rows = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
     plain = [rows.astype(dtype) for dtype in ("f8", ">f4", "i2")]
@@ -27,8 +27,8 @@ def _descriptor_files(_) -> list[bytes]:
 
 def _descriptors(path: pathlib.Path) -> Any:
     """As `score` and `rerank` take a database."""
-    from senet_jax.files import open_array
-    from senet_jax.retrieval.blocks import BlockedDatabase, as_float32
+    from senet_jax.search.database import BlockedDatabase, as_float32
+    from senet_jax.system.files import open_array
 
     array = open_array(path)
     database = BlockedDatabase((array,), block_rows=2)
@@ -41,8 +41,8 @@ def _descriptors(path: pathlib.Path) -> Any:
 
 
 def _ranks(path: pathlib.Path) -> Any:
-    from senet_jax.files import open_array
-    from senet_jax.retrieval.ranked_list import RankedList
+    from senet_jax.search.ranked_list import RankedList
+    from senet_jax.system.files import open_array
 
     ranked = RankedList.of_queries(open_array(path), 2, 4)
     return [ranked.positions(query, np.arange(4)) for query in range(2)]
@@ -68,7 +68,7 @@ def _graphs(folder: pathlib.Path) -> list[bytes]:
 
 
 def _database() -> Any:
-    from senet_jax.retrieval.blocks import BlockedDatabase
+    from senet_jax.search.database import BlockedDatabase
 
     return BlockedDatabase((np.eye(4, dtype=np.float32),))
 
@@ -87,7 +87,7 @@ def _stored(name: str) -> Callable[[pathlib.Path], list[bytes]]:
 
     def examples(folder: pathlib.Path) -> list[bytes]:
         from senet_jax.data.file_state import FILE_STATE
-        from senet_jax.retrieval.store import DescribedRows, save_store
+        from senet_jax.features.store import DescribedRows, save_store
 
         rows = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
         described = DescribedRows([0, 1, 2], rows, {2: "no such file"}, np.zeros(3, FILE_STATE))
@@ -98,15 +98,15 @@ def _stored(name: str) -> Callable[[pathlib.Path], list[bytes]]:
 
 
 def _store(path: pathlib.Path) -> Any:
-    from senet_jax.retrieval.store import load_store
+    from senet_jax.features.store import load_store
 
     return load_store(path.parent, "query", ORIGIN)
 
 
 def _kept_arrays(folder: pathlib.Path) -> list[bytes]:
     from senet_jax.data.file_state import FILE_STATE
-    from senet_jax.kept import save_arrays
     from senet_jax.rerank.maps import SCALES, WIDTH
+    from senet_jax.system.checksummed import save_arrays
 
     maps = np.zeros((len(SCALES), 1, 1, WIDTH), np.float16)
     rows, files = np.arange(2), np.zeros(2, FILE_STATE)
@@ -118,8 +118,8 @@ def _kept_arrays(folder: pathlib.Path) -> list[bytes]:
 
 def _kept(path: pathlib.Path) -> Any:
     """Maps or a shard; what is broken is made again, so nothing is refused."""
+    from senet_jax.features import shards
     from senet_jax.rerank import maps
-    from senet_jax.retrieval import shards
 
     return maps._read(path), shards._load(path)
 
@@ -142,7 +142,7 @@ READERS: dict[str, Reader] = {
         "x.npy",
         _descriptor_files,
         _descriptors,
-        ("senet_jax.retrieval.blocks", "senet_jax.files"),
+        ("senet_jax.search.database", "senet_jax.system.files"),
         (
             b"True",
             b"|O",
@@ -161,7 +161,7 @@ READERS: dict[str, Reader] = {
         "r.npy",
         _rank_files,
         _ranks,
-        ("senet_jax.retrieval.ranked_list", "senet_jax.files"),
+        ("senet_jax.search.ranked_list", "senet_jax.system.files"),
         (b"True", b"<u8", b"|b1", b"(", b")", b"0,", b"99999999999,", b"-1"),
     ),
     "graph": Reader(
@@ -176,7 +176,7 @@ READERS: dict[str, Reader] = {
             f"query.{suffix}",
             _stored(f"query.{suffix}"),
             _store,
-            ("senet_jax.retrieval.store",),
+            ("senet_jax.features.store",),
             (b"null", b"[]", b"{}", b'"', b"-1", b"99999999999", b"|O", b"(", b")"),
         )
         for suffix in ("json", "npy")
@@ -185,7 +185,7 @@ READERS: dict[str, Reader] = {
         "kept.npz",
         _kept_arrays,
         _kept,
-        ("senet_jax.rerank.maps", "senet_jax.retrieval.shards"),
+        ("senet_jax.rerank.maps", "senet_jax.features.shards"),
         (b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06", b"|O", b"99999999999,", b"(", b")"),
     ),
     "pair_scores": Reader(

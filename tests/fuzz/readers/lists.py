@@ -63,7 +63,7 @@ def _landmarks(path: pathlib.Path) -> Any:
 
 
 def _reports(_) -> list[bytes]:
-    from senet_jax.retrieval.evaluation import EvaluationReport
+    from senet_jax.metrics.report import EvaluationReport
 
     nothing, some = np.full((2, 4), np.nan), np.array([[0.5] * 4, [1.0] * 4])
     scores = {"easy": nothing, "medium": some, "hard": some}
@@ -92,7 +92,7 @@ def _flags(path: pathlib.Path) -> Any:
     """A command line, a line a flag, as `main` takes it."""
     from senet_jax.command_line import CONFIGS, parse_with_config
     from senet_jax.config import expand_paths, validate
-    from senet_jax.errors import CommandParser, UserError
+    from senet_jax.system.errors import CommandParser, UserError
 
     lines = os.fsdecode(path.read_bytes()).split("\n")[:100]
     parser = CommandParser(prog="command", add_help=False)

@@ -1,0 +1,1 @@
+"""From photographs to what networks make of them."""

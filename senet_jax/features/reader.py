@@ -1,0 +1,56 @@
+"""The pixels of a photograph at several scales."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from senet_jax.data.revisitop import Photograph, read_image
+from senet_jax.data.sizes import check_pixels, checked_header
+from senet_jax.data.transforms import UnreadableImage, crop, resize
+from senet_jax.system.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pyramid:
+    """The pixels of a photograph.
+
+    Attributes:
+        size: height and width.
+        levels: uint8[h w 3] for each scale.
+    """
+
+    size: tuple[int, int]
+    levels: list[np.ndarray]
+
+
+def read_part(photograph: Photograph) -> np.ndarray:
+    """Reads a photograph and cuts its box out: uint8[h w 3] BGR.
+
+    Raises:
+        UnreadableImage: the file is missing or no image.
+        UserError: the box is empty or outside of the image.
+    """
+    image = read_image(photograph.path)
+    if photograph.box is None:
+        return image
+    try:
+        return crop(image, photograph.box)
+    except UserError as error:
+        raise UserError(f"{photograph.path}: {error}") from error
+
+
+def why_unreadable(photograph: Photograph, most_pixels: int) -> str | None:
+    """Why a photograph cannot be described with so many pixels, None if it can."""
+    try:
+        checked_header(photograph, most_pixels)
+        check_pixels(photograph, *read_part(photograph).shape[:2], most_pixels)
+    except UnreadableImage as error:
+        return str(error)
+    return None
+
+
+def read_pyramid(photograph: Photograph, scales: Sequence[float]) -> list[np.ndarray]:
+    """Reads a photograph, see `read_part`, and resizes it to each scale."""
+    part = read_part(photograph)
+    return [resize(part, scale) for scale in scales]

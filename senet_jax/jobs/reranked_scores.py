@@ -1,0 +1,101 @@
+"""What re-ranking does to the scores, with and without a look at the ground truth.
+
+The authors of re-rankers drop a protocol's junk from the lists by the ground truth before they
+re-rank, once for each protocol; a deployed system does not know it. Both are reported, as
+`protocol` and as `blind`. (Query expansion in the paper drops nothing: its figures are `blind`.)
+"""
+
+import dataclasses
+import resource
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from senet_jax.data.ground_truth import GroundTruth
+from senet_jax.metrics.protocols import PROTOCOLS, Protocol
+from senet_jax.metrics.report import EvaluationReport, evaluate_ranks
+from senet_jax.rerank.pairwise import PairCount
+from senet_jax.rerank.retrieval import Reranker, Retrieval
+from senet_jax.search.ranked_list import NO_MORE, RankedList
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What re-ranking one list took.
+
+    Attributes:
+        seconds_per_query: the time.
+        pairs_per_query: how many pairs of images were compared.
+        computed_pairs_per_query: how many of them were not known from before; the others took
+            next to no time.
+        peak_memory_bytes: the most that the process had in memory until then.
+    """
+
+    seconds_per_query: float
+    pairs_per_query: float
+    computed_pairs_per_query: float
+    peak_memory_bytes: int
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RerankedReport:
+    """The scores of re-ranked lists, and what they cost."""
+
+    scores: EvaluationReport
+    cost: Cost
+
+    def to_json(self) -> dict[str, Any]:
+        """The value that stands under `NAME+METHOD:protocol` or `:blind` in `report.json`."""
+        return self.scores.to_json() | {"cost": dataclasses.asdict(self.cost)}
+
+
+def evaluate_reranked(
+    ground_truth: GroundTruth, retrieval: Retrieval, rerank: Reranker, pairs: PairCount
+) -> dict[str, RerankedReport]:
+    """Scores re-ranked lists, once as `blind` and once as `protocol`.
+
+    `blind`, which is what a user would run, comes first, so that its cost is that of a first time.
+
+    Args:
+        ground_truth: what should be found.
+        retrieval: whole lists: what they do not hold counts as not found.
+        rerank: the method, or a chain of them.
+        pairs: counts what the method compares.
+
+    Raises:
+        UserError: the method cannot work on the lists.
+    """
+
+    def reranked(lists: Sequence[Retrieval]) -> tuple[list[RankedList], Cost]:
+        start, before = time.monotonic(), dataclasses.replace(pairs)
+        ranked = [rerank(found).ranked for found in lists]
+        count = len(lists) * len(retrieval.queries)
+        return ranked, Cost(
+            (time.monotonic() - start) / count,
+            (pairs.compared - before.compared) / count,
+            (pairs.computed - before.computed) / count,
+            1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        )
+
+    [blind], cost_of_blind = reranked([retrieval])
+    of_protocols, cost_of_protocols = reranked(
+        [without_junk(retrieval, ground_truth, protocol) for protocol in PROTOCOLS]
+    )
+    by_name = dict(zip((protocol.name for protocol in PROTOCOLS), of_protocols, strict=True))
+    return {
+        "blind": RerankedReport(evaluate_ranks(ground_truth, blind), cost_of_blind),
+        "protocol": RerankedReport(evaluate_ranks(ground_truth, by_name), cost_of_protocols),
+    }
+
+
+def without_junk(retrieval: Retrieval, ground_truth: GroundTruth, protocol: Protocol) -> Retrieval:
+    """Drops a protocol's junk from the lists, as only someone can who knows the ground truth."""
+    ranks = np.full_like(retrieval.ranked.ranks, NO_MORE)
+    for query in range(len(ranks)):
+        items = retrieval.ranked.items(query)
+        junk = np.concatenate([getattr(ground_truth, kind)[query] for kind in protocol.junk])
+        kept = items[~np.isin(items, junk)]
+        ranks[query, : len(kept)] = kept
+    return retrieval.with_ranks(ranks)

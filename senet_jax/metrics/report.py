@@ -1,0 +1,244 @@
+"""Scores of a search on a benchmark: Easy, Medium and Hard, in all and query by query."""
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from senet_jax.data.ground_truth import KINDS, GroundTruth
+from senet_jax.metrics.average_precision import (
+    average_precision,
+    junk_free_positions,
+    positions_by_score,
+    precision_at,
+)
+from senet_jax.metrics.bootstrap import mean_interval
+from senet_jax.metrics.protocols import PROTOCOLS, Protocol
+from senet_jax.search.database import (
+    BlockedDatabase,
+    array_name,
+    as_float32,
+    check_descriptors,
+)
+from senet_jax.search.ranked_list import RankedList
+from senet_jax.search.ranking_forecast import RankingForecast
+from senet_jax.system.errors import UserError
+from senet_jax.system.progress import Progress
+
+CUTOFFS = (1, 5, 10)
+MEASURES = ("ap", *(f"mp@{cutoff}" for cutoff in CUTOFFS))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class EvaluationReport:
+    """Every query's scores under every protocol.
+
+    Attributes:
+        query_names: the queries' images, without extension.
+        scores: for each protocol's name float64[q 4], in [0, 1], columns as in `MEASURES`. The row
+            of a query without positives, which is not scored, is NaN.
+
+    Raises:
+        ValueError: the protocols are others, the shapes differ, or a score is out of range.
+    """
+
+    query_names: tuple[str, ...]
+    scores: Mapping[str, np.ndarray]
+
+    def __post_init__(self):
+        if list(self.scores) != [protocol.name for protocol in PROTOCOLS]:
+            raise ValueError(f"protocols {list(self.scores)}")
+        shape = len(self.query_names), len(MEASURES)
+        if any(scores.shape != shape for scores in self.scores.values()):
+            raise ValueError(f"shapes {[scores.shape for scores in self.scores.values()]}")
+        for name, scores in self.scores.items():
+            is_score = (scores >= 0) & (scores <= 1)
+            if not (is_score.all(axis=1) | np.isnan(scores).all(axis=1)).all():
+                raise ValueError(f"{name}: scores outside [0, 1], or only some of a query's")
+
+    def query_count(self, protocol: str) -> int:
+        """How many queries are scored under a protocol."""
+        return len(self._scored(protocol))
+
+    def means(self, protocol: str) -> np.ndarray:
+        """The measures' means over the scored queries: float64[4], NaN if no query is scored."""
+        scored = self._scored(protocol)
+        return scored.mean(axis=0) if len(scored) else np.full(len(MEASURES), np.nan)
+
+    def interval(self, protocol: str) -> np.ndarray:
+        """The 95 % interval of a protocol's mAP: float64[2], NaN if no query is scored."""
+        scored = self._scored(protocol)
+        return mean_interval(scored[:, 0]) if len(scored) else np.full(2, np.nan)
+
+    def _scored(self, protocol):
+        scores = self.scores[protocol]
+        return scores[~np.isnan(scores).any(axis=1)]
+
+    def to_json(self) -> dict[str, Any]:
+        """The value that stands under a dataset's name in `report.json`; null where not scored."""
+        return {name: self._protocol_to_json(name) for name in self.scores}
+
+    def _protocol_to_json(self, name):
+        mean_average_precision, *mean_precisions = _or_null(self.means(name))
+        low, high = _or_null(self.interval(name))
+        return {
+            "map": mean_average_precision,
+            "map_ci95": None if low is None else [low, high],
+            **dict(zip(MEASURES[1:], mean_precisions, strict=True)),
+            "queries": self.query_count(name),
+            "per_query": [
+                {
+                    "query": query,
+                    "name": query_name,
+                    **dict(zip(MEASURES, _or_null(row), strict=True)),
+                }
+                for query, (query_name, row) in enumerate(
+                    zip(self.query_names, self.scores[name], strict=True)
+                )
+            ],
+        }
+
+    def table(self) -> str:
+        """The means in per cent, for people, and the 95 % interval of mAP."""
+        headings = ("mAP", *(f"mP@{cutoff}" for cutoff in CUTOFFS), "queries")
+        lines = ["        " + "".join(f"{heading:>9}" for heading in headings) + "    mAP, 95 %"]
+        for name in self.scores:
+            cells = [*map(_in_per_cent, self.means(name)), str(self.query_count(name))]
+            low, high = map(_in_per_cent, self.interval(name))
+            interval = "-" if low == "-" else f"{low}-{high}"
+            lines.append(f"{name:8}" + "".join(f"{cell:>9}" for cell in cells) + f"{interval:>13}")
+        return "\n".join(lines)
+
+
+def _in_per_cent(score: float) -> str:
+    return "-" if np.isnan(score) else f"{100 * score:.1f}"
+
+
+def _or_null(scores: np.ndarray) -> list[float | None]:
+    return [None if np.isnan(score) else float(score) for score in scores]
+
+
+def evaluate_descriptors(
+    ground_truth: GroundTruth,
+    queries: np.ndarray,
+    database_parts: Sequence[np.ndarray],
+    unranked: Collection[int] = (),
+    share: tuple[int, int] = (0, 1),
+) -> EvaluationReport:
+    """Scores the ranking by dot product; descriptors are used as they are, in float32.
+
+    Args:
+        ground_truth: what should be found.
+        queries: number[q d], in the order of `query_names`.
+        database_parts: number[n_i d] each, or quantised, maybe memory-mapped: the items in the
+            order of `image_names`, then any distractors.
+        unranked: items that rank after everything else whatever their descriptor is, by index
+            among themselves: images that could not be read.
+        share: which process of how many this is, where all of them call this together; see
+            `BlockedDatabase`.
+
+    Raises:
+        UserError: a wrong number of rows, a wrong width or type, or a value that is not finite.
+    """
+    name = array_name(queries, "the array of queries")
+    check_descriptors(queries, name)
+    database = BlockedDatabase(tuple(database_parts), unranked, share=share)
+    _check_query_count(ground_truth, len(queries), name)
+    if database.size < len(ground_truth.image_names):
+        raise UserError(
+            f"the database has {database.size} rows for {len(ground_truth.image_names)} images; "
+            "every image of imlist has one"
+        )
+    queries = as_float32(queries)
+    if queries.shape[1] != database.width:
+        raise UserError(
+            f"{name} has {queries.shape[1]} columns, the database {database.width}; queries and "
+            "database are described by one model"
+        )
+    wrong_rows = np.flatnonzero(~np.isfinite(queries).all(axis=1))
+    if wrong_rows.size:
+        raise UserError(
+            f"row {wrong_rows[0]} of {name} is not finite in float32; mend the descriptor"
+        )
+    progress = Progress("ranking", database.share_size, "rows")
+    forecast = RankingForecast(database, len(queries))
+
+    def advance(rows: int) -> None:
+        forecast.advance()
+        progress.advance(rows)
+
+    positions = positions_by_score(queries, database, _labelled_items(ground_truth), advance)
+    by_kind = _split_by_kind(ground_truth, positions)
+    return EvaluationReport(
+        ground_truth.query_names, {p.name: _score(p, by_kind) for p in PROTOCOLS}
+    )
+
+
+def evaluate_ranks(
+    ground_truth: GroundTruth, ranked: RankedList | Mapping[str, RankedList]
+) -> EvaluationReport:
+    """Scores a ranking that is there already; items that it does not list are not found.
+
+    Args:
+        ground_truth: what should be found.
+        ranked: one list, or one for each protocol's name.
+
+    Raises:
+        UserError: a list has not one row for each query.
+    """
+    if isinstance(ranked, RankedList):
+        by_kind = _positions_in(ranked, ground_truth)
+        scores = {p.name: _score(p, by_kind) for p in PROTOCOLS}
+    else:
+        scores = {p.name: _score(p, _positions_in(ranked[p.name], ground_truth)) for p in PROTOCOLS}
+    return EvaluationReport(ground_truth.query_names, scores)
+
+
+def _check_query_count(ground_truth: GroundTruth, rows: int, name: str) -> None:
+    if rows != len(ground_truth.query_names):
+        raise UserError(
+            f"{name} has {rows} rows for {len(ground_truth.query_names)} queries; every query of "
+            "qimlist has one"
+        )
+
+
+def _labelled_items(ground_truth: GroundTruth) -> list[np.ndarray]:
+    return [
+        np.concatenate([getattr(ground_truth, kind)[query] for kind in KINDS])
+        for query in range(len(ground_truth.query_names))
+    ]
+
+
+def _split_by_kind(
+    ground_truth: GroundTruth, positions: Sequence[np.ndarray]
+) -> list[dict[str, np.ndarray]]:
+    """Positions of `_labelled_items`, for each query by kind."""
+    by_kind = []
+    for query, of_query in enumerate(positions):
+        ends = np.cumsum([len(getattr(ground_truth, kind)[query]) for kind in KINDS])
+        by_kind.append(dict(zip(KINDS, np.split(of_query, ends[:-1]), strict=True)))
+    return by_kind
+
+
+def _positions_in(ranked: RankedList, ground_truth: GroundTruth) -> list[dict[str, np.ndarray]]:
+    _check_query_count(ground_truth, len(ranked.ranks), array_name(ranked.ranks, "the ranking"))
+    positions = [
+        ranked.positions(query, items) for query, items in enumerate(_labelled_items(ground_truth))
+    ]
+    return _split_by_kind(ground_truth, positions)
+
+
+def _score(protocol: Protocol, by_kind: Sequence[Mapping[str, np.ndarray]]) -> np.ndarray:
+    """The measures of every query: float64[q 4], NaN where there is nothing to find."""
+    scores = np.full((len(by_kind), len(MEASURES)), np.nan)
+    for query, positions in enumerate(by_kind):
+        positives = np.concatenate([positions[kind] for kind in protocol.positive])
+        junk = np.concatenate([positions[kind] for kind in protocol.junk])
+        if len(positives):
+            found = junk_free_positions(positives, junk)
+            scores[query] = (
+                average_precision(found, len(positives)),
+                *(precision_at(found, cutoff) for cutoff in CUTOFFS),
+            )
+    return scores

@@ -1,1 +1,0 @@
-"""From descriptors to ranks and scores."""

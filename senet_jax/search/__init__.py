@@ -1,0 +1,1 @@
+"""What is nearest to a query, exactly or about."""

@@ -1,0 +1,158 @@
+"""A database of any size, read in blocks of one shape, so that one program serves them all."""
+
+import dataclasses
+from collections.abc import Collection
+
+import numpy as np
+
+from senet_jax.search.storage import dequantise, descriptor_width, type_and_shape
+from senet_jax.system.errors import UserError, shown
+
+MOST_NUMBERS = 2**16
+"""Of a descriptor: a block of longer ones would take gigabytes."""
+_ALIGNMENT = 16
+"""In numbers: 64 bytes."""
+
+
+def check_descriptors(descriptors: np.ndarray, name: str) -> None:
+    """Checks that an array can hold descriptors `[n d]`, without reading its values.
+
+    Raises:
+        UserError: it is neither a matrix of float16, float32, float64 or integers nor quantised,
+            or its descriptors have no numbers, or too many.
+    """
+    width = descriptor_width(descriptors)
+    if width == 0:
+        raise UserError(
+            f"{name} has the shape {descriptors.shape}: descriptors without a number are all "
+            "alike; extract them again"
+        )
+    if width is not None and width > MOST_NUMBERS:
+        raise UserError(
+            f"{name} has the shape {shown(descriptors.shape)}; descriptors have up to "
+            f"{MOST_NUMBERS:,} numbers, so transpose it if a column is a descriptor"
+        )
+    if width is None:
+        raise UserError(
+            f"{name} is {type_and_shape(descriptors)}; descriptors are float16, float32, float64 "
+            "or integers, one row for each image, or quantised"
+        )
+
+
+def as_float32(descriptors: np.ndarray) -> np.ndarray:
+    """The descriptors float32[n d], of whatever type they are; float32 is not copied."""
+    if descriptors.dtype == np.float32:
+        return descriptors
+    numbers = np.empty((len(descriptors), descriptor_width(descriptors)), np.float32)
+    dequantise(descriptors, numbers)
+    return numbers
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class BlockedDatabase:
+    """Descriptors in several arrays, counted on from one to the next: a database, its distractors.
+
+    Blocks are cut from the whole, not from each part: the way it is cut into parts changes
+    nothing. Arrays may be memory-mapped; only the block that is asked for is read.
+
+    Attributes:
+        parts: number[n_i d] each, or quantised.
+        unranked: items that rank after everything else (images that could not be read).
+        block_rows: how many rows a block has, the last one as well.
+        share: which process of how many this is, where several rank the database together: each
+            takes every so manyth block, and what they found is put together. All of them have to
+            make the same calls.
+
+    Raises:
+        UserError: a part is no matrix of numbers, or the widths differ.
+    """
+
+    parts: tuple[np.ndarray, ...]
+    unranked: Collection[int] = ()
+    block_rows: int = 8192
+    share: tuple[int, int] = (0, 1)
+
+    def __post_init__(self):
+        for index, part in enumerate(self.parts):
+            check_descriptors(part, self._part_name(index))
+            width = descriptor_width(part)
+            if width != self.width:
+                raise UserError(
+                    f"{self._part_name(index)} has {width} columns, {self._part_name(0)} "
+                    f"has {self.width}; descriptors of one model have one width"
+                )
+
+    @property
+    def width(self) -> int:
+        """The length of a descriptor."""
+        return descriptor_width(self.parts[0])
+
+    @property
+    def size(self) -> int:
+        """How many items there are in all parts."""
+        return sum(map(len, self.parts))
+
+    @property
+    def starts(self) -> range:
+        """The first item of every block of this process's share."""
+        index, count = self.share
+        return range(index * self.block_rows, self.size, count * self.block_rows)
+
+    @property
+    def share_size(self) -> int:
+        """How many items this process's blocks hold."""
+        return sum(min(self.block_rows, self.size - start) for start in self.starts)
+
+    def read(self, start: int) -> np.ndarray:
+        """The block that begins with the item `start`: float32[b d], zeros beyond the last item."""
+        block = None
+        first = 0
+        for part in self.parts:
+            rows = part[max(start - first, 0) : max(start + self.block_rows - first, 0)]
+            if len(rows) == self.block_rows and rows.dtype == np.float32:
+                return np.asarray(rows)
+            if len(rows):
+                block = _aligned_zeros(self.block_rows, self.width) if block is None else block
+                at = max(first - start, 0)
+                dequantise(rows, block[at : at + len(rows)])
+            first += len(part)
+        return block
+
+    def is_ranked(self, start: int) -> np.ndarray:
+        """Which rows of a block are items with a rank of their own, by their score: bool[b]."""
+        items = np.arange(start, start + self.block_rows)
+        return (items < self.size) & ~np.isin(items, list(self.unranked))
+
+    def check_finite(self, start: int, block: np.ndarray) -> None:
+        """Checks a block that was read: the rows that are ranked hold finite numbers.
+
+        Raises:
+            UserError: one does not.
+        """
+        wrong_rows = np.flatnonzero(self.is_ranked(start) & ~np.isfinite(block).all(axis=1))
+        if wrong_rows.size:
+            raise UserError(
+                f"{self.name(start + wrong_rows[0])} is not finite in float32; "
+                "mend the descriptor or leave it out"
+            )
+
+    def name(self, item: int) -> str:
+        """What the user knows an item by: its row in a part."""
+        ends = np.cumsum([len(part) for part in self.parts])
+        index = int(np.searchsorted(ends, item, side="right"))
+        return f"row {item - ends[index] + len(self.parts[index])} of {self._part_name(index)}"
+
+    def _part_name(self, index: int) -> str:
+        return array_name(self.parts[index], f"part {index} of the database")
+
+
+def _aligned_zeros(rows: int, width: int) -> np.ndarray:
+    """Zeros float32[rows width] that JAX can use on a CPU without a copy of its own."""
+    numbers = np.zeros(rows * width + _ALIGNMENT, np.float32)
+    first = -numbers.ctypes.data // numbers.itemsize % _ALIGNMENT
+    return numbers[first : first + rows * width].reshape(rows, width)
+
+
+def array_name(array: np.ndarray, otherwise: str) -> str:
+    """The file of a memory-mapped array, `otherwise` for one that is in memory."""
+    return str(getattr(array, "filename", None) or otherwise)

@@ -1,0 +1,129 @@
+"""A job as a process: it can be told to stop, and it has its folder for itself."""
+
+import contextlib
+import fcntl
+import os
+import pathlib
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from senet_jax.system.errors import UserError
+from senet_jax.system.signals import Terminated
+
+
+class Preemption:
+    """Notices a SIGTERM or a Ctrl-C, and lets all processes agree on the step to stop after.
+
+    For SIGTERM several processes have JAX's own handler (`jax.distributed.initialize` installs it),
+    and each may open this once; a single one is given a handler here, for as long as this is open.
+    A second Ctrl-C is left to the handler that there was before.
+
+    Attributes:
+        interrupted: whether there was a Ctrl-C in this process.
+    """
+
+    def __init__(self):
+        import jax  # Commands that have nothing to compute open no `Preemption`.
+
+        self._alone = jax.process_count() == 1
+        self.interrupted = False
+        self._received = False
+        self._calls = 0
+        self._former = {signal.SIGINT: signal.signal(signal.SIGINT, self._interrupt)}
+        if self._alone:
+            self._former[signal.SIGTERM] = signal.signal(signal.SIGTERM, self._receive)
+
+    def __enter__(self) -> "Preemption":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def requested(self) -> bool:
+        """Whether to stop now: the same answer in all processes.
+
+        With several of them it has to be asked after every step, in all of them alike, and is true
+        once.
+        """
+        if self._alone:
+            return self._received
+        from jax.experimental import multihost_utils
+
+        # JAX stops at one more than the last number it was told, 0 before the first. Numbers of
+        # steps would skip that where a training goes on from a checkpoint, and never stop.
+        self._calls += 1
+        return multihost_utils.reached_preemption_sync_point(self._calls)
+
+    def close(self) -> None:
+        """Gives the signals back to whoever had them."""
+        for number, former in self._former.items():
+            signal.signal(number, former)
+
+    def _receive(self, *_: object) -> None:
+        self._received = True
+
+    def _interrupt(self, number: int, frame: Any) -> None:
+        if self.interrupted:
+            self._former[signal.SIGINT](number, frame)
+        self.interrupted = True
+        # The others have to stop after the same step: one that is gone would leave them waiting.
+        signal.raise_signal(signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def interruptible(saved: Callable[[], str]) -> Iterator[None]:
+    """Lets Ctrl-C and SIGTERM say what is saved and how to go on; `errors.run_command` prints it.
+
+    Args:
+        saved: gives that line, when it is asked; the innermost one is heard.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, Terminated) as stop:
+        raise (stop if stop.args else type(stop)(saved())) from None
+
+
+@contextlib.contextmanager
+def locked_workdir(workdir: str | os.PathLike) -> Iterator[None]:
+    """Keeps other runs out of a folder, which is made if need be; all processes call it together.
+
+    The lock is process 0's and ends with it, however it ends.
+
+    Raises:
+        UserError: another run is in the folder, or it cannot be written.
+    """
+    import jax
+    from jax.experimental import multihost_utils
+
+    workdir, error = pathlib.Path(workdir), None
+    with contextlib.ExitStack() as held:
+        if jax.process_index() == 0:
+            try:
+                _lock(workdir, held)
+            except UserError as caught:
+                error = caught
+        if multihost_utils.broadcast_one_to_all(np.asarray(error is not None)):
+            raise error or UserError(f"process 0 cannot lock {workdir}; see what it says")
+        yield
+
+
+def _lock(workdir: pathlib.Path, held: contextlib.ExitStack) -> None:
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        file = held.enter_context((workdir / ".lock").open("a+"))
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {os.uname().nodename}")
+        file.flush()
+    except BlockingIOError as error:
+        file.seek(0)
+        raise UserError(
+            f"{workdir} is used by another run, {file.read()}; end it or name another workdir"
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"cannot lock {workdir}: {error.strerror}; choose a place that can be written"
+        ) from error

@@ -1,0 +1,76 @@
+"""How good the network is that is being trained, on datasets of the benchmark's layout."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from senet_jax.data.revisitop import Dataset
+from senet_jax.features.extract import extract
+from senet_jax.features.runner import Describer
+from senet_jax.metrics.report import EvaluationReport, evaluate_descriptors
+from senet_jax.models.architecture import Architecture
+from senet_jax.models.senet import without_descriptor_norm
+from senet_jax.training.setup import PREPROCESSING
+
+
+class Evaluator:
+    """Evaluates networks of one architecture.
+
+    Datasets that share their pictures, and differ in what counts as junk, share descriptors.
+
+    Args:
+        architecture: of the networks.
+        datasets: what they are evaluated on.
+        scales: at which each image is described.
+    """
+
+    def __init__(
+        self, architecture: Architecture, datasets: Sequence[Dataset], scales: Sequence[float]
+    ):
+        self._architecture, self._datasets, self._scales = architecture, datasets, scales
+
+    def run(
+        self, variables: dict[str, Any], stopped: Callable[[], bool] = lambda: False
+    ) -> dict[str, EvaluationReport] | None:
+        """A report for each dataset, by name; None where it was stopped.
+
+        Args:
+            variables: of the network.
+            stopped: whether to stop; asked after every batch of images.
+
+        Raises:
+            UserError: an image cannot be read.
+        """
+        try:
+            return self._reports(variables, stopped)
+        except _Stopped:
+            return None
+
+    def _reports(
+        self, variables: dict[str, Any], stopped: Callable[[], bool]
+    ) -> dict[str, EvaluationReport]:
+        def stop_if_asked() -> None:
+            if stopped():
+                raise _Stopped
+
+        describer = Describer(self._architecture, PREPROCESSING, without_descriptor_norm(variables))
+        described: dict[tuple, Any] = {}
+        reports = {}
+        for dataset in self._datasets:
+            parts = []
+            for photographs in (dataset.queries, dataset.images):
+                key = tuple((p.path.resolve(), p.box) for p in photographs)
+                if key not in described:
+                    described[key], _ = extract(
+                        describer,
+                        photographs,
+                        self._scales,
+                        label=dataset.name,
+                        after_batch=stop_if_asked,
+                    )
+                parts.append(described[key])
+            reports[dataset.name] = evaluate_descriptors(dataset.ground_truth, parts[0], parts[1:])
+        return reports
+
+
+class _Stopped(Exception):
+    """Ends a description."""

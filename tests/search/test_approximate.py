@@ -1,0 +1,99 @@
+import sys
+
+import numpy as np
+import pytest
+
+from senet_jax.search import approximate
+from senet_jax.search import exact as search
+from senet_jax.search.approximate import build_index
+from senet_jax.search.database import BlockedDatabase
+from senet_jax.system.errors import UserError
+
+SIZE, WIDTH, QUERIES = 1000, 32, 5
+# Each with the share of the ten nearest that it finds at least; chance would find a hundredth.
+INDICES = {"Flat": 1, "IVF4,Flat": 1, "PQ16x4": 0.5, "IVF4,PQ16x4": 0.5, "LSH": 0.2}
+
+
+@pytest.fixture(scope="module")
+def faiss():
+    faiss = pytest.importorskip("faiss", reason="faiss-cpu is not installed")
+    faiss.omp_set_num_threads(1)  # Threads that wait for each other's core take seconds.
+    return faiss
+
+
+@pytest.fixture(scope="module")
+def rows():
+    rows = np.random.default_rng(0).standard_normal((SIZE, WIDTH)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def queries(rows):
+    noise = np.random.default_rng(1).standard_normal((QUERIES, WIDTH)).astype(np.float32)
+    return rows[::200] + 0.05 * noise
+
+
+@pytest.mark.parametrize("description", INDICES)
+def test_against_exact_search(faiss, rows, queries, description):
+    database = BlockedDatabase((rows[:300], rows[300:]), block_rows=128)
+    exact = search.top_k(queries, database, 10).ranks
+    found = approximate.top_k(queries, build_index(database, description), 10)
+    assert found.ranks.shape == exact.shape
+    assert found.database_size == SIZE
+    # What is nearest by far comes first in each of them.
+    np.testing.assert_array_equal(found.ranks[:, 0], exact[:, 0])
+    recall = np.mean([np.isin(a, b).mean() for a, b in zip(exact, found.ranks, strict=True)])
+    assert recall >= INDICES[description]
+    if description == "Flat":
+        np.testing.assert_array_equal(found.ranks, exact)
+
+
+def test_probes_are_the_lists_that_are_searched(faiss, rows, queries):
+    database = BlockedDatabase((rows,))
+    few, all_of_them = (
+        approximate.top_k(queries, build_index(database, "IVF16,Flat", probes), SIZE).ranks
+        for probes in (1, 16)
+    )
+    assert (np.sort(all_of_them) == np.arange(SIZE)).all()
+    assert ((few >= 0).sum(axis=1) < SIZE / 2).all()
+
+
+@pytest.mark.parametrize("k", [2, 10])
+def test_unranked_items_are_not_found(faiss, k):
+    rows = np.array([[np.nan], [1], [np.inf], [-5], [9], [7]], np.float32)
+    index = build_index(BlockedDatabase((rows,), unranked=[4, 0, 2], block_rows=4), "Flat")
+    expected = [5, 1, 3, -1, -1, -1][:k]
+    assert approximate.top_k(np.ones((1, 1), np.float32), index, k).ranks.tolist() == [expected]
+
+
+def test_nothing_to_search_and_nothing_to_find(faiss, rows, queries):
+    nothing = build_index(BlockedDatabase((rows[:0],)), "Flat")
+    assert approximate.top_k(queries, nothing, 4).ranks.shape == (QUERIES, 0)
+    unranked = build_index(BlockedDatabase((rows[:3],), unranked=range(3)), "Flat")
+    assert approximate.top_k(queries, unranked, 4).ranks.tolist() == [[-1] * 3] * QUERIES
+
+
+def test_it_learns_from_rows_at_equal_distances(monkeypatch):
+    monkeypatch.setattr(approximate, "TRAINING_ROWS", 9)
+    rows = np.arange(31, dtype=np.float32)[:, None]
+    database = BlockedDatabase((rows[:11], rows[11:]), unranked=[8, 9], block_rows=6)
+    assert approximate._training_rows(database)[:, 0].tolist() == [0, 4, 12, 16, 20, 24, 28]
+
+
+def test_values_that_are_not_finite_are_named(faiss):
+    rows = np.ones((10, 2))
+    rows[7, 1] = np.nan
+    with pytest.raises(UserError, match="row 7 of part 0 of the database is not finite"):
+        build_index(BlockedDatabase((rows,), block_rows=4), "Flat")
+
+
+@pytest.mark.parametrize("description", ["Tree", "PQ5", "IVF2000,Flat"])
+def test_indices_that_cannot_be_made_are_one_line(faiss, rows, description):
+    with pytest.raises(UserError, match=f"faiss cannot make the index '{description}' of 1000"):
+        build_index(BlockedDatabase((rows,)), description)
+
+
+def test_without_faiss_it_is_one_line(monkeypatch, rows):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(UserError, match=r"pip install '\.\[faiss\]'"):
+        build_index(BlockedDatabase((rows,)), "Flat")
