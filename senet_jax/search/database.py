@@ -146,6 +146,34 @@ class BlockedDatabase:
         return array_name(self.parts[index], f"part {index} of the database")
 
 
+def checked_queries(
+    queries: np.ndarray, database: BlockedDatabase, name: str = "the array of queries"
+) -> np.ndarray:
+    """The descriptors of queries that can be searched for in a database: float32[q d].
+
+    Args:
+        queries: number[q d], or quantised.
+        database: what will be searched.
+        name: of the queries, for the message.
+
+    Raises:
+        UserError: a wrong type or width, or a value that is not finite.
+    """
+    check_descriptors(queries, name)
+    queries = as_float32(queries)
+    if queries.shape[1] != database.width:
+        raise UserError(
+            f"{name} has {queries.shape[1]} columns, the database {database.width}; queries and "
+            "database are described by one model"
+        )
+    wrong_rows = np.flatnonzero(~np.isfinite(queries).all(axis=1))
+    if wrong_rows.size:
+        raise UserError(
+            f"row {wrong_rows[0]} of {name} is not finite in float32; mend the descriptor"
+        )
+    return queries
+
+
 def _aligned_zeros(rows: int, width: int) -> np.ndarray:
     """Zeros float32[rows width] that JAX can use on a CPU without a copy of its own."""
     numbers = np.zeros(rows * width + _ALIGNMENT, np.float32)
