@@ -19,6 +19,7 @@ COMMANDS = (
     "data.check",
     "score",
     "score.compare",
+    "search",
     "rerank",
     "rerank.tune",
     "quantise",

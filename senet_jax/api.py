@@ -22,10 +22,10 @@ from senet_jax.metrics.protocols import PROTOCOLS
 from senet_jax.metrics.report import EvaluationReport, evaluate_descriptors, evaluate_ranks
 from senet_jax.models.senet import build_model
 from senet_jax.models.valid_region import WHOLE
-from senet_jax.rerank.retrieval import search as find
-from senet_jax.rerank.retrieval import shortlists, similarities
-from senet_jax.search.database import BlockedDatabase, checked_queries
-from senet_jax.search.ranked_list import RankedList
+from senet_jax.rerank.retrieval import Retrieval, shortlists, similarities
+from senet_jax.search.backends import read_backend
+from senet_jax.search.database import BlockedDatabase, as_float32, check_descriptors
+from senet_jax.search.ranked_list import NO_MORE, RankedList
 from senet_jax.system.errors import UserError, shown
 from senet_jax.system.files import local_path
 from senet_jax.system.progress import Progress
@@ -212,10 +212,10 @@ class Found(NamedTuple):
     """What a search has found.
 
     Attributes:
-        ranks: int32[q k], for each query the items of the database, best first; an item is the
-            index of its row.
-        similarities: float32[q k], their dot products with the query: of descriptors of unit
-            length the cosines.
+        ranks: int[q k], for each query the items of the database, best first; an item is the index
+            of its row, -1 where a backend found no more.
+        similarities: float32[q k], their dot products with the query, of descriptors of unit length
+            the cosines; NaN where there are no more.
     """
 
     ranks: np.ndarray
@@ -226,22 +226,26 @@ def search(
     queries: np.ndarray,
     database: np.ndarray | Sequence[np.ndarray],
     top: int = 10,
+    backend: str = "exact",
     progress: bool = False,
 ) -> Found:
-    """The items of a database that are most similar to each query, exactly.
+    """The items of a database that are most similar to each query.
 
     Args:
         queries: number[q d], as `Model.describe` gives them.
         database: number[n d], or several such arrays, counted on from one to the next; they may be
             memory-mapped or quantised.
         top: how many items to find for each query; of a smaller database, all.
+        backend: how, with its settings: `exact`, or `faiss`, `faiss(index=IVF1024,Flat,probes=32)`;
+            `senet-jax search --help` lists them.
         progress: show the progress of long work on standard error.
 
     Returns:
         Items and similarities, [q min(top, n)]; among equals the lower index is first.
 
     Raises:
-        UserError: they are no descriptors of one width, or not finite.
+        UserError: they are no descriptors of one width, or not finite, or the backend is not known
+            or cannot be had.
     """
     if isinstance(top, bool) or not isinstance(top, int | np.integer) or top < 1:
         raise UserError(f"top is {shown(top)}; give how many items to find, from 1 on")
@@ -251,15 +255,25 @@ def search(
     if not parts or not any(map(len, parts)):
         raise UserError("the database holds nothing to search; give number[n d] with n from 1 on")
     blocks = BlockedDatabase(tuple(parts))
-    vectors = checked_queries(queries, blocks)
+    check_descriptors(queries, "the array of queries")
+    queries = as_float32(queries)
+    blocks.check_queries(queries)
     with _shown(progress):
-        found = find(vectors, blocks, min(int(top), blocks.size))
-        scores = [
-            np.asarray(similarities(some.queries, some.descriptors))
-            for some in shortlists(found, found.length)
-        ]
-    width = found.ranked.ranks.shape[1]
-    return Found(found.ranked.ranks, np.concatenate([np.zeros((0, width), np.float32), *scores]))
+        index = read_backend(backend).prepare(
+            blocks, Progress("indexing", blocks.size, "rows").advance
+        )
+        searched = Progress("searching", blocks.size, "rows")
+        found = index.top_k(queries, int(top), searched.advance)
+        return Found(found.ranks, _similarities(Retrieval(queries, blocks, found)))
+
+
+def _similarities(found: Retrieval) -> np.ndarray:
+    """The dot products of queries with what they found: float32[q k], NaN where that has ended."""
+    products = np.full(found.ranked.ranks.shape, np.nan, np.float32)
+    for some in shortlists(found, found.length):
+        of_queries = np.asarray(similarities(some.queries, some.descriptors))
+        products[some.rows] = np.where(some.items == NO_MORE, np.nan, of_queries)
+    return products
 
 
 def score(

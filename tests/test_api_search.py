@@ -52,6 +52,17 @@ def test_a_database_in_parts_and_one_that_is_small():
     assert none.ranks.shape == none.similarities.shape == (0, 10)
 
 
+def test_an_index_of_faiss():
+    pytest.importorskip("faiss")
+    exact = senet_jax.search(QUERIES, DATABASE, top=5)
+    flat = senet_jax.search(QUERIES, DATABASE, top=5, backend="faiss(index=Flat)")
+    np.testing.assert_array_equal(flat.ranks, exact.ranks)
+    np.testing.assert_array_equal(flat.similarities, exact.similarities)
+    some = senet_jax.search(QUERIES, DATABASE, 50, backend="faiss(index=IVF4,Flat,probes=1)")
+    assert (some.ranks == -1).any()
+    np.testing.assert_array_equal(np.isnan(some.similarities), some.ranks == -1)
+
+
 NAN = np.full((1, 16), np.nan, np.float32)
 
 
@@ -70,6 +81,7 @@ NAN = np.full((1, 16), np.nan, np.float32)
         ((QUERIES, DATABASE, 0), "top is 0; give how many items to find"),
         ((QUERIES, DATABASE, True), "top is True"),
         ((QUERIES, DATABASE, 1.5), "top is 1.5"),
+        ((QUERIES, DATABASE, 5, "hnsw"), "no search backend 'hnsw'"),
     ],
 )
 def test_what_cannot_be_searched(arguments, message, capfd):

@@ -200,6 +200,7 @@ def test_the_readme_from_a_checkpoint_to_every_command(installation, tmp_path):
         f"senet-jax score {truth} {arrays} --json=A.json",
         f"senet-jax score {truth} --ranks=R.npy --json=B.json",
         "senet-jax score.compare runs/tiny/report.json runs/tiny/report.json",
+        f"senet-jax search {found}/query.npy {found}/database.npy R2.npy --top=3",
         f"senet-jax quantise {found}/database.npy X.npy --storage=int8",
         f"senet-jax rerank R.npy OUT.npy {arrays} --method=aqe,dba",
         "senet-jax rerank.tune --neighbours=1,2 "

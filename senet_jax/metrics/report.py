@@ -18,8 +18,8 @@ from senet_jax.metrics.protocols import PROTOCOLS, Protocol
 from senet_jax.search.database import (
     BlockedDatabase,
     array_name,
+    as_float32,
     check_descriptors,
-    checked_queries,
 )
 from senet_jax.search.ranked_list import RankedList
 from senet_jax.search.ranking_forecast import RankingForecast
@@ -150,7 +150,17 @@ def evaluate_descriptors(
             f"the database has {database.size} rows for {len(ground_truth.image_names)} images; "
             "every image of imlist has one"
         )
-    queries = checked_queries(queries, database, name)
+    queries = as_float32(queries)
+    if queries.shape[1] != database.width:
+        raise UserError(
+            f"{name} has {queries.shape[1]} columns, the database {database.width}; queries and "
+            "database are described by one model"
+        )
+    wrong_rows = np.flatnonzero(~np.isfinite(queries).all(axis=1))
+    if wrong_rows.size:
+        raise UserError(
+            f"row {wrong_rows[0]} of {name} is not finite in float32; mend the descriptor"
+        )
     progress = Progress("ranking", database.share_size, "rows")
     forecast = RankingForecast(database, len(queries))
 
