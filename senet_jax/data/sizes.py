@@ -21,7 +21,7 @@ def photograph_size(
 ) -> tuple[int, int]:
     """Height and width of what is described of a photograph: its box, or all of it.
 
-    They are those of the decoded image, which is turned as its EXIF orientation says.
+    They are those of the decoded image, upright as its EXIF orientation says.
 
     Args:
         photograph: which one.
