@@ -30,9 +30,10 @@ import numpy as np
 from benchmarks.memory import Measured, in_own_process
 from benchmarks.planted import write_database
 from senet_jax.metrics.average_precision import average_precision
-from senet_jax.search import approximate
 from senet_jax.search import exact as search
+from senet_jax.search.backends import recall
 from senet_jax.search.database import BlockedDatabase
+from senet_jax.search.faiss_index import Faiss
 from senet_jax.search.ranked_list import RankedList
 from senet_jax.search.storage import STORAGES, quantise
 from senet_jax.system.errors import CommandParser, run_command
@@ -120,10 +121,10 @@ def search_stored(queries: np.ndarray, paths: Sequence[pathlib.Path]) -> Searche
 def search_by_faiss(index: str, queries: np.ndarray, paths: Sequence[pathlib.Path]) -> Searched:
     """Search by an index that is built first."""
     start = time.perf_counter()
-    built = approximate.build_index(BlockedDatabase(tuple(map(open_array, paths))), index)
+    built = Faiss(index).prepare(BlockedDatabase(tuple(map(open_array, paths))))
     build_seconds = time.perf_counter() - start
     size = built.index.sa_code_size()
-    return _timed(lambda some: approximate.top_k(some, built, FOUND), queries, size, build_seconds)
+    return _timed(lambda some: built.top_k(some, FOUND), queries, size, build_seconds)
 
 
 def _timed(
@@ -150,7 +151,7 @@ def _print_row(name: str, searched: Measured, exact: RankedList, build_seconds: 
         name,
         f"{found.descriptor_bytes:.0f}",
         f"{100 * _mean_average_precision(found.ranked):.2f}",
-        f"{100 * _recall(exact.ranks[:, :10], found.ranked.ranks[:, :10]):.1f}",
+        f"{100 * recall(exact, found.ranked, 10):.1f}",
         f"{searched.peak_bytes / 2**20:.0f}",
         f"{build_seconds:.1f}",
         f"{1e3 * found.one_seconds:.1f}",
@@ -165,10 +166,6 @@ def _mean_average_precision(ranked: RankedList) -> float:
         positions = ranked.positions(query, np.array(positives_of(query)))
         scores.append(average_precision(np.sort(positions[positions >= 0]), POSITIVES))
     return float(np.mean(scores))
-
-
-def _recall(expected: np.ndarray, found: np.ndarray) -> float:
-    return float(np.mean([np.isin(*pair).mean() for pair in zip(expected, found, strict=True)]))
 
 
 def _line(name: str, *cells: str) -> str:

@@ -22,8 +22,9 @@ from senet_jax.system.errors import (
 )
 from senet_jax.system.files import local_path
 
-CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
-"""The folder of the configs that come with the project."""
+_HERE = pathlib.Path(__file__).parent
+CONFIGS = _HERE / "configs" if (_HERE / "configs").is_dir() else _HERE.parent / "configs"
+"""The folder of the configs that come with the project: in the package, or in the repository."""
 
 
 def parse_with_config(
@@ -46,8 +47,9 @@ def parse_with_config(
     parser.add_argument(
         "--config",
         type=_local_config,
-        metavar="FILE[:NAME]",
-        help="the config; --config.KEY=VALUE changes a value",
+        metavar="CONFIG[:NAME]",
+        help="one of the configs below, or a file of your own, FILE.py; --config.KEY=VALUE changes "
+        "a value",
     )
     parser.add_argument(
         "--help", action="store_true", help="show this and, behind --config, the config's keys"
@@ -64,10 +66,25 @@ def parse_with_config(
 
 
 def _local_config(text: str) -> str:
-    """A config flag, `FILE` or `FILE:NAME`, with `~` expanded in its file."""
+    """A config flag, `CONFIG` or `CONFIG:NAME`, with the path of its file.
+
+    A word is one of the configs that come with the project; in a path `~` is expanded.
+
+    Raises:
+        UserError: no config has that word as its name, or the path is none of this machine.
+    """
     file, colon, name = text.partition(":")
-    is_remote = name.startswith("//")
-    return str(local_path(text)) if is_remote else f"{local_path(file)}{colon}{name}"
+    if name.startswith("//"):
+        return str(local_path(text))
+    if not file.isidentifier():
+        return f"{local_path(file)}{colon}{name}"
+    configs = _configs()
+    if file not in configs:
+        raise UserError(
+            f"no config is called {shown(file)}; there are {', '.join(configs)}, and a file of "
+            "your own is FILE.py"
+        )
+    return f"{CONFIGS / file}.py{colon}{name}"
 
 
 def _load(prog: str, name: str, changes: Sequence[str]) -> config_dict.ConfigDict:
@@ -113,16 +130,24 @@ def _of_config(name: str, config: config_dict.ConfigDict) -> str:
     return f"keys of {name}, with their values:\n{keys_help(config)}"
 
 
-def _list_of_configs() -> str:
-    """The configs that come with the project, a line each, and how to see their keys."""
-    files = sorted(CONFIGS.glob("*.py"))
-    if not files:
-        return "configs are in the folder configs/ of the project's repository"
-    here = pathlib.Path.cwd()
-    lines = ["configs, which are Python files with a function get_config:"]
-    for file in files:
+def _configs() -> dict[str, str]:
+    """The configs that come with the project: name -> what it says of itself, in a line."""
+    said = {}
+    for file in sorted(CONFIGS.glob("*.py")):
         module = ast.parse(file.read_text(encoding="utf-8"))
         if any(getattr(statement, "name", None) == "get_config" for statement in module.body):
-            path = file.relative_to(here) if file.is_relative_to(here) else file
-            lines.append(f"  {path}\n        {(ast.get_docstring(module) or '').splitlines()[0]}")
-    return "\n".join([*lines, "--config=FILE --help lists a config's keys and what they mean"])
+            said[file.stem] = (ast.get_docstring(module) or "").splitlines()[0]
+    return said
+
+
+def _list_of_configs() -> str:
+    """The configs that come with the project, a line each, and how to see their keys."""
+    lines = [f"  {name:12}  {said}" for name, said in _configs().items()]
+    return "\n".join(
+        [
+            "configs, which are Python files with a function get_config:",
+            *lines,
+            f"they are in {CONFIGS}",
+            "--config=CONFIG --help lists a config's keys and what they mean",
+        ]
+    )

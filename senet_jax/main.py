@@ -1,8 +1,10 @@
 """Runs the job that a config names: a training or an evaluation.
 
-  python -m senet_jax.main --config=FILE[:NAME] --workdir=DIR [--config.KEY=VALUE ...]
+  python -m senet_jax.main --config=CONFIG[:NAME] --workdir=DIR [--config.KEY=VALUE ...]
 
-A job that was ended goes on where it was when the same command is given again.
+A config is one of those below, by its name, or a Python file of your own.
+
+A job that was stopped resumes when the same command is given again.
 """
 
 import sys
@@ -30,7 +32,7 @@ def main(arguments: Sequence[str] = sys.argv) -> None:
     )
     flags, config = parse_with_config(parser, arguments[1:])
     if config is None or not flags.workdir:
-        raise UserError("--config=FILE and --workdir=DIR are needed (see --help)")
+        raise UserError("--config=CONFIG and --workdir=DIR are needed (see --help)")
     validate(config)
     expand_paths(config)
     processes = None if flags.distributed is None else parse_processes(flags.distributed)

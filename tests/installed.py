@@ -29,13 +29,11 @@ class Installation:
         # Setuptools builds beside what it builds.
         source = folder / "source"
         source.mkdir()
-        for name in ("LICENSE", "README.md", "pyproject.toml", "requirements.txt"):
+        for name in ("LICENSE", "README.md", "pyproject.toml", "requirements.txt", "setup.py"):
             shutil.copy(REPOSITORY / name, source)
-        shutil.copytree(
-            REPOSITORY / "senet_jax",
-            source / "senet_jax",
-            ignore=shutil.ignore_patterns("__pycache__"),
-        )
+        for name in ("configs", "senet_jax"):
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(REPOSITORY / name, source / name, ignore=ignored)
         pip = [sys.executable, "-m", "pip", f"--python={python}", "install", "--no-deps"]
         options = ["--quiet", "--no-index", "--no-build-isolation", "--disable-pip-version-check"]
         subprocess.run([*pip, *options, source], check=True, cwd=folder)

@@ -16,7 +16,8 @@ OUTSIDE_WORLD = {
 
 # Each room, and the rooms that it may import: those before it, and of them only what it needs.
 BELOW = {
-    "": {"system"},
+    "": {"api", "system"},
+    "__main__": {"system"},
     "system": set(),
     "models": {"system"},
     "losses": {"models", "system"},
@@ -42,6 +43,7 @@ BELOW = {
         *("config", "data", "features", "metrics", "models", "search", "system", "training"),
         "weights",
     },
+    "api": {"data", "features", "metrics", "models", "rerank", "search", "system", "weights"},
     "main": {"command_line", "config", "jobs", "system", "training"},
 }
 # In rooms of pure functions, the modules that are about files for all that.

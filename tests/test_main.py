@@ -63,10 +63,12 @@ def test_one_call_leaves_nothing_to_the_next(run, jobs):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ((), "--config=FILE and --workdir=DIR are needed"),
-        (("--workdir=d",), "--config=FILE and --workdir=DIR are needed"),
-        ((f"--config={CONFIG}:tiny", WEIGHTS), "--config=FILE and --workdir=DIR are needed"),
+        ((), "--config=CONFIG and --workdir=DIR are needed"),
+        (("--workdir=d",), "--config=CONFIG and --workdir=DIR are needed"),
+        ((f"--config={CONFIG}:tiny", WEIGHTS), "--config=CONFIG and --workdir=DIR are needed"),
         (("--config=configs/missing.py", "--workdir=d"), "missing.py"),
+        (("--config=evalaute:r50", "--workdir=d"), "no config is called 'evalaute'; there are abl"),
+        (("--config=common", "--workdir=d"), "no config is called 'common'"),
         ((f"--config={CONFIG}:r51", WEIGHTS, "--workdir=d"), "no model is called 'r51'"),
         ((f"--config={CONFIG}", "--workdir=d"), "config.weights is ''"),
         ((f"--config={CONFIG}", "--workdir=d", "--colour=red"), "colour"),
@@ -131,18 +133,22 @@ def test_a_broken_config_file_is_one_line(run, tmp_path, monkeypatch, text, mess
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("here", [True, False], ids=["in the repository", "elsewhere"])
-def test_help_names_the_flags_and_the_configs(run, tmp_path, monkeypatch, here):
-    monkeypatch.chdir(REPOSITORY if here else tmp_path)
+def test_help_names_the_flags_and_the_configs(run):
     done = run("--help")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "--config=FILE[:NAME] --workdir=DIR" in done.stdout
+    assert "--config=CONFIG[:NAME] --workdir=DIR" in done.stdout
     assert "the folder for all that the job writes" in done.stdout
-    shown = "configs" if here else CONFIG.parent
-    assert f"  {shown}/r50_cls.py\n        SENet R50 on GLDv2-clean, trained" in done.stdout
-    assert "common.py" not in done.stdout  # It is no config.
-    if here:
-        assert str(REPOSITORY) not in done.stdout
+    assert "\n  r50_cls       SENet R50 on GLDv2-clean, trained" in done.stdout
+    assert f"\nthey are in {CONFIG.parent}\n" in done.stdout
+    assert "  common" not in done.stdout  # It is no config.
+
+
+def test_a_config_of_the_project_is_a_word(run, jobs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "evaluate").write_text("a file of that name that lies here")
+    done = run("--config=evaluate:tiny", "--workdir=d", WEIGHTS)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [config.model for _, config, _ in jobs[1:]] == ["tiny"]
 
 
 def test_help_lists_the_keys_of_the_config_that_is_named(run):

@@ -19,11 +19,20 @@ from tests.test_config import _evaluation, _training
 
 # Flags that are no paths; with their command where another has a path of that name.
 OTHERS = {
-    *("--alphas", "--dataset", "--devices", "--distributed", "--help", "--method", "--model"),
+    *(
+        "--alphas",
+        "--backend",
+        "--dataset",
+        "--devices",
+        "--distributed",
+        "--help",
+        "--method",
+        "--model",
+    ),
     *("name", "--neighbours", "--size", "--storage", "--top", "--verbose"),
     *("--seed", "--side", "--training_families", "--validation_families"),
     *("--evaluation_families", "--siblings", "--training_views", "--queries", "--easy", "--hard"),
-    *("--junk", "--held_out", "synthetic_landmarks --distractors"),
+    *("--backend", "--junk", "--held_out", "synthetic_landmarks --distractors"),
 }
 REMOTE = "gs://bucket/a"
 

@@ -5,7 +5,6 @@ import importlib
 import json
 import re
 import shlex
-import shutil
 import sys
 
 import numpy as np
@@ -22,12 +21,13 @@ from tests.test_commands import COMMANDS
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
 
 README = (REPOSITORY / "README.md").read_text()
-_COMMAND = r"python -m (senet_jax[\w.]*)"
+_COMMAND = r"(?:python -m senet_jax\.|senet-jax )([a-z][\w.]*)"
 
 
 def _texts():
     """Each text that shows commands: where it is -> its lines."""
-    for path in sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("*/README.md")]):
+    pages = ("*.md", "*/README.md", "docs/*.md")
+    for path in sorted(path for pattern in pages for path in REPOSITORY.glob(pattern)):
         yield path, path.read_text()
     for folder in ("configs", "senet_jax"):
         for path in sorted((REPOSITORY / folder).rglob("*.py")):
@@ -56,12 +56,16 @@ def _parse(command, monkeypatch):
     Placeholders become what they stand for. What has three dots, or no argument, is a mention.
     """
     without_placeholder = re.sub(r"\[--config\.(key=value|KEY=VALUE)( \.\.\.)?\]", "", command)
-    _, _, module, *arguments = shlex.split(without_placeholder)
+    name, arguments = re.match(_COMMAND, command)[1], shlex.split(without_placeholder)
+    module = f"senet_jax.{name}"
+    arguments = arguments[2 if arguments[0] == "senet-jax" else 3 :]
     assert module in COMMANDS
     if "..." in arguments or not arguments:
         return
     arguments = [argument.strip("[]") for argument in arguments]
-    arguments = [re.sub(r"configs/X.py|FILE\[:NAME$", "configs/demo.py", a) for a in arguments]
+    arguments = [
+        re.sub(r"configs/X.py|(FILE|CONFIG)(\[:NAME)?$", "configs/demo.py", a) for a in arguments
+    ]
     arguments = [re.sub("=N$", "=1", argument) for argument in arguments]
 
     def parsed(function):
@@ -98,6 +102,8 @@ def test_what_is_shown_is_what_the_commands_take(command, monkeypatch, capsys):
     "command",
     [
         "python -m senet_jax.converter a b",
+        "senet-jax converter a b",
+        "senet-jax convert a b --colour=red",
         "python -m senet_jax.convert a b --colour=red",
         "python -m senet_jax.main --config=configs/X.py --workdir=DIR --config.colour=red",
         "python -m senet_jax.forecast --config=configs/X.py --workdir=DIR",
@@ -112,7 +118,7 @@ def test_what_they_do_not_take_would_be_seen(command, monkeypatch):
 
 def test_the_table_lists_every_command():
     rows = re.findall(rf"^\| `{_COMMAND}", README, re.MULTILINE)
-    assert sorted(rows) == COMMANDS
+    assert sorted(f"senet_jax.{row}" for row in rows) == COMMANDS
 
 
 @pytest.fixture(scope="module")
@@ -123,20 +129,24 @@ def installation(tmp_path_factory):
     return installed
 
 
+NAMES_BEHIND = {"ablation": ":direct", "finetune": ":datasets/mine"}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "config",
-    sorted(
-        path.name
-        for path in (REPOSITORY / "configs").glob("*.py")
-        if "def get_config(" in path.read_text()
-    ),
+    [
+        *sorted(
+            path.stem
+            for path in (REPOSITORY / "configs").glob("*.py")
+            if "def get_config(" in path.read_text()
+        ),
+        str(REPOSITORY / "configs" / "r50_cls.py"),
+    ],
 )
 def test_a_config_is_found_from_another_folder(installation, tmp_path, config):
-    path = REPOSITORY / "configs" / config
-    name = {"ablation.py": ":direct", "finetune.py": ":datasets/mine"}.get(config, "")
-    command = f"python -m senet_jax.main --config={shlex.quote(str(path))}{name} --help"
-    done = installation.run(command, tmp_path)
+    flag = f"--config={shlex.quote(config)}{NAMES_BEHIND.get(config, '')}"
+    done = installation.run(f"senet-jax main {flag} --help", tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "  --config.model=" in done.stdout
     assert not any(tmp_path.iterdir())
@@ -166,7 +176,6 @@ def _block(heading):
 @pytest.mark.slow
 def test_the_readme_from_a_checkpoint_to_every_command(installation, tmp_path):
     """As a user types it, with the smallest network and images in place of the real ones."""
-    shutil.copytree(REPOSITORY / "configs", tmp_path / "configs")
     for name in ("roxford5k", "rparis6k"):
         _write_dataset(tmp_path, name)
     for label in ("a", "b"):
@@ -178,34 +187,34 @@ def test_the_readme_from_a_checkpoint_to_every_command(installation, tmp_path):
     np.save(tmp_path / "R.npy", ranks)
 
     run_as = [
-        "python -m senet_jax.convert random:tiny:0 senet_tiny.pyth",
+        "senet-jax convert random:tiny:0 senet_tiny.pyth",
         *_block("From a checkpoint to mAP")
         .strip()
         .replace("\\\n", "")
         .replace("r50", "tiny")
         .split("\n"),
-        "python -m senet_jax.convert.compare weights/tiny senet_tiny.pyth "
-        "datasets/roxford5k/jpg/0.jpg",
-        "python -m senet_jax.data.check datasets roxford5k",
-        "python -m senet_jax.data.prepare folder --images=classes --target=datasets/classes",
+        "senet-jax convert.compare weights/tiny senet_tiny.pyth datasets/roxford5k/jpg/0.jpg",
+        "senet-jax data.check datasets roxford5k",
+        "senet-jax data.prepare folder --images=classes --target=datasets/classes",
     ]
     found = "runs/tiny/descriptors/roxford5k"
     truth = "datasets/roxford5k/gnd_roxford5k.json"
     arrays = f"--query={found}/query.npy --database={found}/database.npy"
     run_as += [
-        f"python -m senet_jax.score {truth} {arrays} --json=A.json",
-        f"python -m senet_jax.score {truth} --ranks=R.npy --json=B.json",
-        "python -m senet_jax.score.compare runs/tiny/report.json runs/tiny/report.json",
-        f"python -m senet_jax.quantise {found}/database.npy X.npy --storage=int8",
-        f"python -m senet_jax.rerank R.npy OUT.npy {arrays} --method=aqe,dba",
-        "python -m senet_jax.rerank.tune --neighbours=1,2 "
+        f"senet-jax score {truth} {arrays} --json=A.json",
+        f"senet-jax score {truth} --ranks=R.npy --json=B.json",
+        "senet-jax score.compare runs/tiny/report.json runs/tiny/report.json",
+        f"senet-jax search {found}/query.npy {found}/database.npy R2.npy --top=3",
+        f"senet-jax quantise {found}/database.npy X.npy --storage=int8",
+        f"senet-jax rerank R.npy OUT.npy {arrays} --method=aqe,dba",
+        "senet-jax rerank.tune --neighbours=1,2 "
         + " ".join(
             f"--{part}={truth},{found}/query.npy,{found}/database.npy" for part in ("on", "report")
         ),
-        "python -m senet_jax.forecast --config=configs/evaluate.py:tiny --config.weights=w",
-        "python -m senet_jax.report --help",
+        "senet-jax forecast --config=evaluate:tiny --config.weights=w",
+        "senet-jax report --help",
     ]
-    assert {re.match(_COMMAND, line)[1] for line in run_as} == set(COMMANDS)
+    assert {f"senet_jax.{re.match(_COMMAND, line)[1]}" for line in run_as} == set(COMMANDS)
     for line in run_as:
         done = installation.run(line, tmp_path)
         assert done.returncode == 0 and "Traceback" not in done.stderr, (line, done)

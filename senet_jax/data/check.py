@@ -1,4 +1,4 @@
-"""Reads every photograph of a dataset or of a distractor set and lists what is wrong with them.
+"""Reads every photograph of a dataset, or of distractors, and lists what is wrong with them.
 
 One line a problem. Missing and unreadable images, those too large for the memory of this machine at
 scale 1.4142 on its CPU, and wrong boxes would stop or change an evaluation: the exit code is 2. The

@@ -23,7 +23,7 @@ FILE_STATE = np.dtype(
 _STATUS = ["size", "mtime_ns", "ctime_ns"]
 _DIGEST_BYTES = 16
 # Each that waits to be looked at takes a kilobyte.
-_AT_ONCE = 4096
+_FILES_PER_BLOCK = 4096
 
 
 def content_digest(path: str | os.PathLike) -> bytes:
@@ -55,8 +55,8 @@ def file_states(
         known = np.zeros(len(photographs), FILE_STATE)
     states = known.copy()
     with concurrent.futures.ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool:
-        for start in range(0, len(photographs), _AT_ONCE):
-            part = slice(start, start + _AT_ONCE)
+        for start in range(0, len(photographs), _FILES_PER_BLOCK):
+            part = slice(start, start + _FILES_PER_BLOCK)
             statuses = zip(*(known[field][part].tolist() for field in _STATUS), strict=True)
             changed = pool.map(_changed, photographs[part], statuses)
             for row, state in enumerate(changed, start):

@@ -33,8 +33,10 @@ class GroundTruth:
         image_names: the database's images, without extension; items are indices into it.
         query_names: the queries' images, without extension.
         easy: for each query int64[n], sorted: images that clearly show its landmark.
-        hard: likewise, images that show it from far off, from aside, or half hidden.
-        junk: likewise, images that are neither right nor wrong; no item is in two of the three.
+        hard: for each query int64[n], sorted: images that show it from afar, from aside, or half
+            hidden.
+        junk: for each query int64[n], sorted: images that are neither right nor wrong; no item is
+            in two of the three.
         boxes: float64[q 4], the queries' (x1, y1, x2, y2) in pixels, or None if there are none.
 
     Raises:

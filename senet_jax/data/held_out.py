@@ -32,7 +32,7 @@ class HeldOut:
 
     Attributes:
         queries: indices of a source's images, class by class.
-        database: likewise; no image is in both.
+        database: indices of others of its images, class by class.
     """
 
     queries: Sequence[int] = ()
@@ -114,7 +114,7 @@ def check_place(dataset: str | os.PathLike, truth: dict[str, list]) -> bool:
 
 
 def write(source: ImageSource, held_out: HeldOut, dataset: str | os.PathLike) -> None:
-    """Writes what is held out as the dataset of that folder, whole or not at all.
+    """Writes what is held out as the dataset of that folder, atomically.
 
     Raises:
         UserError: a place cannot be written, or an image cannot be read any more.

@@ -44,9 +44,9 @@ class Header:
 def read_header(path: str | os.PathLike) -> Header | None:
     """Reads an image's header; None if there is none, or none that Pillow understands.
 
-    JPEGs, which are large in number, have all that decides over the size in their headers. Whether
-    one is turned is asked of OpenCV, which does not heed EXIF in the same cases as Pillow does. The
-    orientation of other formats may stand at the end of the file.
+    A JPEG's header holds all that determines its size. Whether EXIF exchanges its sides is asked of
+    OpenCV, which applies EXIF in other cases than Pillow does. The orientation of other formats may
+    stand at the end of the file.
     """
     try:
         with open_regular(path) as file, Image.open(file, formats=_FORMATS) as image:
@@ -56,12 +56,12 @@ def read_header(path: str | os.PathLike) -> Header | None:
             exif = [segment for name, segment in image.applist if name == "APP1"]
     except Exception:  # Pillow raises anything at broken files; OpenCV says what is wrong.
         return None
-    if exif and _is_turned(exif):
+    if exif and _exchanges_sides(exif):
         height, width = width, height
     return Header(height, width, is_upright=True)
 
 
-def _is_turned(segments: Sequence[bytes]) -> bool:
+def _exchanges_sides(segments: Sequence[bytes]) -> bool:
     """Whether OpenCV exchanges the sides of a JPEG that has such segments APP1."""
     parts = (b"\xff\xe1" + struct.pack(">H", 2 + len(segment)) + segment for segment in segments)
     start, rest = _flat_jpeg()

@@ -1,7 +1,7 @@
 """The batches of a training, each a pure function of the seed and of its step.
 
 Threads or processes make them ahead of time and keep the order. Since no batch depends on what came
-before, a training goes on at any step, with any number of workers and processes.
+before, a training resumes at any step, with any number of workers and processes.
 """
 
 import contextlib

@@ -1,7 +1,8 @@
-"""Makes a dataset to train on, in the format of TFDS, from photographs or from a generated world.
+"""Makes a dataset to train on, from photographs or from a generated world.
 
-Every image is decoded once. What is missing or unreadable is left out, counted and listed in the
-dataset's report.json. A run that was broken off goes on where it was when it is started again.
+It is in the format of TFDS. Every image is decoded once. What is missing or unreadable is left out,
+counted and listed in the dataset's report.json. A run that was stopped resumes when it is started
+again.
 """
 
 import argparse

@@ -34,7 +34,7 @@ class PreparedImages:
         class_names: the name of each class, in the order of the labels.
         labels: int32[n], the class of each image.
         fingerprint: the SHA-256 of names, labels and bytes of the images, in hexadecimal: a
-            training that goes on has to find the same.
+            training that resumes has to find the same.
         records: each image's `image` and `key`, as bytes.
 
     Raises:

@@ -16,6 +16,7 @@ import numpy as np
 from senet_jax.data import transforms
 from senet_jax.data.folders import files_below, find_photographs, is_image_name
 from senet_jax.data.ground_truth import GroundTruth, load_ground_truth
+from senet_jax.data.image_header import Header, read_header
 from senet_jax.data.transforms import UnreadableImage
 from senet_jax.system.errors import UserError, printable, reason, shown
 from senet_jax.system.files import read_regular
@@ -54,6 +55,14 @@ class Photograph:
     def path(self) -> pathlib.Path:
         """The image file."""
         return self.folder / self.file_name
+
+    def header(self) -> Header | None:
+        """What the file's header says of its size, see `read_header`; nothing is decoded."""
+        return read_header(self.path)
+
+    def read(self) -> np.ndarray:
+        """All pixels, whatever the box: uint8[h w 3] BGR, see `read_image`."""
+        return read_image(self.path)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from senet_jax.data.image_header import Header, read_header
-from senet_jax.data.revisitop import Photograph, read_image
+from senet_jax.data.image_header import Header
+from senet_jax.data.revisitop import Photograph
 from senet_jax.data.transforms import MOST_PIXELS, TooLargeImage, UnreadableImage, box_slices
 from senet_jax.system.errors import UserError, printable
 from senet_jax.system.progress import Progress
@@ -21,7 +21,7 @@ def photograph_size(
 ) -> tuple[int, int]:
     """Height and width of what is described of a photograph: its box, or all of it.
 
-    They are those of the decoded image, which is turned as its EXIF orientation says.
+    They are those of the decoded image, upright as its EXIF orientation says.
 
     Args:
         photograph: which one.
@@ -37,7 +37,7 @@ def photograph_size(
     if by_header and header is not None and header.is_upright:
         height, width = header.height, header.width
     else:
-        height, width = read_image(photograph.path).shape[:2]
+        height, width = photograph.read().shape[:2]
     if photograph.box is not None:
         try:
             rows, columns = box_slices(photograph.box, height, width)
@@ -54,7 +54,7 @@ def checked_header(photograph: Photograph, most_pixels: int) -> Header | None:
     Raises:
         TooLargeImage: it claims more pixels than may be described, and all of them are.
     """
-    header = read_header(photograph.path)
+    header = photograph.header()
     if header is not None and photograph.box is None:
         check_pixels(photograph, header.height, header.width, most_pixels)
     return header

@@ -165,7 +165,7 @@ class Preprocessing:
     Attributes:
         channel_order: "BGR" or "RGB".
         mean: of each channel, in that order, for pixels in [0, 1].
-        std: likewise, the standard deviation.
+        std: the standard deviation of each channel, for the same pixels.
 
     Raises:
         UserError: another order, or not three numbers a list, of a size that pixels can take.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from senet_jax.data.revisitop import Photograph, read_image
+from senet_jax.data.revisitop import Photograph
 from senet_jax.data.sizes import check_pixels, checked_header
 from senet_jax.data.transforms import UnreadableImage, crop, resize
 from senet_jax.system.errors import UserError
@@ -31,7 +31,7 @@ def read_part(photograph: Photograph) -> np.ndarray:
         UnreadableImage: the file is missing or no image.
         UserError: the box is empty or outside of the image.
     """
-    image = read_image(photograph.path)
+    image = photograph.read()
     if photograph.box is None:
         return image
     try:

@@ -136,6 +136,27 @@ class BlockedDatabase:
                 "mend the descriptor or leave it out"
             )
 
+    def check_queries(self, queries: np.ndarray, name: str = "the array of queries") -> None:
+        """Checks that queries float32[q d] can be asked of this database.
+
+        Args:
+            queries: what is checked.
+            name: of their array.
+
+        Raises:
+            UserError: they have another width, or are not finite.
+        """
+        if queries.shape[1] != self.width:
+            raise UserError(
+                f"{name} has {queries.shape[1]} columns, the database {self.width}; queries and "
+                "database are described by one model"
+            )
+        wrong_rows = np.flatnonzero(~np.isfinite(queries).all(axis=1))
+        if wrong_rows.size:
+            raise UserError(
+                f"row {wrong_rows[0]} of {name} is not finite in float32; mend the descriptor"
+            )
+
     def name(self, item: int) -> str:
         """What the user knows an item by: its row in a part."""
         ends = np.cumsum([len(part) for part in self.parts])

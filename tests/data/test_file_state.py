@@ -72,7 +72,7 @@ def test_a_file_that_cannot_be_read_is_the_same_as_none(tmp_path):
 
 
 def test_many_files(tmp_path, photographs, monkeypatch):
-    monkeypatch.setattr(file_state, "_AT_ONCE", 2)
+    monkeypatch.setattr(file_state, "_FILES_PER_BLOCK", 2)
     states = file_states(photographs * 3)
     assert are_same(states, np.tile(file_states(photographs), 3)).all()
     assert len(file_states([])) == 0

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from senet_jax.data import sizes as sizes_module
+from senet_jax.data import revisitop
 from senet_jax.data.folders import IMAGE_SUFFIXES
 from senet_jax.data.revisitop import Photograph, load_dataset
 from senet_jax.data.sizes import photograph_size, photograph_sizes
@@ -59,7 +59,7 @@ def test_the_pixels_of_a_jpeg_are_not_read(tmp_path, monkeypatch, quality):
     def read(path):
         raise AssertionError(f"{path} was decoded")
 
-    monkeypatch.setattr(sizes_module, "read_image", read)
+    monkeypatch.setattr(revisitop, "read_image", read)
     assert photograph_size(_photograph(tmp_path, content.tobytes())) == (300, 200)
 
 
@@ -142,7 +142,7 @@ CLAIMING = {
 
 @pytest.mark.parametrize("kind", CLAIMING)
 def test_absurd_sizes_are_refused_without_decoding(tmp_path, monkeypatch, kind):
-    monkeypatch.setattr(sizes_module, "read_image", None)
+    monkeypatch.setattr(revisitop, "read_image", None)
     photograph = _photograph(tmp_path, CLAIMING[kind])
     with pytest.raises(TooLargeImage, match=r"has 65500x65500 pixels to describe, the memory suff"):
         photograph_size(photograph)

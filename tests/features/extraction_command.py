@@ -21,13 +21,14 @@ import dataclasses
 import time
 from senet_jax.system.errors import run_command
 from senet_jax.main import main
-from senet_jax.features import device_memory as memory, reader as pyramid, shards
+from senet_jax.data import revisitop
+from senet_jax.features import device_memory as memory, shards
 
-def read_slowly(path, read=pyramid.read_image):
+def read_slowly(path, read=revisitop.read_image):
     time.sleep(0.02)
     return read(path)
 
-pyramid.read_image = read_slowly
+revisitop.read_image = read_slowly
 memory.CPU_ECONOMY = dataclasses.replace(memory.CPU_ECONOMY, batch_pixels=3 * 64 * 96)
 shards.SHARD_BATCHES = 4
 run_command(main)

@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
+from senet_jax.data import revisitop
 from senet_jax.data.revisitop import Photograph, read_image
 from senet_jax.data.transforms import UnreadableImage
 from senet_jax.features import extract as extract_module
-from senet_jax.features import reader as pyramid_module
 from senet_jax.features.extract import describe_batches, extract, plan_job
 from senet_jax.features.plan import CPU_ECONOMY
 from senet_jax.features.runner import Describer
@@ -165,7 +165,7 @@ def test_a_bug_in_a_reading_thread_is_not_swallowed(tmp_path, monkeypatch):
         raise RuntimeError(f"a bug at {path.name}")
 
     photographs = _photographs(tmp_path, [(24, 32)] * 3)
-    monkeypatch.setattr(pyramid_module, "read_image", broken)
+    monkeypatch.setattr(revisitop, "read_image", broken)
     with pytest.raises(RuntimeError, match=r"a bug at 0\.png"):
         _extract(photographs)
 
@@ -183,7 +183,7 @@ def test_reads_only_some_images_ahead(tmp_path, monkeypatch, capacity):
         read.append(path)
         return read_image(path)
 
-    monkeypatch.setattr(pyramid_module, "read_image", counted)
+    monkeypatch.setattr(revisitop, "read_image", counted)
     ahead = []
     for number, _ in enumerate(describe_batches(MeanColour(), job, job.plan.batches)):
         time.sleep(0.05)  # It could read all the others in this time.

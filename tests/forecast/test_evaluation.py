@@ -95,7 +95,7 @@ def test_no_photograph_is_decoded(config, monkeypatch):
         tried.append(path.name)
         raise UnreadableImage(path)
 
-    monkeypatch.setattr("senet_jax.data.sizes.read_image", read)
+    monkeypatch.setattr("senet_jax.data.revisitop.read_image", read)
     list(forecast_evaluation(config))
     assert tried == ["broken.jpg"]
 

@@ -36,8 +36,8 @@ _JPEG_QUALITY = 95
 def write_evaluation(world: World, split: str, root: str | os.PathLike) -> None:
     """Writes the pictures of a split and its three ground truths below `root`.
 
-    Pictures that are there already are kept, so a broken-off run goes on where it was. The ground
-    truths come last: a folder that has one is whole.
+    Pictures that are there already are kept, so a run that was stopped resumes. The ground truths
+    come last: a folder that has one is complete.
 
     Raises:
         UserError: the split is not an evaluated one, a folder holds anything else, or a place

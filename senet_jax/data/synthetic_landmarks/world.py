@@ -69,8 +69,8 @@ class World:
         training_views: pictures of each landmark of the training split.
         queries: queries of each landmark of an evaluated split.
         easy: easy database pictures of each landmark of an evaluated split.
-        hard: likewise hard ones.
-        junk: likewise pictures too bad to count.
+        hard: hard database pictures of each.
+        junk: pictures of each that are too bad to count.
         distractors: database pictures of buildings of no family, in each evaluated split.
 
     Raises:

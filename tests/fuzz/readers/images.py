@@ -24,8 +24,9 @@ def _image(path: pathlib.Path) -> Any:
     from senet_jax.data.revisitop import Photograph, read_image
     from senet_jax.data.sizes import photograph_size
 
-    assert min(photograph_size(Photograph(path.parent, path.name))) > 0
+    size = photograph_size(Photograph(path.parent, path.name))
     image = read_image(path)
+    assert size == image.shape[:2]
     assert image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8
     return image
 
