@@ -1,4 +1,7 @@
-"""Scores of a search on a benchmark: Easy, Medium and Hard, in all and query by query."""
+"""Scores of a search on a benchmark: Easy, Medium and Hard, in all and query by query.
+
+A workdir's `report.json` holds several of them; see `run_report`.
+"""
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
@@ -15,6 +18,7 @@ from senet_jax.metrics.average_precision import (
 )
 from senet_jax.metrics.bootstrap import mean_interval
 from senet_jax.metrics.protocols import PROTOCOLS, Protocol
+from senet_jax.search.best_items import BestItems, FoundLists
 from senet_jax.search.database import (
     BlockedDatabase,
     array_name,
@@ -23,7 +27,7 @@ from senet_jax.search.database import (
 )
 from senet_jax.search.ranked_list import RankedList
 from senet_jax.search.ranking_forecast import RankingForecast
-from senet_jax.system.errors import UserError
+from senet_jax.system.errors import UserError, shown
 from senet_jax.system.progress import Progress
 
 CUTOFFS = (1, 5, 10)
@@ -35,16 +39,22 @@ class EvaluationReport:
     """Every query's scores under every protocol.
 
     Attributes:
-        query_names: the queries' images, without extension.
+        query_names: the queries' images, without extension; None where a file does not tell it.
         scores: for each protocol's name float64[q 4], in [0, 1], columns as in `MEASURES`. The row
             of a query without positives, which is not scored, is NaN.
+        notes: what else the file has of it, such as the cost of a re-ranking; as JSON has it.
+        found: the first items of the lists that were scored. They have files of their own and are
+            no part of the JSON; see `saved`.
 
     Raises:
-        ValueError: the protocols are others, the shapes differ, or a score is out of range.
+        ValueError: the protocols are others, the shapes differ, a score is out of range, or a note
+            has a protocol's name.
     """
 
-    query_names: tuple[str, ...]
+    query_names: tuple[str | None, ...]
     scores: Mapping[str, np.ndarray]
+    notes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    found: FoundLists | None = None
 
     def __post_init__(self):
         if list(self.scores) != [protocol.name for protocol in PROTOCOLS]:
@@ -56,6 +66,8 @@ class EvaluationReport:
             is_score = (scores >= 0) & (scores <= 1)
             if not (is_score.all(axis=1) | np.isnan(scores).all(axis=1)).all():
                 raise ValueError(f"{name}: scores outside [0, 1], or only some of a query's")
+        if not self.scores.keys().isdisjoint(self.notes):
+            raise ValueError(f"notes {list(self.notes)}")
 
     def query_count(self, protocol: str) -> int:
         """How many queries are scored under a protocol."""
@@ -77,7 +89,24 @@ class EvaluationReport:
 
     def to_json(self) -> dict[str, Any]:
         """The value that stands under a dataset's name in `report.json`; null where not scored."""
-        return {name: self._protocol_to_json(name) for name in self.scores}
+        return {name: self._protocol_to_json(name) for name in self.scores} | dict(self.notes)
+
+    @classmethod
+    def from_json(cls, value: Any) -> "EvaluationReport":
+        """Reads what `to_json` made; what follows from the queries' scores is computed anew.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        protocols = [protocol.name for protocol in PROTOCOLS]
+        if not isinstance(value, dict) or not value.keys() >= set(protocols):
+            raise ValueError(f"there are no scores under {', '.join(protocols)} in {shown(value)}")
+        read = {name: _read_protocol(value[name]) for name in protocols}
+        names = read[protocols[0]][0]
+        if any(other != names for other, _ in read.values()):
+            raise ValueError("the protocols are of other queries")
+        notes = {key: note for key, note in value.items() if key not in protocols}
+        return cls(names, {name: scores for name, (_, scores) in read.items()}, notes)
 
     def _protocol_to_json(self, name):
         mean_average_precision, *mean_precisions = _or_null(self.means(name))
@@ -119,12 +148,36 @@ def _or_null(scores: np.ndarray) -> list[float | None]:
     return [None if np.isnan(score) else float(score) for score in scores]
 
 
+def _read_protocol(value: Any) -> tuple[tuple[str | None, ...], np.ndarray]:
+    """The queries' names and their scores float64[q 4], of a protocol's JSON."""
+    per_query = value.get("per_query") if isinstance(value, dict) else None
+    if not isinstance(per_query, list):
+        raise ValueError(f"there is no list per_query in {shown(value)}")
+    names, scores = [], np.full((len(per_query), len(MEASURES)), np.nan)
+    for query, of_query in enumerate(per_query):
+        if not isinstance(of_query, dict) or of_query.get("query", query) != query:
+            raise ValueError(f"query {query} is {shown(of_query)}")
+        name = of_query.get("name")
+        if not isinstance(name, str | None):
+            raise ValueError(f"the name of query {query} is {shown(name)}")
+        names.append(name)
+        for column, measure in enumerate(MEASURES):
+            score = of_query.get(measure)
+            if score is None:
+                continue
+            if type(score) not in (int, float) or not 0 <= score <= 1:
+                raise ValueError(f"{measure} of query {query} is {shown(score)}")
+            scores[query, column] = score
+    return tuple(names), scores
+
+
 def evaluate_descriptors(
     ground_truth: GroundTruth,
     queries: np.ndarray,
     database_parts: Sequence[np.ndarray],
     unranked: Collection[int] = (),
     share: tuple[int, int] = (0, 1),
+    listed: int = 0,
 ) -> EvaluationReport:
     """Scores the ranking by dot product; descriptors are used as they are, in float32.
 
@@ -137,6 +190,7 @@ def evaluate_descriptors(
             among themselves: images that could not be read.
         share: which process of how many this is, where all of them call this together; see
             `BlockedDatabase`.
+        listed: how many of each query's first items the report has to hold, in `found`.
 
     Raises:
         UserError: a wrong number of rows, a wrong width or type, or a value that is not finite.
@@ -168,10 +222,13 @@ def evaluate_descriptors(
         forecast.advance()
         progress.advance(rows)
 
-    positions = positions_by_score(queries, database, _labelled_items(ground_truth), advance)
+    best = BestItems(len(queries), listed) if listed else None
+    positions = positions_by_score(queries, database, _labelled_items(ground_truth), advance, best)
     by_kind = _split_by_kind(ground_truth, positions)
     return EvaluationReport(
-        ground_truth.query_names, {p.name: _score(p, by_kind) for p in PROTOCOLS}
+        ground_truth.query_names,
+        {p.name: _score(p, by_kind) for p in PROTOCOLS},
+        found=None if best is None else best.lists(database),
     )
 
 
