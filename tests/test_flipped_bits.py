@@ -16,8 +16,8 @@ from senet_jax.features.plan import Batch, Plan
 from senet_jax.features.shards import Shards
 from senet_jax.features.store import DescribedRows, load_store, save_store
 from senet_jax.jobs.saved_results import Results
+from senet_jax.metrics.evaluation_report import EvaluationReport
 from senet_jax.metrics.protocols import PROTOCOLS
-from senet_jax.metrics.report import EvaluationReport
 from senet_jax.metrics.run_report import Run
 from senet_jax.rerank import graph, maps, pair_scores
 from senet_jax.search.database import BlockedDatabase

@@ -20,7 +20,8 @@ from senet_jax.jobs.descriptions import Descriptions, Searchable, describe
 from senet_jax.jobs.evaluation_plan import EvaluationPlan
 from senet_jax.jobs.reranking import Reranking
 from senet_jax.jobs.saved_results import Results
-from senet_jax.metrics.report import EvaluationReport, evaluate_descriptors
+from senet_jax.metrics.evaluation_report import EvaluationReport
+from senet_jax.metrics.report import evaluate_descriptors
 from senet_jax.metrics.run_report import Run
 from senet_jax.metrics.saved import LISTED, REPORT
 from senet_jax.metrics.ties import warning_of_ties

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from senet_jax.data.ground_truth import GroundTruth
+from senet_jax.metrics.evaluation_report import EvaluationReport
 from senet_jax.metrics.protocols import PROTOCOLS, Protocol
-from senet_jax.metrics.report import EvaluationReport, evaluate_ranks
+from senet_jax.metrics.report import evaluate_ranks
 from senet_jax.rerank.pairwise import PairCount
 from senet_jax.rerank.retrieval import Reranker, Retrieval
 from senet_jax.search.ranked_list import NO_MORE, RankedList

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from senet_jax.jobs.reranked_scores import RerankedReport
-from senet_jax.metrics.report import EvaluationReport
+from senet_jax.metrics.evaluation_report import EvaluationReport
 from senet_jax.metrics.run_report import Report, Run
 from senet_jax.metrics.saved import (
     LISTED,
@@ -23,8 +23,7 @@ from senet_jax.metrics.saved import (
     write_report,
 )
 from senet_jax.rerank.retrieval import Retrieval, shortlists, similarities
-from senet_jax.search.best_items import FoundLists
-from senet_jax.search.ranked_list import RankedList
+from senet_jax.search.ranked_list import FoundLists, RankedList
 from senet_jax.system.errors import UserError
 
 

@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from senet_jax.metrics.evaluation_report import EvaluationReport
 from senet_jax.metrics.protocols import PROTOCOLS
-from senet_jax.metrics.report import EvaluationReport
 from senet_jax.system.checksummed import crc32_of_json
 from senet_jax.system.errors import shown
 

@@ -11,14 +11,13 @@ import io
 import os
 import pathlib
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
 from senet_jax.metrics.protocols import PROTOCOLS
 from senet_jax.metrics.run_report import Report
-from senet_jax.search.best_items import FoundLists
-from senet_jax.search.ranked_list import RankedList
+from senet_jax.search.ranked_list import FoundLists, RankedList
 from senet_jax.system.errors import UserError, reason
 from senet_jax.system.files import read_json, read_regular, write_json, written_whole
 
@@ -78,6 +77,16 @@ def save_lists(workdir: pathlib.Path, name: str, found: FoundLists) -> dict[str,
     return checksums
 
 
+def checksums_of_lists(workdir: pathlib.Path, names: Iterable[str]) -> dict[str, int]:
+    """What `save_lists` has given for those of some entries whose lists are there.
+
+    Raises:
+        UserError: a file cannot be read.
+    """
+    files = [_file(folder, name) for name in names for folder in (_RANKS, _SIMILARITIES)]
+    return {f: zlib.crc32(_read(workdir / f)) for f in files if (workdir / f).exists()}
+
+
 def load_lists(
     workdir: pathlib.Path, name: str, files_crc32: Mapping[str, int], database_size: int
 ) -> FoundLists | None:
@@ -124,13 +133,17 @@ def _file(folder: str, name: str) -> str:
     return f"{folder}/{text}.npy"
 
 
-def _read_array(path: pathlib.Path, crc32: int) -> np.ndarray:
+def _read(path: pathlib.Path) -> bytes:
     try:
-        content = read_regular(path)
+        return read_regular(path)
     except OSError as error:
         raise UserError(
-            f"cannot read {path}: {error.strerror}; run the command again that made the report"
+            f"cannot read {path}: {error.strerror}; run the command again that made it"
         ) from error
+
+
+def _read_array(path: pathlib.Path, crc32: int) -> np.ndarray:
+    content = _read(path)
     if zlib.crc32(content) != crc32:
         raise UserError(
             f"{path} does not match its checksum in {REPORT}; run the command again that made it"

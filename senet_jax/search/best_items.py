@@ -1,38 +1,13 @@
 """The first items of ranked lists, found beside whatever else goes through a database's blocks."""
 
-import dataclasses
-
 import jax
 import numpy as np
 
 from senet_jax.search.database import BlockedDatabase
-from senet_jax.search.ranked_list import RankedList
+from senet_jax.search.ranked_list import FoundLists, RankedList
 from senet_jax.search.scores import gathered
 
 _AFTER_ALL_ITEMS = np.iinfo(np.int32).max
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class FoundLists:
-    """Ranked lists, and how similar their items are to the queries.
-
-    Attributes:
-        ranked: for each query its items, best first.
-        similarities: float32[q k], dot products of the descriptors; NaN where a list has ended and
-            for an item that is not ranked by its descriptor.
-
-    Raises:
-        ValueError: the shapes differ.
-    """
-
-    ranked: RankedList
-    similarities: np.ndarray
-
-    def __post_init__(self):
-        if self.similarities.shape != self.ranked.ranks.shape:
-            raise ValueError(
-                f"{self.similarities.shape} similarities of {self.ranked.ranks.shape} items"
-            )
 
 
 class BestItems:

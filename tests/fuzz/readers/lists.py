@@ -63,7 +63,7 @@ def _landmarks(path: pathlib.Path) -> Any:
 
 
 def _reports(_) -> list[bytes]:
-    from senet_jax.metrics.report import EvaluationReport
+    from senet_jax.metrics.evaluation_report import EvaluationReport
 
     nothing, some = np.full((2, 4), np.nan), np.array([[0.5] * 4, [1.0] * 4])
     scores = {"easy": nothing, "medium": some, "hard": some}
