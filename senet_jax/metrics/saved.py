@@ -87,10 +87,15 @@ def checksums_of_lists(workdir: pathlib.Path, names: Iterable[str]) -> dict[str,
     return {f: zlib.crc32(_read(workdir / f)) for f in files if (workdir / f).exists()}
 
 
+def has_lists(name: str, files_crc32: Mapping[str, int]) -> bool:
+    """Whether a run has kept the lists of an entry, or of a protocol of it."""
+    return files_crc32.keys() >= {_file(_RANKS, name), _file(_SIMILARITIES, name)}
+
+
 def load_lists(
     workdir: pathlib.Path, name: str, files_crc32: Mapping[str, int], database_size: int
-) -> FoundLists | None:
-    """Reads the lists of an entry; None where the run has kept none.
+) -> FoundLists:
+    """Reads the lists of an entry, which the run has kept; see `has_lists`.
 
     Args:
         workdir: of the run.
@@ -103,8 +108,6 @@ def load_lists(
             there.
     """
     files = _file(_RANKS, name), _file(_SIMILARITIES, name)
-    if not files_crc32.keys() >= set(files):
-        return None
     ranks, similarities = (_read_array(workdir / f, files_crc32[f]) for f in files)
     try:
         return FoundLists(RankedList(ranks, database_size), similarities)

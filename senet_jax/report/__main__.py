@@ -12,7 +12,7 @@ dataset, over the steps.
 import pathlib
 from typing import TYPE_CHECKING
 
-from senet_jax.system.errors import CommandParser, run_command
+from senet_jax.system.errors import CommandParser, UserError, run_command
 from senet_jax.system.files import local_path
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--dataset", help="whose lists are drawn; default: the first evaluated")
     flags = parser.parse_args()
     # These take seconds to import.
+    from senet_jax.metrics.saved import REPORT, has_lists
     from senet_jax.report.curve import draw_learning_curve
     from senet_jax.report.figure import save_png
     from senet_jax.report.results import evaluated_names, is_training, ranked_dataset, read_run
@@ -40,18 +41,23 @@ def main() -> None:
 
     workdir: pathlib.Path = flags.workdir
     entries, run = read_run(workdir)
-    name = flags.dataset or next(iter(evaluated_names(entries, run)), None)
+    evaluated = evaluated_names(entries, run)
+    kept = [name for name in evaluated if has_lists(name, run.files_crc32)]
+    # Of a training there is more to draw than lists, so it may lack them.
+    needed = [flags.dataset] if flags.dataset else kept or evaluated * (not is_training(run))
     pictures = {}
     if is_training(run):
         pictures[LEARNING_CURVE] = draw_learning_curve(read_metrics(workdir))
-    if name is not None:
-        shown = ranked_dataset(workdir, entries, run, name)
+    if needed:
+        shown = ranked_dataset(workdir, entries, run, needed[0])
         pictures[RANKED_LISTS] = _draw_lists(shown)
+    if not pictures:
+        raise UserError(f"{workdir / REPORT} has no scores of a dataset; evaluate one")
     for file, figure in pictures.items():
         save_png(figure, workdir / file)
-    note = ", but no ranked lists: no dataset was evaluated before and after"
     drawn = " and ".join(str(workdir / file) for file in pictures)
-    print(f"wrote {drawn}" + note * (RANKED_LISTS not in pictures))
+    why = "the training kept none" if evaluated else "no dataset was evaluated before and after"
+    print(f"wrote {drawn}" + f", but no ranked lists: {why}" * (not needed))
 
 
 def _draw_lists(shown: "RankedDataset") -> "Figure":
@@ -59,9 +65,10 @@ def _draw_lists(shown: "RankedDataset") -> "Figure":
     from senet_jax.report.ranked import draw_ranked_lists
 
     deciding = {"trained": "the trained network", "search": "the search"}[shown.lists[0].label]
+    images = len(shown.database)
     return draw_ranked_lists(
         find_examples(shown.dataset, shown.queries, shown.database, shown.lists),
-        title=f"The first {ITEMS} of {len(shown.database):,} images in {shown.dataset.name}",
+        title=f"The first {min(ITEMS, images)} of {images:,} images in {shown.dataset.name}",
         note=f"Not picked by hand: the queries at these percentiles of {deciding}'s AP under "
         "Medium. Junk does not count.",
     )

@@ -23,6 +23,7 @@ _BOX_COLOUR = "#ffd23f"
 TILE, BORDER, GAP = 112, 5, 10
 QUERY = 2 * TILE + GAP  # As high as two rows beside it.
 _MARGIN, _HEADER, _CAPTION, _BELOW = 40, 104, 30, 26
+_NARROWEST = 900  # The words above take as much.
 _SHORTEST_LABEL, _LETTER = 112, 9.5
 
 
@@ -136,7 +137,7 @@ def compose(examples: Sequence[Example]) -> np.ndarray:
         uint8[h w 3] RGB.
     """
     layout = Layout.of(examples)
-    width = layout.tile_corner(0, 0, layout.columns)[0] - GAP + _MARGIN
+    width = max(layout.tile_corner(0, 0, layout.columns)[0] - GAP + _MARGIN, _NARROWEST)
     height = layout.query_corner(len(examples))[1] - _CAPTION
     canvas = np.full((height, width, 3), 255, np.uint8)
     for block, example in enumerate(examples):

@@ -9,8 +9,8 @@ from senet_jax.data.revisitop import Dataset, Photograph, load_dataset
 from senet_jax.features.origin import sha256_of_list
 from senet_jax.jobs.evaluation_plan import EvaluationPlan
 from senet_jax.metrics.evaluation_report import EvaluationReport
-from senet_jax.metrics.run_report import Report, Run
-from senet_jax.metrics.saved import REPORT, load_lists, read_report
+from senet_jax.metrics.run_report import Run
+from senet_jax.metrics.saved import REPORT, has_lists, load_lists, read_report
 from senet_jax.report.examples import ScoredLists, average_precisions
 from senet_jax.system.errors import UserError, reason, shown
 from senet_jax.training.final_report import UNTRAINED
@@ -47,7 +47,7 @@ def read_run(workdir: pathlib.Path) -> tuple[Mapping[str, EvaluationReport], Run
             f"{workdir} has no {REPORT}, so no training or evaluation ended there; let one end "
             f"with python -m senet_jax.main --config=... --workdir={workdir}"
         )
-    report: Report = read_report(path, "give the workdir of a training or an evaluation")
+    report = read_report(path, "give the workdir of a training or an evaluation")
     if report.run is None:
         raise UserError(f"{path} tells of no run; give the workdir of a training or an evaluation")
     return report.entries, report.run
@@ -59,7 +59,7 @@ def is_training(run: Run) -> bool:
 
 
 def evaluated_names(entries: Mapping[str, EvaluationReport], run: Run) -> list[str]:
-    """The datasets whose lists can be drawn; of a training those of before and after."""
+    """The datasets that were evaluated; of a training those before and after."""
     if is_training(run):
         return [name for name in entries if f"{name}{UNTRAINED}" in entries]
     return [name for name in entries if name in run.counts]
@@ -81,6 +81,11 @@ def ranked_dataset(
             f"the report has no scores of {shown(name)}, but of "
             f"{', '.join(map(shown, sorted(entries)))}; choose one with --dataset"
         )
+    if not has_lists(name, run.files_crc32):
+        raise UserError(
+            f"{workdir / REPORT} tells of no ranked lists of {shown(name)}, for an earlier version "
+            "of senet_jax kept none; run the same command again, a training in another workdir"
+        )
     if is_training(run):
         labels = {name: "trained", f"{name}{UNTRAINED}": "untrained"}
         dataset = _configured(lambda: load_dataset(run.config["evaluation"]["data_root"], name))
@@ -93,19 +98,15 @@ def ranked_dataset(
         [dataset] = plan.datasets
         _check_lists(plan, dataset, run)
         queries, database = plan.queries(dataset), plan.searched(dataset)
-    lists = []
-    for entry, label in labels.items():
-        if entry not in entries:
-            continue
-        precisions = average_precisions(entries[entry], dataset)
-        found = load_lists(workdir, entry, run.files_crc32, len(database))
-        if found is not None:
-            lists.append(ScoredLists(label, precisions, found.ranked))
-    if not lists or lists[0].label != labels[name]:
-        raise UserError(
-            f"{workdir / REPORT} tells of no ranked lists of {name}, for an earlier version kept "
-            "none; run the same command in another workdir, or the evaluation again in this one"
+    lists = [
+        ScoredLists(
+            label,
+            average_precisions(entries[entry], dataset),
+            load_lists(workdir, entry, run.files_crc32, len(database)).ranked,
         )
+        for entry, label in labels.items()
+        if entry in entries and has_lists(entry, run.files_crc32)
+    ]
     return RankedDataset(dataset, queries, database, lists)
 
 
