@@ -19,7 +19,7 @@ from senet_jax.metrics.protocols import PROTOCOLS
 from senet_jax.metrics.run_report import Report
 from senet_jax.search.ranked_list import FoundLists, RankedList
 from senet_jax.system.errors import UserError, reason
-from senet_jax.system.files import read_json, read_regular, write_json, written_whole
+from senet_jax.system.files import open_array, read_json, read_regular, write_json, written_whole
 
 REPORT = "report.json"
 LISTED = 1000
@@ -151,7 +151,4 @@ def _read_array(path: pathlib.Path, crc32: int) -> np.ndarray:
         raise UserError(
             f"{path} does not match its checksum in {REPORT}; run the command again that made it"
         )
-    try:
-        return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-    except ValueError as error:
-        raise UserError(f"{path} is no array: {reason(error)}; make it again") from error
+    return np.array(open_array(path))

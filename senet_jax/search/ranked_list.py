@@ -95,14 +95,15 @@ class FoundLists:
             for an item that is not ranked by its descriptor.
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: the shapes differ, or similarities are of another type.
     """
 
     ranked: RankedList
     similarities: np.ndarray
 
     def __post_init__(self):
-        if self.similarities.shape != self.ranked.ranks.shape:
+        shape = self.ranked.ranks.shape
+        if self.similarities.shape != shape or self.similarities.dtype != np.float32:
             raise ValueError(
-                f"{self.similarities.shape} similarities of {self.ranked.ranks.shape} items"
+                f"similarities of {shape} items are {type_and_shape(self.similarities)}"
             )

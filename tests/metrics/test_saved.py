@@ -67,6 +67,13 @@ def test_the_files_of_some_entries():
     assert kept == {f"{part}/{n}.npy": 1 for part in ("ranks", "scores") for n in names[1:3]}
 
 
+@pytest.mark.parametrize("shape", [(0, 3), (2, 0)])
+def test_lists_of_no_queries_or_of_no_items(tmp_path, shape):
+    nothing = FoundLists(RankedList(np.zeros(shape, int), 3), np.zeros(shape, np.float32))
+    files = save_lists(tmp_path, "town", nothing)
+    assert load_lists(tmp_path, "town", files, 3).ranked.ranks.shape == shape
+
+
 def _gone(path):
     path.unlink()
 
@@ -94,7 +101,7 @@ def test_lists_that_are_not_those_of_the_run(tmp_path, damage, size, message):
 def test_a_file_that_is_no_array(tmp_path, content):
     files = save_lists(tmp_path, "town", FOUND)
     (tmp_path / "ranks/town.npy").write_bytes(content)
-    with pytest.raises(UserError, match=r"ranks/town.npy is no array: .*; make it again"):
+    with pytest.raises(UserError, match=r"ranks/town.npy is not an array in a .npy file: .*"):
         load_lists(tmp_path, "town", files | {"ranks/town.npy": zlib.crc32(content)}, 3)
 
 

@@ -48,5 +48,6 @@ def test_the_scores_are_those_that_are_counted_to_the_bit():
 
 
 def test_lists_without_similarities_of_their_own():
-    with pytest.raises(ValueError, match="similarities of"):
-        FoundLists(RankedList(np.zeros((2, 1), int), 3), np.zeros((2, 2), np.float32))
+    for similarities in (np.zeros((2, 2), np.float32), np.zeros((2, 1))):
+        with pytest.raises(ValueError, match="similarities of"):
+            FoundLists(RankedList(np.zeros((2, 1), int), 3), similarities)
