@@ -15,16 +15,13 @@ from senet_jax.features.extract import Described
 from senet_jax.features.plan import Batch, Plan
 from senet_jax.features.shards import Shards
 from senet_jax.features.store import DescribedRows, load_store, save_store
-from senet_jax.jobs import evaluate
+from senet_jax.jobs.saved_results import Results
+from senet_jax.metrics.evaluation_report import EvaluationReport
+from senet_jax.metrics.protocols import PROTOCOLS
+from senet_jax.metrics.run_report import Run
 from senet_jax.rerank import graph, maps, pair_scores
 from senet_jax.search.database import BlockedDatabase
-from senet_jax.system.checksummed import (
-    crc32_of_json,
-    read_kept_json,
-    save_arrays,
-    sealed,
-    write_kept_json,
-)
+from senet_jax.system.checksummed import read_kept_json, save_arrays, sealed, write_kept_json
 from senet_jax.system.errors import UserError
 from senet_jax.system.files import read_json, write_json
 from senet_jax.training.metrics import FILE, MetricsWriter, read_metrics
@@ -143,15 +140,19 @@ def _weights(folder):
 
 
 def _make_report(folder):
-    results = {"town": {"easy": {"map": 0.5}}, "town+aqe:blind": {"easy": {"map": 0.25}}}
-    run = {"inputs_sha256": {"town": "ab"}, "results_crc32": crc32_of_json(results)}
-    write_json(folder / "report.json", results | {"run": run})
+    results = Results(folder)
+    scores = {protocol.name: np.full((1, 4), 0.5) for protocol in PROTOCOLS}
+    for name in ("town", "town+aqe:blind"):
+        results.add(name, EvaluationReport(("q",), scores), "ab")
+    results.write(Run(inputs_sha256={"town": "ab"}))
     return folder
 
 
 def _report(folder):
     """What is kept of it."""
-    return evaluate._of_the_same(evaluate._read_earlier(folder / "report.json"), "town", "ab")
+    results = Results(folder)
+    results.add("town", EvaluationReport((), {p.name: np.ones((0, 4)) for p in PROTOCOLS}), "ab")
+    return {name: entry.to_json() for name, entry in results._entries.items() if "+" in name}
 
 
 def _make_settings(folder):
@@ -192,6 +193,7 @@ KINDS = {
 STRIDES = {
     "maps": 7,
     "graph": 7,
+    "report": 7,
     "prepared features.json": 7,
     "prepared dataset_info.json": 7,
 }

@@ -37,19 +37,20 @@ BELOW = {
     "quantise": {"search", "system"},
     "command_line": {"config", "system"},
     "forecast": {
-        *("command_line", "config", "data", "features", "models", "search", "system", "training"),
-    },
-    "report": {
-        *("config", "data", "features", "metrics", "models", "search", "system", "training"),
-        "weights",
+        *("command_line", "config", "data", "features", "jobs", "models", "search", "system"),
+        "training",
     },
     "api": {"data", "features", "metrics", "models", "rerank", "search", "system", "weights"},
+    "report": {"data", "features", "jobs", "metrics", "search", "system", "training"},
     "main": {"command_line", "config", "jobs", "system", "training"},
 }
 # In rooms of pure functions, the modules that are about files for all that.
 OPENS_FILES = {
-    f"senet_jax.rerank.{name}"
-    for name in ("__main__", "geometric", "graph", "maps", "pair_scores", "pairwise", "tune")
+    "senet_jax.metrics.saved",
+    *(
+        f"senet_jax.rerank.{name}"
+        for name in ("__main__", "geometric", "graph", "maps", "pair_scores", "pairwise", "tune")
+    ),
 }
 
 

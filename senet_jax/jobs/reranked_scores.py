@@ -8,14 +8,15 @@ re-rank, once for each protocol; a deployed system does not know it. Both are re
 import dataclasses
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from senet_jax.data.ground_truth import GroundTruth
+from senet_jax.metrics.evaluation_report import EvaluationReport
 from senet_jax.metrics.protocols import PROTOCOLS, Protocol
-from senet_jax.metrics.report import EvaluationReport, evaluate_ranks
+from senet_jax.metrics.report import evaluate_ranks
 from senet_jax.rerank.pairwise import PairCount
 from senet_jax.rerank.retrieval import Reranker, Retrieval
 from senet_jax.search.ranked_list import NO_MORE, RankedList
@@ -41,10 +42,17 @@ class Cost:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RerankedReport:
-    """The scores of re-ranked lists, and what they cost."""
+    """The scores of re-ranked lists, and what they cost.
+
+    Attributes:
+        scores: by the ground truth.
+        cost: of the re-ranking.
+        ranked: the lists; of `protocol` those for each protocol's name.
+    """
 
     scores: EvaluationReport
     cost: Cost
+    ranked: RankedList | Mapping[str, RankedList]
 
     def to_json(self) -> dict[str, Any]:
         """The value that stands under `NAME+METHOD:protocol` or `:blind` in `report.json`."""
@@ -85,8 +93,10 @@ def evaluate_reranked(
     )
     by_name = dict(zip((protocol.name for protocol in PROTOCOLS), of_protocols, strict=True))
     return {
-        "blind": RerankedReport(evaluate_ranks(ground_truth, blind), cost_of_blind),
-        "protocol": RerankedReport(evaluate_ranks(ground_truth, by_name), cost_of_protocols),
+        "blind": RerankedReport(evaluate_ranks(ground_truth, blind), cost_of_blind, blind),
+        "protocol": RerankedReport(
+            evaluate_ranks(ground_truth, by_name), cost_of_protocols, by_name
+        ),
     }
 
 

@@ -8,6 +8,7 @@ from ml_collections import config_dict
 
 from senet_jax.config import names
 from senet_jax.data.revisitop import Dataset, Photograph
+from senet_jax.jobs.evaluation_plan import EvaluationPlan
 from senet_jax.jobs.reranked_scores import RerankedReport, evaluate_reranked
 from senet_jax.rerank.geometric import InlierCounts
 from senet_jax.rerank.local_features import LocalFeatureNetwork
@@ -29,7 +30,7 @@ class Reranking:
     Args:
         config: of the evaluation.
         weights: that are evaluated.
-        distractors: behind every database.
+        plan: of the evaluation.
         workdir: of the evaluation.
 
     Attributes:
@@ -43,12 +44,11 @@ class Reranking:
         self,
         config: config_dict.ConfigDict,
         weights: Weights,
-        distractors: Sequence[Photograph],
+        plan: EvaluationPlan,
         workdir: pathlib.Path,
     ):
         self._methods, self._top, self._weights = config.rerank, config.rerank_top, weights
-        self._distractors, self._folder = distractors, workdir / "rerank"
-        self._crop_queries = config.crop_queries
+        self._plan, self._folder = plan, workdir / "rerank"
         self._maps = None
         self.settings = {"rerank_top": config.rerank_top, "cvnet_weights_sha256": None}
         if CVNET in names(config.rerank):
@@ -66,8 +66,7 @@ class Reranking:
 
     def __call__(self, dataset: Dataset, found: Retrieval) -> dict[str, RerankedReport]:
         """The reports `blind` and `protocol`; the pairs that were scored are left in a file."""
-        queries = dataset.queries if self._crop_queries else dataset.whole_queries
-        images = (*dataset.images, *self._distractors)
+        queries, images = self._plan.queries(dataset), self._plan.searched(dataset)
         scored: dict[str, list[ScoredPairs]] = {}
         count = PairCount()
         circumstances = Circumstances(

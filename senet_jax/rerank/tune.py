@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from senet_jax.data.ground_truth import GroundTruth, load_ground_truth
-from senet_jax.metrics.report import EvaluationReport, evaluate_descriptors
+from senet_jax.metrics.evaluation_report import EvaluationReport
+from senet_jax.metrics.report import evaluate_descriptors
 from senet_jax.rerank.query_expansion import QueryExpansion, expanded_queries
 from senet_jax.rerank.retrieval import Retrieval, search
 from senet_jax.search.database import BlockedDatabase, as_float32, check_descriptors

@@ -21,7 +21,6 @@ from senet_jax.weights import Weights, flatten
 CONFIG = "config.json"
 CHECKPOINTS = "checkpoints"
 WEIGHTS = "weights"
-REPORT = "report.json"
 
 
 def network_variables(state: TrainState) -> dict[str, Any]:

@@ -5,7 +5,6 @@ end `weights/` and `report.json`. Started again, it goes on where it was.
 """
 
 import contextlib
-import importlib.metadata
 import json
 import math
 import pathlib
@@ -19,14 +18,14 @@ import numpy as np
 from jax.experimental import multihost_utils
 from ml_collections import config_dict
 
-from senet_jax import __version__
 from senet_jax.config import names
 from senet_jax.data.loader import Batch, TrainingData
 from senet_jax.data.prepared import open_prepared
 from senet_jax.data.revisitop import load_dataset
+from senet_jax.metrics.saved import REPORT
 from senet_jax.system.checksummed import write_kept_json
 from senet_jax.system.errors import UserError
-from senet_jax.system.files import sha256_of_file, write_json
+from senet_jax.system.files import sha256_of_file
 from senet_jax.system.process import Preemption, interruptible, locked_workdir
 from senet_jax.system.progress import format_seconds
 from senet_jax.system.runtime import use_compilation_cache
@@ -37,11 +36,11 @@ from senet_jax.training.evaluator import Evaluator
 from senet_jax.training.export import (
     CHECKPOINTS,
     CONFIG,
-    REPORT,
     WEIGHTS,
     export,
     network_variables,
 )
+from senet_jax.training.final_report import keep_lists, write_final_report
 from senet_jax.training.metrics import MetricsWriter, console_line, evaluation_metrics
 from senet_jax.training.optimizer import learning_rate_schedule
 from senet_jax.training.parallel import AXIS, ParallelStep, check_divisible
@@ -61,7 +60,6 @@ from senet_jax.weights import TENSORS, load_weights, save_weights
 
 LINE_SECONDS = 15.0
 """After which time there is a line on the console, however long steps take."""
-LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tensorflow-datasets")
 
 
 def train(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
@@ -329,6 +327,8 @@ class _Training:
             self._stop()
         found = {name: report.to_json() for name, report in reports.items()}
         self._reports[str(self._step)] = found
+        if jax.process_index() == 0:
+            keep_lists(self._workdir, self._step, reports)
         if metrics is not None:
             metrics.write(self._step, dict(evaluation_metrics(reports)))
         if self._saved_step == self._step:
@@ -370,22 +370,14 @@ class _Training:
         """Writes the weights and the report."""
         folder = self._workdir / WEIGHTS
         save_weights(folder, export(self._setup, network_variables(self._state), settings))
-        first, last = self._reports.get("0", {}), self._reports.get(str(self._step), {})
-        write_json(
-            self._workdir / REPORT,
-            last
-            | {f"{name}_untrained": report for name, report in first.items()}
-            | {
-                "run": {
-                    "config": settings,
-                    "weights_sha256": sha256_of_file(folder / TENSORS),
-                    "counts": {"steps": self._step, "classes": self._setup.step.class_count},
-                    "skipped": 0,
-                    "seconds": {"training": self._seconds},
-                    "versions": {"senet_jax": __version__}
-                    | {library: importlib.metadata.version(library) for library in LIBRARIES},
-                }
-            },
+        write_final_report(
+            self._workdir,
+            settings=settings,
+            weights_sha256=sha256_of_file(folder / TENSORS),
+            step=self._step,
+            classes=self._setup.step.class_count,
+            seconds=self._seconds,
+            reports=self._reports,
         )
         _say(f"wrote {folder} and {self._workdir / REPORT}")
 
