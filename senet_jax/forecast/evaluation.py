@@ -36,9 +36,9 @@ def forecast_evaluation(config: ConfigDict) -> Iterator[Line]:
     programs: set[tuple[int, int, int]] = set()
     needed = 0
     for name, (photographs, storage) in lists.items():
-        lanes = jax.local_device_count()
+        devices = jax.local_device_count()
         job = plan_for(
-            config.mode, lanes, photographs, config.scales, label=name, skip_unreadable=True
+            config.mode, devices, photographs, config.scales, label=name, skip_unreadable=True
         )
         programs |= job.plan.programs
         needed = max(needed, job.needed_bytes)
