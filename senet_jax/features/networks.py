@@ -140,6 +140,11 @@ class Network:
     transposes: ClassVar[bool] = True
     """Whether a transposed image, by transposed kernels, has the transposed maps."""
 
+    @property
+    def stride(self) -> int:
+        """How many pixels, along a side, lie between neighbouring positions after stage 3."""
+        return stage3_stride(self.architecture)
+
     def prepared(self, variables: Mapping[str, Any]) -> Mapping[str, Any]:
         """The variables in the form that the mode takes."""
         return in_fast_form(variables) if self.mode == "auto" else variables
@@ -228,11 +233,6 @@ class DenseNetwork(Network):
     gives = "dense"
     names = frozenset({"maps"})
 
-    @property
-    def stride(self) -> int:
-        """How many pixels of an image, along a side, are one position of its maps."""
-        return stage3_stride(self.architecture)
-
     def prepared(self, variables: Mapping[str, Any]) -> Mapping[str, Any]:
         """The trunk in the form that the mode takes; the re-ranker has one form."""
         return {**variables, "trunk": super().prepared(variables["trunk"])}
@@ -293,11 +293,6 @@ class LocalNetwork(Network):
         {"keypoints", "descriptors", "scores", "scales", "stride"}
     )
 
-    @property
-    def stride(self) -> int:
-        """How many pixels, along a side, lie between neighbouring positions."""
-        return stage3_stride(self.architecture)
-
     def apply(self, model: Any) -> Callable:
         """Gives the maps after stage 3, float32[b h w c]."""
 
@@ -326,7 +321,7 @@ class LocalNetwork(Network):
             "descriptors": activations if self.whitening is None else self.whitening(activations),
             "scores": np.linalg.norm(activations, axis=1),
             "scales": np.ones(len(keypoints), np.float32),
-            "stride": np.int64(self.stride),
+            "stride": np.array(self.stride),
         }
 
     def value_bytes(self, size: Size) -> int:
