@@ -16,8 +16,9 @@ import numpy as np
 from senet_jax.data.ground_truth import GroundTruth, load_ground_truth
 from senet_jax.data.in_memory import Box, Image, Order, are_many, as_photographs
 from senet_jax.features.extract import extract
+from senet_jax.features.networks import from_pixels, plain_form
 from senet_jax.features.reader import read_part
-from senet_jax.features.runner import Describer, from_pixels, plain_form
+from senet_jax.features.runner import Describer
 from senet_jax.metrics.protocols import PROTOCOLS
 from senet_jax.metrics.report import EvaluationReport, evaluate_descriptors, evaluate_ranks
 from senet_jax.models.senet import build_model

@@ -49,7 +49,7 @@ OPENS_FILES = {
     "senet_jax.metrics.saved",
     *(
         f"senet_jax.rerank.{name}"
-        for name in ("__main__", "geometric", "graph", "maps", "pair_scores", "pairwise", "tune")
+        for name in ("__main__", "geometric", "graph", "pair_scores", "pairwise", "tune")
     ),
 }
 

@@ -30,8 +30,10 @@ def forecast_evaluation(config: ConfigDict) -> Iterator[Line]:
         part = {"query": ", queries", "database": ", database"}[planned.part]
         name = planned.name + part * (planned.name != distractors)
         photographs = planned.photographs
-        lanes = jax.local_device_count()
-        job = plan_for(plan.mode, lanes, photographs, plan.scales, label=name, skip_unreadable=True)
+        devices = jax.local_device_count()
+        job = plan_for(
+            plan.mode, devices, photographs, plan.scales, label=name, skip_unreadable=True
+        )
         programs |= job.plan.programs
         needed = max(needed, job.needed_bytes)
         row = quantise(np.zeros((1, architecture.outputs), np.float32), planned.storage)

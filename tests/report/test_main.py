@@ -109,7 +109,7 @@ def nothing_is_computed(monkeypatch):
     def computed_again(*_, **__):
         raise AssertionError("computed again")
 
-    for name in ("describe_batches", "plan_job"):
+    for name in ("extract_batches", "plan_job"):
         monkeypatch.setattr(extract_module, name, computed_again)
         monkeypatch.setattr(described_list, name, computed_again)
     monkeypatch.setattr("senet_jax.search.scores._dot_products", computed_again)
