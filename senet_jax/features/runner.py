@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from senet_jax.data.transforms import Preprocessing, normalise
 from senet_jax.features.plan import Mode
 from senet_jax.models.architecture import Architecture
 from senet_jax.models.inference import fold_batch_norms, turn
 from senet_jax.models.layers import l2_normalise
-from senet_jax.models.senet import build_model
+from senet_jax.models.preprocessing import Preprocessing, normalise
+from senet_jax.models.registry import build_model
 from senet_jax.models.valid_region import WHOLE, ValidRegion
 from senet_jax.weights import Weights
 

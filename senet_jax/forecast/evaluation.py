@@ -11,13 +11,12 @@ from senet_jax.config import names
 from senet_jax.data.revisitop import Photograph, load_dataset, load_distractors
 from senet_jax.features.extract import plan_for
 from senet_jax.forecast.lines import Line, in_bytes
-from senet_jax.models.architecture import find_architecture
-from senet_jax.models.senet import variable_shapes
+from senet_jax.models.registry import find_architecture, variable_shapes
 from senet_jax.search.storage import quantise
 
 
 def forecast_evaluation(config: ConfigDict) -> Iterator[Line]:
-    """The forecast of an evaluation; the heads of its photographs are read for it.
+    """The forecast of an evaluation; the headers of its photographs are read for it.
 
     Raises:
         UserError: a dataset is not there.

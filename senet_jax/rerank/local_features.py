@@ -11,8 +11,7 @@ from senet_jax.data.revisitop import Photograph
 from senet_jax.data.transforms import UnreadableImage
 from senet_jax.features.reader import read_pyramid
 from senet_jax.features.runner import fast_form, from_pixels, in_fast_form
-from senet_jax.models.cvnet import stage3_stride
-from senet_jax.models.senet import build_model
+from senet_jax.models.registry import build_model
 from senet_jax.rerank.geometric import (
     LocalFeatures,
     Whitening,
@@ -46,7 +45,7 @@ class LocalFeatureNetwork:
     def __init__(self, weights: Weights, typical: Sequence[Photograph]):
         model = build_model(weights.architecture, **fast_form())
         self._variables = jax.device_put(in_fast_form(weights.variables()))
-        self._stride = stage3_stride(weights.architecture)
+        self._stride = weights.architecture.stride(3)
         self._network = jax.jit(
             from_pixels(lambda *inputs: model.apply(*inputs)[1]["s3"], weights.preprocessing)
         )

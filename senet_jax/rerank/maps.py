@@ -9,7 +9,6 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from senet_jax.convert.translate import reranker_params
 from senet_jax.data.file_state import content_digest
 from senet_jax.data.revisitop import Photograph
 from senet_jax.data.transforms import UnreadableImage
@@ -21,11 +20,12 @@ from senet_jax.models.cvnet import (
     WIDTH,
     Reranker,
     Resizing,
+    reranker_params,
     resizings,
     stage3_before_relu,
-    stage3_stride,
 )
-from senet_jax.models.senet import build_model
+from senet_jax.models.families.cvnet import RERANKER
+from senet_jax.models.registry import build_model
 from senet_jax.models.valid_region import ValidRegion
 from senet_jax.system.checksummed import load_arrays, save_arrays
 from senet_jax.weights import Weights
@@ -70,8 +70,8 @@ class MapNetwork:
         architecture, preprocessing = weights.architecture, weights.preprocessing
         model = build_model(architecture, **fast_form())
         self.key = hashlib.sha256(json.dumps(origin_of_network(weights)).encode()).hexdigest()
-        self._stride = stage3_stride(architecture)
-        self.reranker = jax.device_put(reranker_params(weights))
+        self._stride = architecture.stride(3)
+        self.reranker = jax.device_put(reranker_params(weights.variables([RERANKER])))
         self._trunk = jax.device_put(in_fast_form(weights.variables()))
 
         def maps(

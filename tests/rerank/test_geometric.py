@@ -2,8 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from senet_jax.models.architecture import find_architecture
-from senet_jax.models.senet import build_model
+from senet_jax.models.registry import build_model, find_architecture
 from senet_jax.rerank.geometric import (
     InlierCounts,
     LocalFeatures,

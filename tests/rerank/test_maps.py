@@ -80,17 +80,17 @@ def _maps_of_twin(image, dtype):
 
 
 def test_weights_without_a_reranker_are_refused():
-    with pytest.raises(UserError, match="tiny_learnable have no re-ranker; convert a checkpoint"):
+    with pytest.raises(UserError, match="tiny_learnable have no reranker; convert a checkpoint"):
         MapNetwork(lively_weights("tiny_learnable"))
-    with pytest.raises(UserError, match="weights of tiny have no re-ranker"):
+    with pytest.raises(UserError, match="weights of tiny have no reranker"):
         MapNetwork(lively_weights("tiny"))
 
 
 def test_broken_values_of_a_reranker_are_named():
     weights = lively_cvnet_weights()
-    carried = {**weights.carried, "cv_learner.mlp.2.bias": np.full(2, np.nan, np.float32)}
-    with pytest.raises(UserError, match=r"cv_learner\.mlp\.2\.bias holds 2 values .* not finite"):
-        MapNetwork(dataclasses.replace(weights, carried=carried))
+    tensors = {**weights.tensors, "params/reranker/mlp_1/bias": np.full(2, np.nan, np.float32)}
+    with pytest.raises(UserError, match=r"reranker/mlp_1/bias holds 2 values .* not finite"):
+        dataclasses.replace(weights, tensors=tensors)
 
 
 def test_maps_are_computed_once(tmp_path):
