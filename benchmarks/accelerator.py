@@ -101,7 +101,7 @@ def _ours(arguments: argparse.Namespace) -> None:
     tune_for_inference()
     import jax
 
-    from senet_jax.features.runner import fast_form, from_pixels
+    from senet_jax.features.networks import fast_form, from_pixels
     from senet_jax.models.inference import fold_batch_norms
     from senet_jax.models.registry import build_model
     from senet_jax.models.valid_region import ValidRegion

@@ -92,7 +92,7 @@ def _twins(
         rows = []
         for photograph in photographs:
             units = []
-            for pixels in read_pyramid(photograph, scales):
+            for pixels in read_pyramid(photograph, scales).levels:
                 image = torch.from_numpy(normalise(pixels, weights.preprocessing))
                 with torch.no_grad():
                     output = twin(image.permute(2, 0, 1)[None].to(dtype))["descriptor"][0]

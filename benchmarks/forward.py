@@ -109,7 +109,7 @@ def _make_ours(arguments: argparse.Namespace, images: list[np.ndarray]) -> Calla
     tune_for_inference()
     import jax
 
-    from senet_jax.features.runner import fast_form
+    from senet_jax.features.networks import fast_form
     from senet_jax.models.inference import fold_batch_norms
     from senet_jax.models.registry import build_model
     from senet_jax.models.valid_region import WHOLE, ValidRegion

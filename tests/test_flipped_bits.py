@@ -11,12 +11,12 @@ from senet_jax import weights
 from senet_jax.data import builder
 from senet_jax.data.file_state import FILE_STATE
 from senet_jax.data.revisitop import Photograph
-from senet_jax.features.extract import Described
+from senet_jax.features.cache import read_value
 from senet_jax.features.plan import Batch, Plan
 from senet_jax.features.shards import Shards
 from senet_jax.features.store import DescribedRows, load_store, save_store
 from senet_jax.jobs import evaluate
-from senet_jax.rerank import graph, maps, pair_scores
+from senet_jax.rerank import graph, pair_scores
 from senet_jax.search.database import BlockedDatabase
 from senet_jax.system.checksummed import (
     crc32_of_json,
@@ -62,8 +62,7 @@ def _shards(folder):
 def _make_shard(folder):
     shards, plan = _shards(folder)
     shards.begin([1, 3], plan)
-    described = Described((0, 1), DESCRIPTORS[:2], {1: "no image"})
-    shards.write(0, [described], FILES[:2])
+    shards.write(0, DESCRIPTORS[:2], {1: "no image"}, FILES[:2])
     return folder
 
 
@@ -88,8 +87,8 @@ def _make_maps(folder):
 
 
 def _maps(folder):
-    array = maps._read(folder / "maps.npz")
-    return {} if array is None else {0: (array.dtype, array.tolist())}
+    value = read_value(folder / "maps.npz", frozenset({"maps"}))
+    return {} if value is None else {0: (value["maps"].dtype, value["maps"].tolist())}
 
 
 def _make_journal(folder):

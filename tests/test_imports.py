@@ -47,7 +47,7 @@ BELOW = {
 # In rooms of pure functions, the modules that are about files for all that.
 OPENS_FILES = {
     f"senet_jax.rerank.{name}"
-    for name in ("__main__", "geometric", "graph", "maps", "pair_scores", "pairwise", "tune")
+    for name in ("__main__", "geometric", "graph", "pair_scores", "pairwise", "tune")
 }
 
 

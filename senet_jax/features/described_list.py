@@ -20,7 +20,7 @@ from senet_jax.data.revisitop import Photograph
 from senet_jax.data.transforms import UnreadableImage
 from senet_jax.features.extract import (
     Job,
-    describe_batches,
+    extract_batches,
     most_photograph_pixels,
     plan_job,
 )
@@ -107,7 +107,7 @@ def describe_list(
     if store is None:
         rows = list(range(len(wanted.photographs)))
     else:
-        most_pixels = most_photograph_pixels(describer.lanes, wanted.scales)
+        most_pixels = most_photograph_pixels(describer.devices, wanted.scales)
         there, (store, rows) = store, _checked_against_files(store, wanted, most_pixels)
         wanted.check_unreadable(store.skipped)
 
@@ -190,11 +190,12 @@ def _make_shards(describer: Describer, job: Job, shards: Shards) -> None:
     for index in missing:
         # From before the photographs are read: what is changed meanwhile shows the next time.
         files = file_states(shards.photographs(index))
-        pieces = []
-        for described in describe_batches(describer, job, shards.batches(index)):
-            pieces.append(described)
-            progress.advance(len(described.rows))
-        shards.write(index, pieces, files)
+        descriptors, skipped = [], {}
+        for extracted in extract_batches(describer, job, shards.batches(index)):
+            descriptors.append(extracted.descriptors(describer.width))
+            skipped |= extracted.skipped
+            progress.advance(len(extracted.rows))
+        shards.write(index, np.concatenate(descriptors), skipped, files)
 
 
 def _pieces(

@@ -10,8 +10,9 @@ from ml_collections import ConfigDict
 from senet_jax.config import names
 from senet_jax.data.revisitop import Photograph, load_dataset, load_distractors
 from senet_jax.features.extract import plan_for
+from senet_jax.features.networks import GlobalNetwork
 from senet_jax.forecast.lines import Line, in_bytes
-from senet_jax.models.registry import find_architecture, variable_shapes
+from senet_jax.models.registry import family_of, find_architecture, variable_shapes
 from senet_jax.search.storage import quantise
 
 
@@ -32,12 +33,18 @@ def forecast_evaluation(config: ConfigDict) -> Iterator[Line]:
         distractors = load_distractors(config.data_root, config.distractors).images
         lists[config.distractors] = distractors, config.storage
 
+    network = GlobalNetwork(architecture, family_of(architecture).preprocessing, config.mode)
     programs: set[tuple[int, int, int]] = set()
     needed = 0
     for name, (photographs, storage) in lists.items():
-        lanes = jax.local_device_count()
         job = plan_for(
-            config.mode, lanes, photographs, config.scales, label=name, skip_unreadable=True
+            network.mode,
+            jax.local_device_count(),
+            photographs,
+            config.scales,
+            label=name,
+            skip_unreadable=True,
+            may_transpose=network.transposes,
         )
         programs |= job.plan.programs
         needed = max(needed, job.needed_bytes)

@@ -8,19 +8,18 @@ from ml_collections import config_dict
 
 from senet_jax.config import names
 from senet_jax.data.revisitop import Dataset, Photograph
+from senet_jax.features.whitening import local_feature_cache
 from senet_jax.jobs.reranked_scores import RerankedReport, evaluate_reranked
 from senet_jax.rerank.geometric import InlierCounts
-from senet_jax.rerank.local_features import LocalFeatureNetwork
-from senet_jax.rerank.maps import MapCache, MapNetwork
 from senet_jax.rerank.methods import CVNET, GEOMETRIC, PAIRWISE, Circumstances, make_reranker
-from senet_jax.rerank.pair_scores import PairScores
+from senet_jax.rerank.pair_scores import PairScores, map_cache
 from senet_jax.rerank.pairwise import PairCount, ScoredPairs, ScorePairs
 from senet_jax.rerank.retrieval import Retrieval
 from senet_jax.system.errors import UserError
 from senet_jax.weights import Weights, load_weights
 
-# The maps of an image take 3 to 9 MB.
-MAPS_BYTES = 32 * 2**30
+# The maps of an image take 3 to 9 MB, its local features 256 KB.
+MAPS_BYTES, LOCAL_FEATURES_BYTES = 32 * 2**30, 32 * 2**30
 
 
 class Reranking:
@@ -59,8 +58,7 @@ class Reranking:
                 )
             cvnet_weights = load_weights(config.cvnet_weights)
             self.settings["cvnet_weights_sha256"] = cvnet_weights.sha256
-            network = MapNetwork(cvnet_weights)
-            self._maps = MapCache(network, self._folder / "maps", MAPS_BYTES)
+            self._maps = map_cache(cvnet_weights, self._folder / "maps", MAPS_BYTES)
         check = Circumstances(score_pairs=dict.fromkeys(PAIRWISE, np.zeros_like))
         make_reranker(self._methods, check)
 
@@ -89,8 +87,7 @@ class Reranking:
         if self._maps is not None:
             found[CVNET] = PairScores(self._maps, queries, images, count)
         if GEOMETRIC in names(self._methods):
-            network = LocalFeatureNetwork(self._weights, images)
-            found[GEOMETRIC] = InlierCounts(
-                lambda query: network(queries[query]), lambda item: network(images[item]), count
-            )
+            place = self._folder / "local", LOCAL_FEATURES_BYTES
+            features = local_feature_cache(self._weights, images, *place)
+            found[GEOMETRIC] = InlierCounts(features, queries, images, count)
         return found

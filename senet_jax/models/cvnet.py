@@ -94,6 +94,17 @@ def resizings(size: tuple[int, int], shape: tuple[int, int]) -> tuple[Resizing, 
     return tuple(found)
 
 
+def resizings_of_images(sizes: np.ndarray, shape: tuple[int, int]) -> tuple[Resizing, ...]:
+    """The resizings of the maps of a batch, with the images as the first axis of each matrix.
+
+    Args:
+        sizes: int32[b 2], see `resizings`.
+        shape: the same for all.
+    """
+    each = [resizings(tuple(size), shape) for size in sizes.tolist()]
+    return jax.tree.map(lambda *matrices: np.stack(matrices), *each)
+
+
 def _scaled(side: int, scale: float) -> int:
     """A side at a scale; halves go to the even number, and nothing is less than 1."""
     return max(1, round(side * math.sqrt(scale)))
@@ -273,6 +284,27 @@ class Reranker(nn.Module):
 
 def _resized(maps: Array, matrices: tuple[Array, Array]) -> Array:
     return jnp.einsum("ih,jw,bhwc->bijc", *matrices, maps)
+
+
+def maps_of_images(
+    model: SENet, variables: Any, images: Array, region: ValidRegion, to_scales: Sequence[Resizing]
+) -> Array:
+    """The maps that the re-ranker compares: float32[b h w 3] -> float32[b s h' w' d].
+
+    Args:
+        model: the network.
+        variables: of the network, with the re-ranker's beside them.
+        images: normalised.
+        region: what of them is image.
+        to_scales: of each image, see `resizings_of_images`.
+    """
+    stage3 = stage3_before_relu(model, variables, images, region)
+    params = {"params": reranker_params(variables)}
+
+    def of_image(stage3: Array, to_scales: Sequence[Resizing]) -> Array:
+        return Reranker().apply(params, stage3[None], to_scales, method="maps")[0]
+
+    return jax.vmap(of_image)(stage3, to_scales)
 
 
 def reranker_params(variables: Mapping[str, Any]) -> Any:

@@ -24,16 +24,22 @@ class Output:
 
     Attributes:
         function: the settings and the options of `Family.build` -> a function of the variables,
-            normalised images float32[b h w 3], their `ValidRegion`, and more if its kind needs it.
-            It gives, for `global`, descriptors float32[b d] that are not of unit length yet; else
-            maps float32[b ... c].
+            normalised images float32[b h w 3], their `ValidRegion`, and `inputs`. It gives, for
+            `global`, descriptors float32[b d] that are not of unit length yet; else maps
+            float32[b ... h w c].
         stride: the settings -> how many pixels of an image, along a side, are one position of its
             maps; 0 where it gives descriptors.
+        channels: the settings -> how many numbers there are at each position of its maps.
+        inputs: the settings, the sizes of the maps of each image, int32[b 2], and the size of the
+            maps of the shape to which the images are padded -> what the function takes of each
+            image besides its pixels, arrays of NumPy with b first; None if nothing.
         extras: the extra parts of the weights that it takes, as `params/NAME` of the variables.
     """
 
     function: Callable[..., Callable[..., Any]]
     stride: Callable[[Any], int] = lambda settings: 0
+    channels: Callable[[Any], int] = lambda settings: settings.outputs
+    inputs: Callable[..., Any] | None = None
     extras: tuple[str, ...] = ()
 
 

@@ -15,6 +15,7 @@ from senet_jax.report.examples import (
     query_at_percentile,
 )
 from senet_jax.system.errors import UserError
+from tests.features.mean_colour import MeanColour
 
 IMAGES = 14
 GREYS = {f"image{i}": 10 * i for i in range(IMAGES)} | {"bright": 250, "dark": 5, "none": 0}
@@ -37,15 +38,16 @@ def town(tmp_path):
     return load_dataset(tmp_path, "town")
 
 
-class _Brightness:
+class _Brightness(MeanColour):
     """In place of a network: it finds bright images, or dark ones where the direction is -1."""
 
-    mode, width, lanes = "exact", 2, 1
+    width = 2
 
     def __init__(self, direction):
+        super().__init__("exact")
         self._direction = direction
 
-    def __call__(self, images, sizes, *, turned):
+    def __call__(self, images, sizes, *, transposed):
         if images.shape[2] == 8:  # A query, cut to its box.
             return jnp.array([[self._direction, 0.0]])
         return jnp.array([[images.mean(), 100.0]])

@@ -5,9 +5,12 @@ re-ranker beside it; a bare network under those names is read as well.
 """
 
 import dataclasses
+import functools
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
+
+import numpy as np
 
 from senet_jax.models.architecture import DEPTHS, Architecture
 from senet_jax.models.checkpoint_keys import Naming, Renaming, key_by_module
@@ -72,21 +75,22 @@ def _build(settings: CVNetSettings, **options: Any) -> Any:
 
 
 def _dense(settings: CVNetSettings, **options: Any) -> Callable[..., Any]:
-    """The re-ranker's maps: float32[b s h w d].
+    """The re-ranker's maps, float32[b s h w d], from the resizings of each image's own map."""
+    from senet_jax.models.cvnet import maps_of_images
 
-    Besides the images and their region the function takes the resizings to the re-ranker's scales,
-    see `models.cvnet.resizings`.
-    """
-    from senet_jax.models.cvnet import Reranker, reranker_params, stage3_before_relu
+    return functools.partial(maps_of_images, _build(settings, **options))
 
-    model = _build(settings, **options)
 
-    def maps(variables: Any, images: Any, region: Any, to_scales: Any) -> Any:
-        stage3 = stage3_before_relu(model, variables, images, region)
-        params = reranker_params(variables)
-        return Reranker().apply({"params": params}, stage3, to_scales, method="maps")
+def _channels(settings: CVNetSettings) -> int:
+    from senet_jax.models.cvnet import SCALES, WIDTH
 
-    return maps
+    return len(SCALES) * WIDTH
+
+
+def _resizings(settings: CVNetSettings, sizes: np.ndarray, whole: tuple[int, int]) -> Any:
+    from senet_jax.models.cvnet import resizings_of_images
+
+    return resizings_of_images(sizes, whole)
 
 
 def _reranker_shapes(settings: CVNetSettings) -> Any:
@@ -110,7 +114,13 @@ FAMILY = Family(
     gives={
         "global": global_of(_build),
         "local": local_of(_build),
-        "dense": Output(_dense, stride=lambda settings: settings.stride(3), extras=(RERANKER,)),
+        "dense": Output(
+            _dense,
+            stride=lambda settings: settings.stride(3),
+            channels=_channels,
+            inputs=_resizings,
+            extras=(RERANKER,),
+        ),
     },
     allows=TRUNK_ALLOWS,
     models=tuple(CVNetSettings(f"cvnet_r{depth}", depths=DEPTHS[depth]) for depth in (50, 101)),

@@ -147,9 +147,13 @@ def local_of(build: Callable[..., Any]) -> Output:
 
     def function(settings: Architecture, **options: Any) -> Callable[..., Any]:
         model = build(settings, **options)
-        return lambda variables, images, region: model.apply(variables, images, region)[1]["s3"]
+        return lambda variables, images, region, _: model.apply(variables, images, region)[1]["s3"]
 
-    return Output(function, stride=lambda settings: settings.stride(3))
+    return Output(
+        function,
+        stride=lambda settings: settings.stride(3),
+        channels=lambda settings: settings.stage_widths[2],
+    )
 
 
 TRUNK_ALLOWS: tuple[Allowance, ...] = ("masks", "transposing", "folding")

@@ -71,7 +71,7 @@ def global_of(build: Callable[..., Any]) -> Output:
 
     def function(settings: Architecture, **options: Any) -> Callable[..., Any]:
         model = build(settings, **options)
-        return lambda variables, images, region: model.apply(variables, images, region)[0]
+        return lambda variables, images, region, _: model.apply(variables, images, region)[0]
 
     return Output(function)
 

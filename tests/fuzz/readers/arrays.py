@@ -105,7 +105,7 @@ def _store(path: pathlib.Path) -> Any:
 
 def _kept_arrays(folder: pathlib.Path) -> list[bytes]:
     from senet_jax.data.file_state import FILE_STATE
-    from senet_jax.rerank.maps import SCALES, WIDTH
+    from senet_jax.models.cvnet import SCALES, WIDTH
     from senet_jax.system.checksummed import save_arrays
 
     maps = np.zeros((len(SCALES), 1, 1, WIDTH), np.float16)
@@ -118,10 +118,9 @@ def _kept_arrays(folder: pathlib.Path) -> list[bytes]:
 
 def _kept(path: pathlib.Path) -> Any:
     """Maps or a shard; what is broken is made again, so nothing is refused."""
-    from senet_jax.features import shards
-    from senet_jax.rerank import maps
+    from senet_jax.features import cache, shards
 
-    return maps._read(path), shards._load(path)
+    return cache.read_value(path, frozenset({"maps"})), shards._load(path)
 
 
 def _pair_scores(path: pathlib.Path) -> Any:
@@ -185,7 +184,7 @@ READERS: dict[str, Reader] = {
         "kept.npz",
         _kept_arrays,
         _kept,
-        ("senet_jax.rerank.maps", "senet_jax.features.shards"),
+        ("senet_jax.features.cache", "senet_jax.features.shards"),
         (b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06", b"|O", b"99999999999,", b"(", b")"),
     ),
     "pair_scores": Reader(
