@@ -92,3 +92,39 @@ class Family:
     def naming(self, name: str) -> Naming | None:
         """Its naming of that name, if it has one."""
         return next((naming for naming in self.namings if naming.name == name), None)
+
+
+def descriptor_output(build: Callable[..., Any]) -> Output:
+    """The output of networks as descriptors, float32[b d].
+
+    Args:
+        build: see `Family.build`.
+    """
+
+    def function(settings: Settings, **options: Any) -> Callable[..., Any]:
+        model = build(settings, **options)
+        return lambda variables, images, region, _: model.apply(variables, images, region)[0]
+
+    return Output(function)
+
+
+def map_output(
+    build: Callable[..., Any],
+    name: str,
+    stride: Callable[[Any], int],
+    channels: Callable[[Any], int],
+) -> Output:
+    """One of the named maps of networks, float[b h w c].
+
+    Args:
+        build: see `Family.build`.
+        name: of the map.
+        stride: see `Output`.
+        channels: see `Output`.
+    """
+
+    def function(settings: Settings, **options: Any) -> Callable[..., Any]:
+        model = build(settings, **options)
+        return lambda variables, images, region, _: model.apply(variables, images, region)[1][name]
+
+    return Output(function, stride, channels)

@@ -19,11 +19,10 @@ from senet_jax.models.families.resnet import (
     TRUNK_MODULES,
     authors_naming,
     has_depths,
-    local_of,
     random_variables,
+    stage3_output,
 )
-from senet_jax.models.families.senet import global_of
-from senet_jax.models.family import Family, Output
+from senet_jax.models.family import Family, Output, descriptor_output
 
 RERANKER = "reranker"
 
@@ -112,8 +111,8 @@ FAMILY = Family(
     settings=CVNetSettings,
     build=_build,
     gives={
-        "global": global_of(_build),
-        "local": local_of(_build),
+        "global": descriptor_output(_build),
+        "local": stage3_output(_build),
         "dense": Output(
             _dense,
             stride=lambda settings: settings.stride(3),

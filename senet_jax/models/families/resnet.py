@@ -21,7 +21,7 @@ from senet_jax.models.checkpoint_keys import (
     layout_of_rank,
     renamed,
 )
-from senet_jax.models.family import Allowance, Family, Output
+from senet_jax.models.family import Allowance, Family, Output, map_output
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -142,15 +142,11 @@ def random_variables(settings: Architecture, seed: int) -> Mapping[str, Any]:
     return random_weights.random_variables(settings, seed)
 
 
-def local_of(build: Callable[..., Any]) -> Output:
-    """The map after stage 3, float[b h w c], of networks with the trunk."""
-
-    def function(settings: Architecture, **options: Any) -> Callable[..., Any]:
-        model = build(settings, **options)
-        return lambda variables, images, region, _: model.apply(variables, images, region)[1]["s3"]
-
-    return Output(
-        function,
+def stage3_output(build: Callable[..., Any]) -> Output:
+    """The map after stage 3 of networks with the trunk."""
+    return map_output(
+        build,
+        "s3",
         stride=lambda settings: settings.stride(3),
         channels=lambda settings: settings.stage_widths[2],
     )
@@ -162,7 +158,7 @@ FAMILY = Family(
     name="resnet",
     settings=ResNetSettings,
     build=_build,
-    gives={"local": local_of(_build)},
+    gives={"local": stage3_output(_build)},
     allows=TRUNK_ALLOWS,
     models=tuple(ResNetSettings(f"resnet{depth}", depths=DEPTHS[depth]) for depth in DEPTHS),
     namings=(_AUTHORS, _TORCHVISION),

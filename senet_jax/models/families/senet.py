@@ -1,7 +1,6 @@
 """SENet: the trunk, the self-similarity module, generalised-mean pooling and a linear layer."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any, Literal
 
 from senet_jax.models.architecture import DEPTHS, Architecture, SelfSimilarityConfig
@@ -11,10 +10,10 @@ from senet_jax.models.families.resnet import (
     TRUNK_MODULES,
     authors_naming,
     has_depths,
-    local_of,
     random_variables,
+    stage3_output,
 )
-from senet_jax.models.family import Family, Output
+from senet_jax.models.family import Family, descriptor_output
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,16 +65,6 @@ def _build(settings: SENetSettings, **options: Any) -> Any:
     return SENet(settings, LayerOptions(**options))
 
 
-def global_of(build: Callable[..., Any]) -> Output:
-    """The output of a network as a descriptor, float32[b d]."""
-
-    def function(settings: Architecture, **options: Any) -> Callable[..., Any]:
-        model = build(settings, **options)
-        return lambda variables, images, region, _: model.apply(variables, images, region)[0]
-
-    return Output(function)
-
-
 _ABLATIONS = {
     "direct": SelfSimilarityConfig(similarity="direct"),
     "dot": SelfSimilarityConfig(measure="dot"),
@@ -108,7 +97,7 @@ FAMILY = Family(
     name="senet",
     settings=SENetSettings,
     build=_build,
-    gives={"global": global_of(_build), "local": local_of(_build)},
+    gives={"global": descriptor_output(_build), "local": stage3_output(_build)},
     allows=TRUNK_ALLOWS,
     models=tuple(
         settings
