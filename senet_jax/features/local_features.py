@@ -40,8 +40,13 @@ class LocalFeatures:
     @classmethod
     def of(cls, value: Mapping[str, np.ndarray]) -> "LocalFeatures":
         """From the arrays that a network gave, or that were kept."""
-        arrays = {field.name: value[field.name] for field in dataclasses.fields(cls)}
-        return cls(**arrays | {"stride": int(value["stride"])})
+        return cls(
+            keypoints=value["keypoints"],
+            descriptors=value["descriptors"],
+            scores=value["scores"],
+            scales=value["scales"],
+            stride=int(value["stride"]),
+        )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

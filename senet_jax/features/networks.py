@@ -289,7 +289,7 @@ class LocalNetwork(Network):
             "descriptors": activations if self.whitening is None else self.whitening(activations),
             "scores": np.linalg.norm(activations, axis=1),
             "scales": np.ones(len(keypoints), np.float32),
-            "stride": np.int64(self.stride),
+            "stride": np.array(self.stride),
         }
 
     def value_bytes(self, size: Size) -> int:

@@ -115,9 +115,9 @@ def make_plan(
 def _exact(sizes: np.ndarray, scales: Sequence[float]) -> Plan:
     return Plan(
         tuple(
-            Batch((row,), tuple(resized_shape(*size, scale) for scale in scales))
-            for row, size in enumerate(sizes.tolist())
-            if all(size)
+            Batch((row,), tuple(resized_shape(height, width, scale) for scale in scales))
+            for row, (height, width) in enumerate(sizes.tolist())
+            if height and width
         ),
         padding=0.0,
     )
@@ -210,8 +210,8 @@ def join_groups(
         return costs
 
     costs = np.array([more(one) for one in range(len(counts))])
-    while costs.size and costs.min() <= saved(np.count_nonzero(counts)):
-        kept, gone = np.unravel_index(costs.argmin(), costs.shape)
+    while costs.size and costs.min() <= saved(int(np.count_nonzero(counts))):
+        kept, gone = map(int, np.unravel_index(costs.argmin(), costs.shape))
         largest[kept] = np.maximum(largest[kept], largest[gone])
         counts[kept], counts[gone] = counts[kept] + counts[gone], 0
         joined_of[joined_of == gone] = kept

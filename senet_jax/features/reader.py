@@ -46,7 +46,8 @@ def why_unreadable(photograph: Photograph, most_pixels: int) -> str | None:
     """Why a photograph cannot be described with so many pixels, None if it can."""
     try:
         checked_header(photograph, most_pixels)
-        check_pixels(photograph, *read_part(photograph).shape[:2], most_pixels)
+        height, width = read_part(photograph).shape[:2]
+        check_pixels(photograph, height, width, most_pixels)
     except UnreadableImage as error:
         return str(error)
     return None

@@ -2,7 +2,7 @@
 
 import copy
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -24,7 +24,7 @@ SPREAD, EVERYWHERE = PartitionSpec("images"), PartitionSpec()
 
 
 @functools.cache
-def _compiled(network: Network, mesh: Mesh) -> Callable:
+def _compiled(network: Network, mesh: Mesh) -> Any:
     """The compiled function of a network.
 
     Every device runs the program that a single one would run on its share, and so gives the same to
@@ -100,8 +100,8 @@ class Runner:
                 self._programs.clear()
             self._programs.add(images.shape)
         put = functools.partial(jax.device_put, device=self._spread)
-        whole = images.shape[1:3]
-        filled = np.tile(np.int32(whole), (len(images), 1)) if sizes is None else sizes
+        whole = images.shape[1], images.shape[2]
+        filled = np.tile(np.array(whole, np.int32), (len(images), 1)) if sizes is None else sizes
         inputs = jax.tree.map(put, self.network.inputs(filled, whole))
         region = WHOLE if sizes is None else ValidRegion(put(sizes))
         variables = self._transposed if transposed else self.variables

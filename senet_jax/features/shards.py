@@ -1,8 +1,8 @@
-"""What is described of a list before all of it is: shards, which a run that was ended leaves.
+"""Shards: the finished parts of a list's descriptors, from which a run that was ended resumes.
 
-Beside the descriptors to be, in `PART.shards/`, stands one file for every 16 batches of the plan,
-written whole, and `manifest.json`, which says how they are made. Several processes share the folder
-and the work: each makes every n-th shard, and the first puts them together.
+`PART.shards/` holds one file for every 16 batches of the plan, written atomically, and
+`manifest.json`, which says how they are made. Several processes share the folder and the work: each
+makes every n-th shard, and the first puts them together.
 """
 
 import hashlib
@@ -93,12 +93,12 @@ class Shards:
             skipped: row among those that are planned -> why its image could not be read.
             files: `FILE_STATE`[k], of the photographs from before they were described.
         """
-        rows = np.array(self._rows_of(index))
+        rows = self._rows_of(index)
         check_finite(descriptors, rows)
         of_list = {str(self._rows[row]): why for row, why in skipped.items()}
         save_arrays(
             self._path(index),
-            rows=rows,
+            rows=np.array(rows),
             descriptors=descriptors,
             skipped=json.dumps(of_list),
             files=files,
@@ -107,7 +107,7 @@ class Shards:
     def is_there(self, index: int) -> bool:
         """Whether a shard is whole, and all of its photographs are what they were."""
         shard = self._read(index)
-        return shard is not None and self._are_current(shard).all()
+        return shard is not None and bool(self._are_current(shard).all())
 
     def read(self, index: int) -> DescribedRows:
         """A shard that has to be there."""

@@ -7,6 +7,7 @@ import os
 import pathlib
 import zlib
 from collections.abc import Collection, Sequence
+from typing import cast
 
 import jax
 import numpy as np
@@ -149,7 +150,8 @@ def _scores(params: dict, queries: jax.Array, keys: jax.Array, sizes: jax.Array)
     # Accelerators multiply in fewer bits unless they are told not to.
     with jax.default_matmul_precision("highest"):
         region = PairRegion(sizes)
-        return Reranker().apply({"params": params}, queries, keys, region, method="scores")
+        scores = Reranker().apply({"params": params}, queries, keys, region, method="scores")
+    return cast(jax.Array, scores)
 
 
 def pair_shapes(sizes: np.ndarray) -> np.ndarray:

@@ -158,3 +158,13 @@ def test_groups_that_the_memory_suffices_for():
     plan = make_plan(sizes, (1.0,), "auto", CPU_COSTS, most_pixels=350_000)
     assert max(batch.pixels for batch in plan.batches) <= 350_000
     assert len(plan.programs) == 2
+
+
+def test_portraits_stay_where_the_network_does_not_allow_transposing():
+    sizes = np.array([(48, 64), (64, 48)] * 5)
+    plan = make_plan(sizes, (1.0,), "auto", _batches_of(3 * 48 * 64), may_transpose=False)
+    assert not any(batch.transposed for batch in plan.batches)
+    for batch in plan.batches:
+        for row in batch.rows:
+            assert (sizes[row] <= batch.shapes[0]).all()
+    assert sorted(row for batch in plan.batches for row in batch.rows) == list(range(10))
