@@ -12,8 +12,8 @@ import senet_jax
 from senet_jax import UserError
 from senet_jax import main as main_module
 from senet_jax.data.revisitop import read_image
-from senet_jax.data.transforms import Preprocessing
-from senet_jax.models.architecture import find_architecture
+from senet_jax.models.preprocessing import Preprocessing
+from senet_jax.models.registry import find_architecture
 from senet_jax.system import progress as progress_module
 from senet_jax.system.progress import Progress
 from senet_jax.weights import Weights, save_weights, tensor_shapes

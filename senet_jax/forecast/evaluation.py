@@ -8,20 +8,21 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from senet_jax.features.extract import plan_for
+from senet_jax.features.networks import GlobalNetwork
 from senet_jax.forecast.lines import Line, in_bytes
 from senet_jax.jobs.evaluation_plan import EvaluationPlan
-from senet_jax.models.architecture import find_architecture
-from senet_jax.models.senet import variable_shapes
+from senet_jax.models.registry import family_of, find_architecture, variable_shapes
 from senet_jax.search.storage import quantise
 
 
 def forecast_evaluation(config: ConfigDict) -> Iterator[Line]:
-    """The forecast of an evaluation; the heads of its photographs are read for it.
+    """The forecast of an evaluation; the headers of its photographs are read for it.
 
     Raises:
         UserError: a dataset is not there.
     """
     architecture = find_architecture(config.model)
+    network = GlobalNetwork(architecture, family_of(architecture).preprocessing, config.mode)
     plan = EvaluationPlan.from_config(config)
     distractors = None if plan.distractors is None else plan.distractors.name
     programs: set[tuple[int, int, int]] = set()
@@ -30,9 +31,14 @@ def forecast_evaluation(config: ConfigDict) -> Iterator[Line]:
         part = {"query": ", queries", "database": ", database"}[planned.part]
         name = planned.name + part * (planned.name != distractors)
         photographs = planned.photographs
-        devices = jax.local_device_count()
         job = plan_for(
-            plan.mode, devices, photographs, plan.scales, label=name, skip_unreadable=True
+            plan.mode,
+            jax.local_device_count(),
+            photographs,
+            plan.scales,
+            label=name,
+            skip_unreadable=True,
+            may_transpose=network.transposes,
         )
         programs |= job.plan.programs
         needed = max(needed, job.needed_bytes)
