@@ -21,7 +21,7 @@ from senet_jax.features.reader import read_part
 from senet_jax.features.runner import Describer
 from senet_jax.metrics.protocols import PROTOCOLS
 from senet_jax.metrics.report import EvaluationReport, evaluate_descriptors, evaluate_ranks
-from senet_jax.models.registry import build_model
+from senet_jax.models.registry import build_model, describes
 from senet_jax.models.valid_region import WHOLE
 from senet_jax.rerank.retrieval import Retrieval, shortlists, similarities
 from senet_jax.search.backends import read_backend
@@ -82,7 +82,7 @@ class Model:
 
     def __init__(self, weights: Weights):
         self.name = weights.architecture.name
-        if not weights.architecture.describes:
+        if not describes(weights.architecture):
             raise UserError(
                 f"the weights are of {self.name}, which does not describe; give those of SENet or "
                 "CVNet-Global"

@@ -6,7 +6,8 @@ import pathlib
 import pytest
 from ml_collections import config_dict
 
-from senet_jax.config import flat, keys_help, names, validate
+from senet_jax.command_line import keys_help, validate
+from senet_jax.config import flat, names
 from senet_jax.data.builder import build
 from senet_jax.data.synthetic_landmarks import TINY, training_source
 from senet_jax.models.registry import ARCHITECTURES, describes, variable_shapes

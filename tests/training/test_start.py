@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from configs import common
+from senet_jax.config import read
 from senet_jax.models.preprocessing import Preprocessing
 from senet_jax.models.registry import ARCHITECTURES
 from senet_jax.models.senet import without_descriptor_norm
 from senet_jax.system.errors import UserError
+from senet_jax.training.settings import TrainingSettings
 from senet_jax.training.setup import PREPROCESSING, make_setup
 from senet_jax.weights import Weights, flatten, tensor_shapes
 from tests.oracles.cvnet_twin import lively_cvnet_weights
@@ -34,7 +36,7 @@ def _weights(architecture, **changes):
 def _setup(model="tiny", **changes):
     config = common.train(model)
     config.update(changes)
-    return make_setup(config, class_count=12, steps_per_epoch=3.0)
+    return make_setup(read(TrainingSettings, config), class_count=12, steps_per_epoch=3.0)
 
 
 def _assert_taken(started, weights, parts):

@@ -63,8 +63,7 @@ def _landmarks(path: pathlib.Path) -> Any:
 
 def _flags(path: pathlib.Path) -> Any:
     """A command line, a line a flag, as `main` takes it."""
-    from senet_jax.command_line import CONFIGS, parse_with_config
-    from senet_jax.config import expand_paths, validate
+    from senet_jax.command_line import CONFIGS, expand_paths, parse_with_config, validate
     from senet_jax.system.errors import CommandParser, UserError
 
     lines = os.fsdecode(path.read_bytes()).split("\n")[:100]
