@@ -148,9 +148,8 @@ _SCHEMAS: dict[str, dict[str, tuple[Check, str]]] = {
         ),
         "rerank": (
             _text,
-            "re-ranking methods with their settings, such as dba(neighbours=10),alpha_qe, each on "
-            "what the one before it found; python -m senet_jax.rerank --help tells them all; "
-            "empty: none",
+            "re-ranking methods, such as dba(neighbours=10),alpha_qe, each on what the one before "
+            "it found; python -m senet_jax.rerank --help tells them all; empty: none",
         ),
         "cvnet_weights": (_path_or_nothing, "for cvnet: weights folder made of a CVNet checkpoint"),
         "rerank_top": (
