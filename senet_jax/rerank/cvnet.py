@@ -5,7 +5,7 @@ known.
 """
 
 import dataclasses
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -26,7 +26,7 @@ class CVNetRerank(PairwiseMethod):
     """CVNet-Rerank, by correlations of the maps of config.cvnet_weights."""
 
     weight: float = setting(0.5, "of a pair's score beside the similarity", at_least=0, at_most=100)
-    needs: ClassVar[str] = "dense"
+    needs = "dense"
 
     def scorer(self, features: DenseFeatures, pairs: PairCount) -> ScorePairs:
         """That of the network, in batches."""

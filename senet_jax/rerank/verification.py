@@ -1,7 +1,6 @@
 """Geometric verification of shortlists, by the number of local features that agree."""
 
 import dataclasses
-from typing import ClassVar
 
 from senet_jax.rerank.geometric import LocalFeatures, verify
 from senet_jax.rerank.pairwise import PairwiseMethod
@@ -11,7 +10,7 @@ from senet_jax.rerank.pairwise import PairwiseMethod
 class GeometricVerification(PairwiseMethod):
     """Geometric verification, by inliers among local features of the evaluated network."""
 
-    needs: ClassVar[str] = "local"
+    needs = "local"
 
     def score(self, query: LocalFeatures, item: LocalFeatures) -> float:
         """How many matches agree."""

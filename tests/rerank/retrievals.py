@@ -1,7 +1,6 @@
 """Small random retrievals that the tests of re-ranking share."""
 
 import dataclasses
-from typing import ClassVar
 
 import numpy as np
 
@@ -62,7 +61,7 @@ class Numbers(Features):
 class ByNumbers(PairwiseMethod):
     """Scores a pair of indices by `score_of`."""
 
-    needs: ClassVar[str] = "numbers"
+    needs = "numbers"
 
     def score(self, query, item):
         return score_of(query, item)

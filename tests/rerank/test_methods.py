@@ -1,5 +1,4 @@
 import dataclasses
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -168,7 +167,7 @@ def test_a_method_that_is_added_is_told(monkeypatch):
     class Reversed(Refinement):
         """Turns shortlists round."""
 
-        needs: ClassVar[str] = "dense"
+        needs = "dense"
 
     monkeypatch.setitem(METHODS, "reversed", Reversed)
     assert "\n  reversed             Turns shortlists round. In evaluations only." in methods_help()

@@ -1,5 +1,4 @@
 import dataclasses
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ from tests.rerank.retrievals import ByNumbers, Numbers, reranked_by_pairs, retri
 class EvenFirst(PairwiseMethod):
     """Items with an even number come first."""
 
-    needs: ClassVar[str] = "numbers"
+    needs = "numbers"
 
     def score(self, query, item):
         return float(item % 2 == 0)
