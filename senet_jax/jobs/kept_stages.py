@@ -120,7 +120,7 @@ def _crc32(array: np.ndarray, before: int) -> int:
         rows = max(1, _CHECKED_BYTES * len(array) // array.nbytes)
         for start in range(0, len(array), rows):
             some = np.ascontiguousarray(array[start : start + rows])
-            before = zlib.crc32(some.reshape(-1).view(np.uint8), before)
+            before = zlib.crc32(some.reshape(-1).view(np.uint8).data, before)
     return before
 
 
@@ -143,7 +143,7 @@ class _GrowingArray(contextlib.AbstractContextManager):
         if not self._rows:
             self._like = array[:0]
             self._write_header()
-        self._file.write(np.ascontiguousarray(array))
+        self._file.write(np.ascontiguousarray(array).data)
         self._rows += len(array)
         self._crc32 = _crc32(array, self._crc32)
 

@@ -31,7 +31,9 @@ from senet_jax.system.runtime import use_compilation_cache
 
 def main() -> None:
     """Reads, re-ranks, and writes."""
-    parser = CommandParser(prog="python -m senet_jax.rerank", description=__doc__ + methods_help())
+    parser = CommandParser(
+        prog="python -m senet_jax.rerank", description=(__doc__ or "") + methods_help()
+    )
     parser.add_argument("ranks", type=local_path, metavar="R.npy", help="the ranked lists")
     parser.add_argument(
         "out", type=local_path, metavar="OUT.npy", help="where the new ones are written"

@@ -102,13 +102,15 @@ class Reranking:
         distractors: Sequence[Photograph],
         workdir: pathlib.Path,
     ):
-        self._config, self._weights = config, weights
+        self._crop_queries, self._weights = config.crop_queries, weights
         self._distractors, self._folder = distractors, workdir / "rerank"
         self._features: Mapping[str, Callable[..., Features]] = {
             "dense": self._dense,
             "local": self._local,
         }
-        chain = make_chain(config.rerank, config=config)
+        # What the settings of methods that are left out are in this evaluation.
+        self._defaults = {"rerank_top": config.rerank_top}
+        chain = make_chain(config.rerank, config=self._defaults)
         chain.check_features(self._features)
         self.method, self._needs = str(chain), chain.needs
         self.settings = {"rerank_top": config.rerank_top, "cvnet_weights_sha256": None}
@@ -124,9 +126,9 @@ class Reranking:
 
     def __call__(self, dataset: Dataset, found: Retrieval) -> dict[str, RerankedReport]:
         """The reports `blind` and `protocol`; the pairs that were scored are left in a file."""
-        queries = dataset.queries if self._config.crop_queries else dataset.whole_queries
+        queries = dataset.queries if self._crop_queries else dataset.whole_queries
         images = (*dataset.images, *self._distractors)
-        chain = make_chain(self.method, dataset.name, self._config)
+        chain = make_chain(self.method, dataset.name, self._defaults)
         text_of = dict(zip(chain.methods, map(str, chain.spelled), strict=True))
         scored: dict[str, list[ScoredPairs]] = {}
 

@@ -5,7 +5,7 @@ known.
 """
 
 import dataclasses
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,6 +19,7 @@ class DenseFeatures(Features, Protocol):
 
     def scorer(self, pairs: PairCount) -> ScorePairs:
         """The probability that both of a pair show the same, for many pairs at once."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,8 +29,8 @@ class CVNetRerank(PairwiseMethod):
     weight: float = setting(0.5, "of a pair's score beside the similarity", at_least=0, at_most=100)
     needs = "dense"
 
-    def scorer(self, features: DenseFeatures, pairs: PairCount) -> ScorePairs:
-        """That of the network, in batches."""
+    def scorer(self, features: Any, pairs: PairCount) -> ScorePairs:
+        """That of the network, in batches; see `DenseFeatures`."""
         return features.scorer(pairs)
 
     def mixed(self, scored: ScoredPairs) -> np.ndarray:

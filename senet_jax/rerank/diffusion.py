@@ -48,7 +48,7 @@ class Diffusion(Method):
     def prepare(self, database: BlockedDatabase, resources: Resources) -> Prepared:
         """Builds the graph."""
         graph = _kept_graph(database, self.graph_neighbours, resources.keep)
-        identity = scipy.sparse.eye_array(*graph.shape, format="csr")
+        identity = scipy.sparse.eye_array(database.size, format="csr")
         system = identity - self.alpha * _normalised(graph, self.power)
         return Prepared(database, database, functools.partial(self._diffused, system))
 
@@ -62,7 +62,7 @@ class Diffusion(Method):
             for query, start in zip(range(len(ranks))[shortlist.rows], starts, strict=True):
                 items = retrieval.ranked.items(query)
                 items = self._sorted(items, retrieval.database, system, start[: len(items)])
-                ranks[query, : len(items)] = items[: ranks.shape[1]]
+                ranks[query, : len(items)] = items[: retrieval.length]
                 progress.advance()
         return retrieval.with_ranks(ranks)
 
@@ -96,7 +96,13 @@ class TruncatedDiffusion(Diffusion):
 
     top: int = setting(1000, "the length of the shortlist", at_least=1)
 
-    def _sorted(self, items, database, system, start):
+    def _sorted(
+        self,
+        items: np.ndarray,
+        database: BlockedDatabase,
+        system: scipy.sparse.csr_array,
+        start: np.ndarray,
+    ) -> np.ndarray:
         items, behind = items[: self.top], items[self.top :]
         y = np.zeros(len(items))
         y[: len(start)] = start[: self.top]

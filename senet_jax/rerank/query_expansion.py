@@ -30,8 +30,6 @@ from senet_jax.search.database import BlockedDatabase
 from senet_jax.system.optional import optional_import
 from senet_jax.system.progress import Progress
 
-MOST_NEIGHBOURS, MOST_ALPHA = 10_000, 100
-
 # Source: the paper's supplement, section S1.2; the same with a million distractors. That other
 # datasets have the first of each is our choice: the paper has no value for them.
 _NEIGHBOURS = {"roxford5k": 5, "rparis6k": 20}
@@ -43,7 +41,7 @@ def _neighbours(meaning: str):
         _NEIGHBOURS["roxford5k"],
         meaning,
         at_least=0,
-        at_most=MOST_NEIGHBOURS,
+        at_most=10_000,
         by_dataset=_NEIGHBOURS,
     )
 
@@ -53,7 +51,7 @@ def _alpha():
         _ALPHAS["roxford5k"],
         "a neighbour's weight is its similarity to this power",
         at_least=0,
-        at_most=MOST_ALPHA,
+        at_most=100,
         by_dataset=_ALPHAS,
     )
 
@@ -176,7 +174,7 @@ class DiscriminativeQueryExpansion(Method):
 
     positives: int = _neighbours("how many of the first items of its list a query is like")
     negatives: int = setting(
-        50, "how many of the last items it is unlike", at_least=0, at_most=MOST_NEIGHBOURS
+        50, "how many of the last items it is unlike", at_least=0, at_most=10_000
     )
 
     def __post_init__(self):

@@ -34,7 +34,9 @@ class Refinement(Method):
         400, "how many items of a list are refined; of a shorter one, all", at_least=1
     )
     neighbours: int = setting(9, "how many others enter the mean", at_least=0)
-    weight: float = setting(0.15, "of their similarity", at_least=0, at_most=100)
+    weight: float = setting(
+        0.15, "of another in the mean, times its similarity", at_least=0, at_most=100
+    )
     merged: int = setting(10, "over how many items the maximum is taken", at_least=1)
 
     def rerank(self, retrieval: Retrieval) -> Retrieval:

@@ -16,6 +16,12 @@ from tests.rerank.retrievals import clustered
 QUERIES, ITEMS, DISTRACTORS, LENGTH = 3, 40, 20, 12
 
 
+@pytest.fixture(autouse=True)
+def _no_progress(monkeypatch):
+    """No line of progress on standard error, however slow the machine is."""
+    monkeypatch.setattr("senet_jax.system.progress._LOG_SECONDS", (1e9,))
+
+
 @pytest.fixture(scope="module")
 def arrays():
     rows = clustered(QUERIES + ITEMS + DISTRACTORS, width=8).astype(np.float64)

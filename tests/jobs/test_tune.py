@@ -18,6 +18,12 @@ from tests.rerank.retrievals import clustered
 QUERIES, ITEMS = 6, 60
 
 
+@pytest.fixture(autouse=True)
+def _no_progress(monkeypatch):
+    """No line of progress on standard error, however slow the machine is."""
+    monkeypatch.setattr("senet_jax.system.progress._LOG_SECONDS", (1e9,))
+
+
 def _arrays(seed):
     """A chain of views of each query: the further, the more its neighbours are needed."""
     rng = np.random.default_rng(seed)
@@ -153,9 +159,9 @@ def test_what_is_found_can_be_pasted(run_command_here, files, dataset):
     [
         ({"--on": "gnd.json,q.npy"}, "names 2 files; a dataset is GROUND_TRUTH,Q.npy,X.npy"),
         ({"--neighbours": "1,x"}, "invalid integers value: '1,x'"),
-        ({"--alphas": "-1"}, "an alpha of '-1' is not from 0 to 100"),
-        ({"--alphas": "nan"}, "an alpha of 'nan' is not from 0 to 100"),
-        ({"--neighbours": "99999999999"}, "99999999999 neighbours are too many"),
+        ({"--alphas": "-1"}, "alpha is -1; it has to be a number from 0 to 100"),
+        ({"--alphas": "nan"}, "alpha is nan; it has to be a number from 0 to 100"),
+        ({"--neighbours": "99999999999"}, "neighbours is 99999999999; it has to be an integer"),
         ({"--on": "nothing"}, "nothing to find under Medium or Hard"),
         ({"--report": "{0}/gnd.json,{0}/q0.npy,{0}/narrow.npy"}, "columns, the database 2"),
         ({"--distractors": "{}/flat.npy"}, r"flat.npy is float64 of shape \(3,\)"),

@@ -13,7 +13,7 @@ NEIGHBOURS = 7  # The item itself among them.
 
 @pytest.mark.parametrize("count", [1, NEIGHBOURS, 99])
 def test_against_loops(monkeypatch, count):
-    monkeypatch.setattr(neighbours, "ROWS_AT_ONCE", 20)
+    monkeypatch.setattr(neighbours, "BATCH_ROWS", 20)
     rows = clustered(40)
     graph = mutual_graph(BlockedDatabase((rows,), block_rows=24), count)
     np.testing.assert_allclose(

@@ -126,7 +126,7 @@ def test_augmentation_against_loops(alpha):
 def test_augmentation_streamed_from_files_is_the_one_in_memory(tmp_path, monkeypatch):
     rows = clustered(90, seed=2)
     whole = np.concatenate(list(augmented_rows(BlockedDatabase((rows,)), 5, 2.0)))
-    monkeypatch.setattr(neighbours, "ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(neighbours, "BATCH_ROWS", 7)
     parts = []
     for index, part in enumerate(np.split(rows, [31, 32])):
         np.save(tmp_path / f"{index}.npy", part)
