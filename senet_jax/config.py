@@ -16,7 +16,7 @@ from typing import Any, ClassVar, TypeVar
 
 from ml_collections import config_dict
 
-from senet_jax.models.registry import find_architecture
+from senet_jax.models.registry import describes, find_architecture
 from senet_jax.system.errors import UserError, shown
 from senet_jax.system.files import local_path
 

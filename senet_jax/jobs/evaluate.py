@@ -99,7 +99,7 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
         if rerank is not None:
             found = _found(searchable)
             for kind, reranked in rerank(dataset, found).items():
-                entry = f"{name}+{config.rerank}:{kind}"
+                entry = f"{name}+{rerank.method}:{kind}"
                 results.add_reranked(entry, reranked, rerank.settings, found)
                 _print_result(entry, headings, reranked.scores, searchable)
 

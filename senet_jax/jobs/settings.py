@@ -60,13 +60,15 @@ class EvaluationSettings(config.Job):
     )
     rerank: str = setting(
         config.text,
-        "re-ranking methods, separated by commas, each on what the one before it found: cvnet, "
-        "geometric and those of python -m senet_jax.rerank --help; empty: none",
+        "re-ranking methods, such as dba(neighbours=10),alpha_qe, each on what the one before "
+        "it found; python -m senet_jax.rerank --help tells them all; empty: none",
         "",
     )
     cvnet_weights: str = setting(
         config.path_or_nothing, "for cvnet: weights folder made of a CVNet checkpoint", ""
     )
     rerank_top: int = setting(
-        config.integer(1), "how many items of a list cvnet and geometric score", 100
+        config.integer(1),
+        "how many items of a list cvnet and geometric score, unless their setting top says",
+        100,
     )
