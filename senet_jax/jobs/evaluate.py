@@ -15,6 +15,7 @@ import jax
 import numpy as np
 from ml_collections import config_dict
 
+from senet_jax.data.revisitop import Dataset
 from senet_jax.features.origin import versions
 from senet_jax.jobs.descriptions import Descriptions, Searchable, describe
 from senet_jax.jobs.evaluation_plan import EvaluationPlan
@@ -61,7 +62,7 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
     plan = EvaluationPlan.from_config(config)
     for line in plan.missing:
         print(line, flush=True)
-    weights = _load_weights(config)
+    weights = _load_weights(str(config.weights), str(config.model))
     # What is wrong with the re-ranking, or an earlier report, shows before the work.
     rerank = Reranking(config, weights, plan, workdir) if config.rerank else None
     results = Results(workdir)
@@ -88,14 +89,7 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
         results.add(name, scored[name], described.inputs_sha256(dataset))
         headings = [weights.architecture.name, *plan.notes, *_notes(weights)]
         _print_result(name, headings, scored[name], searchable)
-        ties = warning_of_ties(
-            dataset.ground_truth,
-            searchable.queries,
-            searchable.database_parts,
-            searchable.skipped_rows,
-        )
-        if ties:
-            print(f"warning: {name}: {ties}", file=sys.stderr)
+        _warn_of_ties(dataset, searchable)
         if rerank is not None:
             found = _found(searchable)
             for kind, reranked in rerank(dataset, found).items():
@@ -123,14 +117,25 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
     print(f"wrote {workdir / REPORT}" + hint * bool(unreadable))
 
 
-def _load_weights(config: config_dict.ConfigDict) -> Weights:
-    weights = load_weights(config.weights)
-    if weights.architecture.name != config.model:
+def _load_weights(folder: str, model: str) -> Weights:
+    weights = load_weights(folder)
+    if weights.architecture.name != model:
         raise UserError(
-            f"{config.weights} holds {weights.architecture.name}, the config asks for "
-            f"{config.model}; use configs/evaluate.py:{weights.architecture.name}"
+            f"{folder} holds {weights.architecture.name}, the config asks for {model}; use "
+            f"configs/evaluate.py:{weights.architecture.name}"
         )
     return weights
+
+
+def _warn_of_ties(dataset: Dataset, searchable: Searchable) -> None:
+    ties = warning_of_ties(
+        dataset.ground_truth,
+        searchable.queries,
+        searchable.database_parts,
+        searchable.skipped_rows,
+    )
+    if ties:
+        print(f"warning: {dataset.name}: {ties}", file=sys.stderr)
 
 
 def _found(searchable: Searchable) -> Retrieval:
