@@ -31,6 +31,7 @@ def get_config(model: str = "r50") -> config_dict.ConfigDict:
     config.allow_unreadable = 0.5
     config.mode = "auto"
     config.storage = "float32"
+    config.search = "exact"
     config.rerank = ""
     config.cvnet_weights = ""
     config.rerank_top = 100

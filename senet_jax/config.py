@@ -146,6 +146,11 @@ _SCHEMAS: dict[str, dict[str, tuple[Check, str]]] = {
             _one_of(*STORAGES),
             "how the databases' descriptors are kept; float16, bfloat16 and int8 are smaller",
         ),
+        "search": (
+            _filled,
+            "how databases are searched: exact, or faiss(index=IVF1024,PQ64np,probes=16) and such, "
+            "which may miss some; see python -m senet_jax.search --help",
+        ),
         "rerank": (
             _text,
             "re-ranking methods, separated by commas, each on what the one before it found: cvnet, "
