@@ -1,4 +1,4 @@
-"""How much memory there is, and what describing a photograph takes of it on a CPU."""
+"""The memory of the host, and how much of it a network takes for a photograph on a CPU."""
 
 import os
 import pathlib
@@ -8,17 +8,17 @@ import pathlib
 # megabytes of Winograd's kernels. Those of smaller networks need less.
 CPU_BYTES_PER_PIXEL = 300
 KERNEL_BYTES = 20 * 2**20
-# What a container may take, as Linux tells it.
+# The memory limit of a container under Linux.
 _LIMIT = pathlib.Path("/sys/fs/cgroup/memory.max")
 
 
 def host_memory_bytes() -> int:
-    """What the machine, or the container, has; not what is free at the moment."""
+    """The memory of the machine or the container, free or not."""
     size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     text = _LIMIT.read_text().strip() if _LIMIT.exists() else "max"
     return size if text == "max" else min(size, int(text))
 
 
-def most_cpu_pixels(lanes: int = 1) -> int:
-    """The most pixels that a program may have where so many devices share the host's memory."""
-    return max(0, (host_memory_bytes() // lanes - KERNEL_BYTES) // CPU_BYTES_PER_PIXEL)
+def most_cpu_pixels(devices: int = 1) -> int:
+    """The most pixels of a program that runs on so many CPU devices of one host at a time."""
+    return max(0, (host_memory_bytes() // devices - KERNEL_BYTES) // CPU_BYTES_PER_PIXEL)
