@@ -27,7 +27,7 @@ from senet_jax.metrics.run_report import Run
 from senet_jax.metrics.saved import LISTED, REPORT
 from senet_jax.metrics.ties import warning_of_ties
 from senet_jax.rerank.retrieval import Retrieval, search
-from senet_jax.search.backends import Exact, read_backend
+from senet_jax.search.backends import Exact, backend_text, read_backend
 from senet_jax.search.database import BlockedDatabase
 from senet_jax.system import signals
 from senet_jax.system.distributed import leave
@@ -97,7 +97,7 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
             )
         results.add(name, scored[name], described.inputs_sha256(dataset))
         headings = [weights.architecture.name, *plan.notes, *_notes(weights)]
-        headings += [] if is_exact else [f"searched by {backend}"]
+        headings += [] if is_exact else [f"searched by {backend_text(backend)}"]
         _print_result(name, headings, scored[name], searchable)
         ties = warning_of_ties(
             dataset.ground_truth,
@@ -109,7 +109,7 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
             print(f"warning: {name}: {ties}", file=sys.stderr)
         if rerank is not None:
             found = found or _whole_lists(searchable)
-            settings = rerank.settings | ({} if is_exact else {"search": str(backend)})
+            settings = rerank.settings | ({} if is_exact else {"search": backend_text(backend)})
             for kind, reranked in rerank(dataset, found).items():
                 entry = f"{name}+{config.rerank}:{kind}"
                 results.add_reranked(entry, reranked, settings, found)

@@ -100,7 +100,7 @@ def test_re_ranking_begins_with_what_was_found(evaluate, places):
     ("value", "message"),
     [
         ("milvus", "no search backend 'milvus'; choose from exact, faiss"),
-        ("faiss(lists=2)", "faiss has no setting 'lists'; it has index, probes"),
+        ("faiss(probes=0)", "probes is 0; it has to be an integer from 1"),
         ("", "config.search is ''; it has to be a name that is not empty"),
     ],
 )
