@@ -70,7 +70,8 @@ def decode_in_full(content: bytes) -> tuple[np.ndarray, bool]:
 
 def stored_maximum(content: bytes) -> float:
     """The largest number in an image file, whatever its type: 65535 in one of 16 bits is white."""
-    return float(_decoded(content, cv2.IMREAD_UNCHANGED).max())
+    image = _decoded(content, cv2.IMREAD_UNCHANGED)
+    return 0.0 if image is None else float(image.max())
 
 
 def _decoded(content: bytes, flags: int = cv2.IMREAD_COLOR) -> np.ndarray | None:
@@ -235,5 +236,6 @@ def normalise(images: Any, preprocessing: Preprocessing) -> Any:
     """
     if preprocessing.channel_order == "RGB":
         images = images[..., ::-1]
-    mean, std = np.float32(preprocessing.mean), np.float32(preprocessing.std)
+    mean = np.array(preprocessing.mean, np.float32)
+    std = np.array(preprocessing.std, np.float32)
     return (images.astype(np.float32) / np.float32(255) - mean) / std

@@ -2,12 +2,13 @@
 
 import collections
 import concurrent.futures
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from typing import Any
 
 
 def in_order(
     function: Callable, inputs: Iterable, threads: int, ahead: int | None = None
-) -> Iterator:
+) -> Generator[Any, None, None]:
     """What a function makes of each input, in their order; the threads work ahead.
 
     Where the work is broken off, by Ctrl-C for one, only what is under way is waited for.
