@@ -40,6 +40,7 @@ fuzz: $(VENV)/installed
 lint: $(VENV)/installed
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
+	$(RUN) pyright
 
 format: $(VENV)/installed
 	$(RUN) ruff check --fix .

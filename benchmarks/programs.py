@@ -11,7 +11,7 @@ import csv
 
 import numpy as np
 
-from senet_jax.features.plan import CPU_ECONOMY, make_plan
+from senet_jax.features.plan import CPU_COSTS, make_plan
 from senet_jax.system.errors import CommandParser, run_command
 
 SCALES = (0.7071, 1.0, 1.4142)
@@ -28,7 +28,7 @@ def main() -> None:
             sizes = np.array(
                 [(int(row["height"]), int(row["width"])) for row in rows if row["split"] == split]
             )
-            plan = make_plan(sizes, SCALES, "auto", CPU_ECONOMY)
+            plan = make_plan(sizes, SCALES, "auto", CPU_COSTS)
             programs |= plan.programs
             print(
                 f"{path}, {split}: {len(sizes):,} images in {len(plan.programs)} programs, "

@@ -16,9 +16,9 @@ import numpy as np
 from benchmarks.memory import in_own_process
 from benchmarks.noise import write_images
 from senet_jax.data.revisitop import Photograph
-from senet_jax.rerank.maps import MapCache, MapNetwork
-from senet_jax.rerank.pair_scores import PairScores
-from senet_jax.rerank.pairwise import PairCount
+from senet_jax.features.cache import FeatureCache
+from senet_jax.rerank.pair_scores import PairScores, map_cache
+from senet_jax.rerank.pairs import PairCount
 from senet_jax.system.errors import CommandParser, run_command
 from senet_jax.system.progress import format_seconds
 from senet_jax.system.runtime import tune_for_inference, use_compilation_cache
@@ -64,14 +64,12 @@ def score(
     """Scores each query with each candidate: the seconds for the maps, and for the pairs."""
     use_compilation_cache()
     tune_for_inference()
-    network = MapNetwork(load_weights(weights))
     with tempfile.TemporaryDirectory() as warm, tempfile.TemporaryDirectory() as folder:
-        first = MapCache(network, warm, 2**40)
+        first = map_cache(load_weights(weights), warm, 2**40)
         PairScores(first, queries, candidates, PairCount())(np.array([[0, 0]]))
-        cache = MapCache(network, folder, 2**40)
+        cache = FeatureCache(first.runner, {}, folder, 2**40)
         start = time.perf_counter()
-        for photograph in (*queries, *candidates):
-            cache.make(photograph)
+        cache.fill([*queries, *candidates], "maps")
         made = time.perf_counter()
         pairs = np.argwhere(np.ones((len(queries), len(candidates)), bool))
         PairScores(cache, queries, candidates, PairCount())(pairs)

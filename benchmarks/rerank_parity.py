@@ -16,11 +16,10 @@ import torch
 from benchmarks import authors
 from senet_jax.data.revisitop import Dataset, Photograph, load_dataset
 from senet_jax.data.sizes import photograph_size
-from senet_jax.data.transforms import Preprocessing
 from senet_jax.features.reader import read_pyramid
-from senet_jax.rerank.maps import MapCache, MapNetwork
-from senet_jax.rerank.pair_scores import PairScores
-from senet_jax.rerank.pairwise import PairCount
+from senet_jax.models.preprocessing import Preprocessing
+from senet_jax.rerank.pair_scores import PairScores, map_cache
+from senet_jax.rerank.pairs import PairCount
 from senet_jax.system.errors import CommandParser, run_command
 from senet_jax.system.runtime import tune_for_inference, use_compilation_cache
 from senet_jax.weights import load_weights
@@ -55,7 +54,7 @@ def their_scores(
     )
 
     def image(photograph: Photograph) -> torch.Tensor:
-        [pixels] = read_pyramid(photograph, [1.0])
+        [pixels] = read_pyramid(photograph, [1.0]).levels
         pixels = torch.from_numpy(np.ascontiguousarray(pixels)).to(dtype).permute(2, 0, 1)
         return ((pixels / 255 - mean) / std)[None]
 
@@ -77,10 +76,8 @@ def main() -> None:
     parts = random_parts(dataset, 2 * arguments.pairs, arguments.largest)
     queries, items = parts[::2], parts[1::2]
     pairs = np.tile(np.arange(arguments.pairs)[:, None], (1, 2))
-    network = MapNetwork(weights)
-
     with tempfile.TemporaryDirectory() as folder:
-        ours = PairScores(MapCache(network, folder, 2**40), queries, items, PairCount())(pairs)
+        ours = PairScores(map_cache(weights, folder, 2**40), queries, items, PairCount())(pairs)
     model = authors.load_reranker(arguments.authors, weights)
     theirs = their_scores(model, queries, items, torch.float32)
     exact = their_scores(model, queries, items, torch.float64)

@@ -14,12 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from configs.r50_cls import get_config
+from senet_jax.config import read
 from senet_jax.data.gldv2 import CLASSES
-from senet_jax.models.senet import build_model
+from senet_jax.models.registry import build_model
 from senet_jax.system.errors import CommandParser, run_command
 from senet_jax.system.runtime import use_compilation_cache
+from senet_jax.training.settings import TrainingSettings
 from senet_jax.training.setup import make_setup
-from senet_jax.training.step import make_step
 
 
 def main() -> None:
@@ -29,7 +30,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     use_compilation_cache()
-    setup = make_setup(get_config(), CLASSES, steps_per_epoch=1000)
+    setup = make_setup(read(TrainingSettings, get_config()), CLASSES, steps_per_epoch=1000)
     state = setup.initial_state()
     rng = np.random.default_rng(0)
     shape = (arguments.batch, arguments.side, arguments.side, 3)
@@ -46,9 +47,7 @@ def main() -> None:
 
     forward_only = jax.jit(forward)
     forward_backward = jax.jit(jax.grad(forward))
-    step = jax.jit(
-        make_step(setup.architecture, setup.make_optimizer(), setup.step), donate_argnums=0
-    )
+    step = jax.jit(setup.make_step(), donate_argnums=0)
 
     def seconds(work) -> float:
         start = time.perf_counter()

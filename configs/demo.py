@@ -39,6 +39,7 @@ def get_config(split: str = "landmarks") -> ConfigDict:
     config.data.group_views = 2
 
     config.optimizer.name = "adamw"
+    config.optimizer.nesterov = False
     config.optimizer.learning_rate = 5e-3
     config.optimizer.recipe = (config.batch_size, config.optimizer.learning_rate)
     config.optimizer.warmup_epochs = 5.0

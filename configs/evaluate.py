@@ -11,6 +11,9 @@ RParis (Table S1, mAP x 100). What each key means: `--help` behind that command.
 
 from ml_collections import config_dict
 
+from senet_jax.config import to_config
+from senet_jax.jobs.settings import EvaluationSettings
+
 
 def get_config(model: str = "r50") -> config_dict.ConfigDict:
     """The settings of an evaluation.
@@ -18,20 +21,4 @@ def get_config(model: str = "r50") -> config_dict.ConfigDict:
     Args:
         model: name of the network.
     """
-    config = config_dict.ConfigDict()
-    config.job = "evaluate"
-    config.model = model
-    config.weights = ""
-    config.data_root = "datasets"
-    config.datasets = "roxford5k,rparis6k"
-    config.distractors = ""
-    config.scales = (0.7071, 1.0, 1.4142)
-    config.crop_queries = True
-    config.strict = False
-    config.allow_unreadable = 0.5
-    config.mode = "auto"
-    config.storage = "float32"
-    config.rerank = ""
-    config.cvnet_weights = ""
-    config.rerank_top = 100
-    return config
+    return to_config(EvaluationSettings(model=model))

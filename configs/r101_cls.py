@@ -8,7 +8,7 @@ and the trunk: see `common`, whose recipe is second-hand. What a device takes an
 
   images                      1,580,470 of 81,313 classes
   steps                       274,387, 10,975.5 an epoch
-  state of a device           630,493,204 bytes (601.3 MiB)
+  state of a device           630,493,196 bytes (601.3 MiB)
   besides it in a step        20,013,591,424 bytes (18.6 GiB), as compiled for CPU
   sent by a device in a step  409,782,044 bytes (390.8 MiB)
 

@@ -8,7 +8,7 @@ and the trunk: see `common`, whose recipe is second-hand. What a device takes an
 
   images                      1,580,470 of 81,313 classes
   steps                       274,387, 10,975.5 an epoch
-  state of a device           478,347,284 bytes (456.2 MiB)
+  state of a device           478,347,276 bytes (456.2 MiB)
   besides it in a step        14,160,449,096 bytes (13.2 GiB), as compiled for CPU
   sent by a device in a step  275,740,444 bytes (263.0 MiB)
 

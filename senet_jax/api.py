@@ -16,11 +16,12 @@ import numpy as np
 from senet_jax.data.ground_truth import GroundTruth, load_ground_truth
 from senet_jax.data.in_memory import Box, Image, Order, are_many, as_photographs
 from senet_jax.features.extract import extract
+from senet_jax.features.networks import from_pixels, plain_form
 from senet_jax.features.reader import read_part
-from senet_jax.features.runner import Describer, from_pixels, plain_form
+from senet_jax.features.runner import Describer
 from senet_jax.metrics.protocols import PROTOCOLS
 from senet_jax.metrics.report import EvaluationReport, evaluate_descriptors, evaluate_ranks
-from senet_jax.models.senet import build_model
+from senet_jax.models.registry import build_model, describes
 from senet_jax.models.valid_region import WHOLE
 from senet_jax.rerank.retrieval import Retrieval, shortlists, similarities
 from senet_jax.search.backends import read_backend
@@ -81,7 +82,7 @@ class Model:
 
     def __init__(self, weights: Weights):
         self.name = weights.architecture.name
-        if not weights.architecture.describes:
+        if not describes(weights.architecture):
             raise UserError(
                 f"the weights are of {self.name}, which does not describe; give those of SENet or "
                 "CVNet-Global"
@@ -249,7 +250,7 @@ def search(
     """
     if isinstance(top, bool) or not isinstance(top, int | np.integer) or top < 1:
         raise UserError(f"top is {shown(top)}; give how many items to find, from 1 on")
-    parts = [database] if isinstance(database, np.ndarray) else list(database)
+    parts: list[Any] = list(database) if isinstance(database, list | tuple) else [database]
     for array in (queries, *parts):
         _check_array(array, "descriptors")
     if not parts or not any(map(len, parts)):

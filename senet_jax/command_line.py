@@ -5,12 +5,14 @@ import ast
 import contextlib
 import pathlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from absl import flags
 from ml_collections import config_dict, config_flags
 
-from senet_jax.config import keys_help
+from senet_jax import config as sections
+from senet_jax.jobs.settings import EvaluationSettings
 from senet_jax.system.errors import (
     MESSAGE_LIMIT,
     CommandParser,
@@ -21,10 +23,35 @@ from senet_jax.system.errors import (
     shown,
 )
 from senet_jax.system.files import local_path
+from senet_jax.training.settings import TrainingSettings
 
 _HERE = pathlib.Path(__file__).parent
 CONFIGS = _HERE / "configs" if (_HERE / "configs").is_dir() else _HERE.parent / "configs"
 """The folder of the configs that come with the project: in the package, or in the repository."""
+JOBS: dict[str, type[sections.Job]] = {"evaluate": EvaluationSettings, "train": TrainingSettings}
+"""The settings of each job by its name, `config.job`."""
+
+
+def validate(config: Mapping[str, Any]) -> None:
+    """Checks that every key is there, known, and has a value of its kind.
+
+    Raises:
+        UserError: the first key that is wrong, its value, and what is expected of it.
+    """
+    job = config.get("job")
+    if not isinstance(job, str) or job not in JOBS:
+        raise UserError(f"config.job is {shown(job)}; jobs are {', '.join(JOBS)}")
+    sections.read(JOBS[job], config)
+
+
+def expand_paths(config: config_dict.ConfigDict) -> None:
+    """Expands `~` in the paths of a valid config."""
+    sections.expand_paths(JOBS[config.job], config)
+
+
+def keys_help(config: Mapping[str, Any]) -> str:
+    """The keys of a config, each with the value that it has and what it means."""
+    return sections.keys_help(JOBS.get(str(config.get("job"))), config)
 
 
 def parse_with_config(

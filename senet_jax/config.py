@@ -1,25 +1,31 @@
-"""Checks a config before any work is done, so that a wrong value costs a second and not a night."""
+"""Sections of a config: frozen dataclasses whose fields say what a value has to be and means.
+
+A room declares its section with `setting` for each key; `section`, `inlined` and `chosen` join
+sections to the settings of a job. From such a class come the keys of a config, their default
+values, the check of a user's values, and the text of `--help`.
+"""
 
 import collections
+import dataclasses
 import functools
 import math
-import re
 import shlex
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, TypeVar
 
 from ml_collections import config_dict
 
-from senet_jax.models.architecture import find_architecture
-from senet_jax.search.storage import STORAGES
-from senet_jax.system.errors import UserError, reason, shown
+from senet_jax.models.registry import describes, find_architecture
+from senet_jax.system.errors import UserError, shown
 from senet_jax.system.files import local_path
 
 Check = Callable[[Any], str | None]
+"""None for a value that is right, or else what is expected."""
+Settings = TypeVar("Settings")
 
 
-def _number(at_least: float, below: float = math.inf, *, above: bool = False) -> Check:
+def number(at_least: float, below: float = math.inf, *, above: bool = False) -> Check:
     """A finite number from `at_least` on (above it, with `above`) and below `below`."""
 
     def check(value: Any) -> str | None:
@@ -33,7 +39,9 @@ def _number(at_least: float, below: float = math.inf, *, above: bool = False) ->
     return check
 
 
-def _integer(at_least: int) -> Check:
+def integer(at_least: int) -> Check:
+    """An integer from `at_least` on."""
+
     def check(value: Any) -> str | None:
         is_integer = isinstance(value, int) and not isinstance(value, bool)
         if is_integer and at_least <= value < 2**31:
@@ -43,18 +51,20 @@ def _integer(at_least: int) -> Check:
     return check
 
 
-def _text(value: Any) -> str | None:
+def text(value: Any) -> str | None:
+    """A string."""
     return None if isinstance(value, str) else "a string"
 
 
-def _filled(value: Any) -> str | None:
+def filled(value: Any) -> str | None:
+    """A string that is not empty."""
     return None if isinstance(value, str) and value.strip() else "a name that is not empty"
 
 
-def _path(value: Any) -> str | None:
-    """A path of this machine; `expand_paths` makes it plain."""
-    if _filled(value):
-        return _filled(value)
+def path(value: Any) -> str | None:
+    """A path of this machine, in which `expand_paths` expands `~`."""
+    if filled(value):
+        return filled(value)
     try:
         local_path(value)
     except UserError as error:
@@ -62,19 +72,24 @@ def _path(value: Any) -> str | None:
     return None
 
 
-def _path_or_nothing(value: Any) -> str | None:
-    return None if value == "" else _path(value)
+def path_or_nothing(value: Any) -> str | None:
+    """A path, or an empty string."""
+    return None if value == "" else path(value)
 
 
-def _some_names(value: Any) -> str | None:
+def some_names(value: Any) -> str | None:
+    """One name or more, separated by commas."""
     return None if isinstance(value, str) and names(value) else "names, separated by commas"
 
 
-def _yes_or_no(value: Any) -> str | None:
+def yes_or_no(value: Any) -> str | None:
+    """A truth value."""
     return None if isinstance(value, bool) else "True or False"
 
 
-def _tuple_of(check: Check, what: str, *, at_least: int = 0) -> Check:
+def tuple_of(check: Check, what: str, *, at_least: int = 0) -> Check:
+    """A tuple of `at_least` elements or more, each of which passes a check."""
+
     def check_all(value: Any) -> str | None:
         is_list = isinstance(value, tuple | list) and len(value) >= at_least
         return None if is_list and not any(map(check, value)) else f"a tuple of {what}"
@@ -82,294 +97,225 @@ def _tuple_of(check: Check, what: str, *, at_least: int = 0) -> Check:
     return check_all
 
 
-def _pattern_and_factor(value: Any) -> str | None:
-    is_pair = isinstance(value, tuple | list) and len(value) == 2
-    return None if is_pair and not _filled(value[0]) and not _number(0)(value[1]) else "a pair"
-
-
-def _batch_and_rate(value: Any) -> str | None:
-    is_pair = isinstance(value, tuple | list) and len(value) == 2
-    if is_pair and not _integer(1)(value[0]) and not _number(0, above=True)(value[1]):
-        return None
-    return "a pair of a batch size and a learning rate, such as (144, 0.005625)"
-
-
-def _one_of(*values: str) -> Check:
+def one_of(*values: str) -> Check:
+    """One of some strings."""
     return lambda value: None if value in values else f"one of {', '.join(values)}"
 
 
-RATES = tuple(
-    f"optimizer.{name}"
-    for name in ("learning_rate", "rate_multipliers", "warmup_epochs", "warmup_start")
+scales = tuple_of(
+    number(0.01, 16.0001), "numbers from 0.01 to 16, such as (0.7071, 1.0, 1.4142)", at_least=1
 )
-"""What `allow_changes` may name."""
-
-_SCALES = _tuple_of(
-    _number(0.01, 16.0001), "numbers from 0.01 to 16, such as (0.7071, 1.0, 1.4142)", at_least=1
-)
-_SCHEMAS: dict[str, dict[str, tuple[Check, str]]] = {
-    "evaluate": {
-        "job": (_text, "what is run: train or evaluate"),
-        "model": (_filled, "name of the network; the weights have to be of it"),
-        "weights": (
-            _path,
-            "weights folder, made by python -m senet_jax.convert",
-        ),
-        "data_root": (
-            _path,
-            "folder of all datasets: NAME/gnd_NAME.pkl and NAME/jpg/*.jpg in it",
-        ),
-        "datasets": (_some_names, "names of the datasets, separated by commas"),
-        "distractors": (
-            _text,
-            "name of a set of distractors that is appended to every database, such as revisitop1m "
-            "for the +1M figures; empty: none",
-        ),
-        "scales": (_SCALES, "the sizes at which an image is described, relative to its own"),
-        "crop_queries": (
-            _yes_or_no,
-            "cut queries to their boxes, as the benchmark does; figures without are not comparable",
-        ),
-        "strict": (
-            _yes_or_no,
-            "stop at the first unreadable database image, instead of ranking it last",
-        ),
-        "allow_unreadable": (
-            _number(0, 1.0001),
-            "the share of a list of database images that may be unreadable; with more the job ends",
-        ),
-        "mode": (
-            _one_of("auto", "exact"),
-            "exact: one program for each shape of image; auto: the fastest way that is as precise",
-        ),
-        "storage": (
-            _one_of(*STORAGES),
-            "how the databases' descriptors are kept; float16, bfloat16 and int8 are smaller",
-        ),
-        "rerank": (
-            _text,
-            "re-ranking methods, separated by commas, each on what the one before it found: cvnet, "
-            "geometric and those of python -m senet_jax.rerank --help; empty: none",
-        ),
-        "cvnet_weights": (_path_or_nothing, "for cvnet: weights folder made of a CVNet checkpoint"),
-        "rerank_top": (_integer(1), "how many items of a list cvnet and geometric score"),
-    },
-    "train": {
-        "job": (_text, "what is run: train or evaluate"),
-        "model": (_filled, "name of the network"),
-        "seed": (_integer(0), "of the initialisation, the order of the images and their changes"),
-        "start": (
-            _path_or_nothing,
-            "weights folder that the training starts from: of the whole network, or of an ImageNet "
-            "trunk of its depth; empty: the authors' initialisation",
-        ),
-        "allow_changes": (
-            _text,
-            "rates that may be others when a training goes on, separated by commas, such as "
-            "optimizer.learning_rate; empty: none",
-        ),
-        "batch_size": (_integer(1), "images a step, over all devices"),
-        "epochs": (_number(0, above=True), "how often the data is gone through"),
-        "precision": (
-            _one_of("float32", "bfloat16"),
-            "of the network's arithmetic; bfloat16 is for accelerators",
-        ),
-        "sync_batch_norm": (_yes_or_no, "take batch statistics over all devices"),
-        "descriptor_norm": (
-            _yes_or_no,
-            "a batch norm after the last layer, folded into it at the end",
-        ),
-        "remat": (
-            _yes_or_no,
-            "compute activations of residual blocks twice instead of keeping them: less memory",
-        ),
-        "accumulate": (
-            _integer(1),
-            "in how many parts a device goes through its batch: less memory; batch statistics are "
-            "those of a part",
-        ),
-        "log_every_steps": (_integer(1), "steps between two lines of metrics"),
-        "data.folder": (_path, "prepared dataset, made by python -m senet_jax.data.prepare"),
-        "data.side": (_integer(1), "side of the square training images, in pixels"),
-        "data.smallest_area": (
-            _number(0, 1.0001, above=True),
-            "the smallest share of an image that a random crop has",
-        ),
-        "data.widest_aspect": (
-            _number(1),
-            "the largest ratio of a random crop's longer to its shorter side",
-        ),
-        "data.flip": (_yes_or_no, "mirror every second image, by chance"),
-        "data.lighting_sigma": (
-            _number(0),
-            "standard deviation of the random change of colours (PCA lighting); 0: none",
-        ),
-        "data.workers": (_integer(0), "processes that read images; 0: the training's own threads"),
-        "data.group_classes": (
-            _integer(0),
-            "classes in a row whose images stand together in a batch (look-alikes); 0: no groups",
-        ),
-        "data.group_views": (_integer(0), "images of each class in such a group; 0: no groups"),
-        "optimizer.name": (
-            _one_of("sgd", "adamw"),
-            "sgd, with PyTorch's coupled weight decay, or adamw",
-        ),
-        "optimizer.learning_rate": (
-            _number(0, above=True),
-            "at the end of the warm-up; a cosine takes it to 0",
-        ),
-        "optimizer.recipe": (
-            _batch_and_rate,
-            "the batch_size and the learning_rate that were chosen together; where only the batch "
-            "is another, a line says so",
-        ),
-        "optimizer.momentum": (_number(0, 1), "of sgd"),
-        "optimizer.nesterov": (_yes_or_no, "Nesterov's momentum, of sgd"),
-        "optimizer.weight_decay": (_number(0), "of every parameter that no_weight_decay leaves"),
-        "optimizer.no_weight_decay": (
-            _tuple_of(_filled, "regular expressions"),
-            "regular expressions of the paths of parameters without weight decay",
-        ),
-        "optimizer.rate_multipliers": (
-            _tuple_of(_pattern_and_factor, "(expression, factor) pairs"),
-            "(regular expression of parameter paths, factor of their learning rate), ...; the "
-            "first that is found counts",
-        ),
-        "optimizer.warmup_epochs": (_number(0), "over which the learning rate grows linearly"),
-        "optimizer.warmup_start": (_number(0), "where it begins, relative to learning_rate"),
-        "optimizer.clip_norm": (_number(0), "the largest norm of the gradient; 0: any"),
-        "losses.classification_weight": (_number(0), "of L_cls; 0 leaves it out"),
-        "losses.contrastive_weight": (
-            _number(0),
-            "of L_con; 0 leaves it out, with its queue and its second network",
-        ),
-        "losses.margin_kind": (_one_of("curricular", "arc"), "of both losses"),
-        "losses.scale": (_number(0, above=True), "one over the temperature, of L_cls"),
-        "losses.margin_radians": (_number(0, math.pi), "the margin of L_cls"),
-        "losses.contrastive_scale": (_number(0, above=True), "one over the temperature, of L_con"),
-        "losses.contrastive_margin_radians": (_number(0, math.pi), "the margin of L_con"),
-        "losses.queue_length": (_integer(1), "keys in the queue of L_con, over all devices"),
-        "losses.max_positives": (
-            _integer(1),
-            "positives of a query in the queue that count; the rest is left out",
-        ),
-        "losses.network_momentum": (_number(0, 1), "of the second network, which makes the keys"),
-        "losses.keys_first": (
-            _yes_or_no,
-            "whether the keys of a step are in the queue for its own loss",
-        ),
-        "losses.keys_batch_norm": (
-            _one_of("batch", "running"),
-            "normalise keys by their own batch's statistics, or by running averages",
-        ),
-        "evaluation.data_root": (_path_or_nothing, "folder of the datasets that are evaluated"),
-        "evaluation.datasets": (
-            _text,
-            "names of datasets, separated by commas; empty: no evaluation while training",
-        ),
-        "evaluation.every_steps": (_integer(1), "steps between two evaluations"),
-        "evaluation.scales": (
-            _SCALES,
-            "the sizes at which an image is described, relative to its own",
-        ),
-        "checkpoint.every_steps": (_integer(1), "steps between two checkpoints"),
-        "checkpoint.keep": (_integer(1), "how many of the newest are kept, beside the best"),
-    },
-}
-"""For each job its keys: what a value has to be, and what it means (`--help` shows that)."""
+"""The sizes at which an image is described."""
 
 
-def validate(config: Mapping[str, Any]) -> None:
-    """Checks that every key is there, known, and has a value of its kind.
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What a config's key is.
+
+    Attributes:
+        check: of its value.
+        meaning: in words.
+        source: where the default value is from, if that has to be said.
+        key: its name, if it is not that of the field.
+    """
+
+    check: Check
+    meaning: str
+    source: str = ""
+    key: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.meaning} [default: {self.source}]" if self.source else self.meaning
+
+
+@dataclasses.dataclass(frozen=True)
+class _Section:
+    kind: type
+    inlined: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class _Chosen:
+    choose: Callable[[Mapping[str, Any]], Mapping[str, type]]
+
+
+def setting(
+    check: Check,
+    meaning: str,
+    default: Any = dataclasses.MISSING,
+    *,
+    source: str = "",
+    key: str = "",
+) -> Any:
+    """A field of a section that is a key of the config; see `Setting`."""
+    return dataclasses.field(
+        default=default, metadata={"config": Setting(check, meaning, source, key)}
+    )
+
+
+def section(kind: type) -> Any:
+    """A field that is a section of its own, whose keys are `FIELD.KEY`."""
+    return dataclasses.field(default_factory=kind, metadata={"config": _Section(kind, False)})
+
+
+def inlined(kind: type) -> Any:
+    """A field that is a section whose keys stand among those around it."""
+    return dataclasses.field(default_factory=kind, metadata={"config": _Section(kind, True)})
+
+
+def chosen(choose: Callable[[Mapping[str, Any]], Mapping[str, type]]) -> Any:
+    """A field that is a tuple of sections, all under `FIELD.`, chosen by what stands there.
+
+    Their keys are `NAME_FIELD`, where a setting has no key of its own.
+
+    Args:
+        choose: the config's values under the field -> the sections by name; each has its name as
+            the attribute `name`.
+    """
+    return dataclasses.field(default=(), metadata={"config": _Chosen(choose)})
+
+
+class Job:
+    """The settings of a job: the base of a frozen dataclass with the fields `job` and `model`."""
+
+    job: ClassVar[str]
+    model: str
+
+    def check(self) -> None:
+        """Checks what no value alone can tell.
+
+        Raises:
+            UserError: settings that do not go together.
+        """
+        if not describes(find_architecture(self.model)):
+            raise UserError(
+                f"config.model is {shown(self.model)}, a classifier of ImageNet; the job "
+                f"{self.job} needs a network that gives descriptors, such as r50"
+            )
+
+
+def schema_of(kind: type, config: Mapping[str, Any]) -> dict[str, Setting]:
+    """The keys that a config has to have, `data.side` for instance, in their order.
+
+    Args:
+        kind: a section.
+        config: whose values choose sections.
+    """
+    return dict(_keys(kind, config))
+
+
+def _keys(kind: type, part: Any, name: str = "") -> Iterator[tuple[str, Setting]]:
+    part = part if _is_mapping(part) else {}
+    for field in dataclasses.fields(kind):
+        match field.metadata["config"]:
+            case Setting() as found:
+                yield found.key or f"{name}{field.name}", found
+            case _Section(inner, inlined=True):
+                yield from _keys(inner, part)
+            case _Section(inner):
+                for key, found in _keys(inner, part.get(field.name)):
+                    yield f"{field.name}.{key}", found
+            case _Chosen(choose):
+                of_field = part.get(field.name)
+                inners = choose(of_field if _is_mapping(of_field) else {})
+                for inner_name, inner in inners.items():
+                    for key, found in _keys(inner, of_field, f"{inner_name}_"):
+                        yield f"{field.name}.{key}", found
+
+
+def read(kind: type[Settings], config: Mapping[str, Any]) -> Settings:
+    """The settings of a job that a config holds.
 
     Raises:
-        UserError: the first key that is wrong, its value, and what is expected of it.
+        UserError: the first key that is unknown, missing or wrong, its value, and what is expected
+            of it.
     """
-    job = config.get("job")
-    if not isinstance(job, str) or job not in _SCHEMAS:
-        raise UserError(f"config.job is {shown(job)}; jobs are {', '.join(_SCHEMAS)}")
-    schema, values = _SCHEMAS[job], flat(config)
+    schema, values, job = schema_of(kind, config), flat(config), config.get("job")
     for key in values:
         if key not in schema:
             raise UserError(f"config.{key} is unknown to the job {job}; keys: {', '.join(schema)}")
-    for key, (check, _) in schema.items():
+    for key, found in schema.items():
         if key not in values:
             raise UserError(f"config.{key} is missing; the job {job} needs it")
-        expected = check(values[key])
+        expected = found.check(values[key])
         if expected:
             raise UserError(f"config.{key} is {shown(values[key])}; it has to be {expected}")
-    if not find_architecture(config["model"]).describes:
-        raise UserError(
-            f"config.model is {shown(config['model'])}, a classifier of ImageNet; the job {job} "
-            "needs a network that gives descriptors, such as r50"
-        )
-    if job == "train":
-        _validate_training(values)
+    settings = _made(kind, config)
+    settings.check()
+    return settings
 
 
-def _validate_training(values: Mapping[str, Any]) -> None:
-    for name in names(values["allow_changes"]):
-        if name not in RATES:
-            raise UserError(
-                f"config.allow_changes names {shown(name)}; only a rate may change in a training "
-                f"that goes on: {', '.join(RATES)}"
-            )
-    _validate_expressions("no_weight_decay", values["optimizer.no_weight_decay"])
-    _validate_expressions("rate_multipliers", dict(values["optimizer.rate_multipliers"]))
-    weights = ("losses.classification_weight", "losses.contrastive_weight")
-    if not any(values[key] for key in weights):
-        raise UserError(f"config.{' and config.'.join(weights)} are 0; one loss is needed")
-    if bool(values["data.group_classes"]) != bool(values["data.group_views"]):
-        raise UserError(
-            f"config.data.group_classes is {values['data.group_classes']} and "
-            f"config.data.group_views {values['data.group_views']}; give both or none"
-        )
-    if values["optimizer.warmup_epochs"] >= values["epochs"]:
-        raise UserError(
-            f"config.optimizer.warmup_epochs is {values['optimizer.warmup_epochs']}, "
-            f"config.epochs {values['epochs']}; warm up over a part of the training"
-        )
-    if values["losses.contrastive_weight"] and values["losses.queue_length"] < values["batch_size"]:
-        raise UserError(
-            f"config.losses.queue_length is {values['losses.queue_length']}, config.batch_size "
-            f"{values['batch_size']}; the queue takes at least a batch"
-        )
+def _made(kind: type, part: Mapping[str, Any], name: str = "") -> Any:
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(kind):
+        match field.metadata["config"]:
+            case Setting() as found:
+                values[field.name] = _immutable(part[found.key or f"{name}{field.name}"])
+            case _Section(inner, inlined):
+                values[field.name] = _made(inner, part if inlined else part[field.name])
+            case _Chosen(choose):
+                of_field = part[field.name]
+                values[field.name] = tuple(
+                    _made(inner, of_field, f"{inner_name}_")
+                    for inner_name, inner in choose(of_field).items()
+                )
+    return kind(**values)
 
 
-def _validate_expressions(key: str, expressions: Iterable[str]) -> None:
-    for expression in expressions:
-        try:
-            re.compile(expression)
-        except (re.error, OverflowError, RecursionError) as error:
-            raise UserError(
-                f"config.optimizer.{key} has {shown(expression)}, which is no regular expression: "
-                f"{reason(error)}; mend it"
-            ) from error
+def _immutable(value: Any) -> Any:
+    return tuple(map(_immutable, value)) if isinstance(value, tuple | list) else value
 
 
-def keys_help(config: Mapping[str, Any]) -> str:
+def to_config(settings: Any) -> config_dict.ConfigDict:
+    """The config that holds settings; `read` gives them back."""
+    config = config_dict.ConfigDict()
+    _put(config, settings)
+    return config
+
+
+def _put(config: config_dict.ConfigDict, settings: Any, name: str = "") -> None:
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        match field.metadata["config"]:
+            case Setting() as found:
+                config[found.key or f"{name}{field.name}"] = value
+            case _Section(_, inlined=True):
+                _put(config, value)
+            case _Section():
+                config[field.name] = to_config(value)
+            case _Chosen():
+                config[field.name] = config_dict.ConfigDict()
+                for each in value:
+                    _put(config[field.name], each, f"{each.name}_")
+
+
+def keys_help(kind: type | None, config: Mapping[str, Any]) -> str:
     """The keys of a config, each with the value that it has and what it means.
 
-    Values stand as they are given on a command line; keys that the job does not know come last.
+    Values stand as they are given on a command line; unknown keys come last.
+
+    Args:
+        kind: the settings of its job; None where no job is called so.
+        config: any.
     """
-    schema, values = _SCHEMAS.get(str(config.get("job")), {}), flat(config)
+    schema, values = {} if kind is None else schema_of(kind, config), flat(config)
     lines = []
     for key in [
         *(key for key in schema if key in values),
         *(key for key in values if key not in schema),
     ]:
         lines.append(f"  --config.{key}={shlex.quote(str(values[key]))}")
-        meaning = schema[key][1] if key in schema else "UNKNOWN to this job"
+        meaning = str(schema[key]) if key in schema else "UNKNOWN to this job"
         lines.append(textwrap.indent(textwrap.fill(meaning, 90), " " * 8))
     return "\n".join(lines)
 
 
-def expand_paths(config: config_dict.ConfigDict) -> None:
+def expand_paths(kind: type, config: config_dict.ConfigDict) -> None:
     """Expands `~` in the paths of a valid config."""
-    for key, (check, _) in _SCHEMAS[config.job].items():
+    for key, found in schema_of(kind, config).items():
         *parents, leaf = key.split(".")
         part = functools.reduce(getattr, parents, config)
-        if check in (_path, _path_or_nothing) and part[leaf]:
+        if found.check in (path, path_or_nothing) and part[leaf]:
             part[leaf] = str(local_path(part[leaf]))
 
 
@@ -377,11 +323,15 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """`{"data": {"side": 64}}` -> `{"data.side": 64}`."""
     values = {}
     for key, value in config.items():
-        if isinstance(value, Mapping) or hasattr(value, "items"):
+        if _is_mapping(value):
             values |= flat(value, f"{prefix}{key}.")
         else:
             values[f"{prefix}{key}"] = value
     return values
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, Mapping) or hasattr(value, "items")
 
 
 def names(value: str) -> list[str]:

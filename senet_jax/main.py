@@ -10,8 +10,7 @@ A job that was stopped resumes when the same command is given again.
 import sys
 from collections.abc import Callable, Sequence
 
-from senet_jax.command_line import parse_with_config
-from senet_jax.config import expand_paths, validate
+from senet_jax.command_line import expand_paths, parse_with_config, validate
 from senet_jax.system.distributed import announce, join, parse_processes
 from senet_jax.system.errors import CommandParser, UserError, run_command
 from senet_jax.system.files import local_path

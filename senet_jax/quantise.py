@@ -7,7 +7,7 @@ descriptors. It is read and written in blocks, so it may be larger than the memo
 import numpy as np
 
 from senet_jax.search.database import as_float32, check_descriptors
-from senet_jax.search.storage import STORAGES, descriptor_width, no_rows, quantise
+from senet_jax.search.storage import STORAGES, no_rows, quantise
 from senet_jax.system.errors import CommandParser, UserError, run_command
 from senet_jax.system.files import local_path, open_array, written_whole
 from senet_jax.system.progress import Progress
@@ -25,8 +25,8 @@ def main() -> None:
     parser.add_argument("--storage", choices=STORAGES, required=True)
     flags = parser.parse_args()
     descriptors = open_array(flags.descriptors)
-    check_descriptors(descriptors, flags.descriptors)
-    nothing = no_rows(descriptor_width(descriptors), flags.storage)
+    width = check_descriptors(descriptors, str(flags.descriptors))
+    nothing = no_rows(width, flags.storage)
     shape = len(descriptors), *nothing.shape[1:]
     with written_whole(flags.out) as temporary:
         out = np.lib.format.open_memmap(temporary, "w+", nothing.dtype, shape)

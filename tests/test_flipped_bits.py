@@ -11,20 +11,19 @@ from senet_jax import weights
 from senet_jax.data import builder
 from senet_jax.data.file_state import FILE_STATE
 from senet_jax.data.revisitop import Photograph
-from senet_jax.features.extract import Described
+from senet_jax.features.cache import read_value
 from senet_jax.features.plan import Batch, Plan
 from senet_jax.features.shards import Shards
 from senet_jax.features.store import DescribedRows, load_store, save_store
-from senet_jax.jobs import evaluate
-from senet_jax.rerank import graph, maps, pair_scores
+from senet_jax.jobs import kept_stages
+from senet_jax.jobs.saved_results import Results
+from senet_jax.metrics.evaluation_report import EvaluationReport
+from senet_jax.metrics.protocols import PROTOCOLS
+from senet_jax.metrics.run_report import Run
+from senet_jax.rerank import pair_scores
+from senet_jax.rerank.method import DatabaseStage
 from senet_jax.search.database import BlockedDatabase
-from senet_jax.system.checksummed import (
-    crc32_of_json,
-    read_kept_json,
-    save_arrays,
-    sealed,
-    write_kept_json,
-)
+from senet_jax.system.checksummed import read_kept_json, save_arrays, sealed, write_kept_json
 from senet_jax.system.errors import UserError
 from senet_jax.system.files import read_json, write_json
 from senet_jax.training.metrics import FILE, MetricsWriter, read_metrics
@@ -34,7 +33,9 @@ from tests.oracles.lively_twin import lively_weights
 ORIGIN = {"weights": "abc", "scales": [0.5, 1.0]}
 FILES = np.array([(9, 8, 7, (row + 1, 2)) for row in range(3)], FILE_STATE)
 DESCRIPTORS = np.random.default_rng(0).standard_normal((3, 2)).astype(np.float32)
-DATABASE_SHA256 = graph._sha256(BlockedDatabase((DESCRIPTORS,)))
+STAGE = DatabaseStage(
+    "dba", {"neighbours": 2}, BlockedDatabase((DESCRIPTORS,)), lambda: [{"rows": DESCRIPTORS}]
+)
 
 
 def _store(folder, storage="float32"):
@@ -62,8 +63,7 @@ def _shards(folder):
 def _make_shard(folder):
     shards, plan = _shards(folder)
     shards.begin([1, 3], plan)
-    described = Described((0, 1), DESCRIPTORS[:2], {1: "no image"})
-    shards.write(0, [described], FILES[:2])
+    shards.write(0, DESCRIPTORS[:2], {1: "no image"}, FILES[:2])
     return folder
 
 
@@ -88,8 +88,8 @@ def _make_maps(folder):
 
 
 def _maps(folder):
-    array = maps._read(folder / "maps.npz")
-    return {} if array is None else {0: (array.dtype, array.tolist())}
+    value = read_value(folder / "maps.npz", frozenset({"maps"}))
+    return {} if value is None else {0: (value["maps"].dtype, value["maps"].tolist())}
 
 
 def _make_journal(folder):
@@ -98,14 +98,15 @@ def _make_journal(folder):
     return folder
 
 
-def _make_graph(folder):
-    graph.kept_graph(folder / "graph.npz", BlockedDatabase((DESCRIPTORS,)), 2)
-    return folder
+def _make_stage(folder):
+    kept_stages.StageFolder(folder)(STAGE)
+    [path] = folder.iterdir()
+    return path
 
 
-def _graph(folder):
-    found = graph._read(folder / "graph.npz", DATABASE_SHA256, 3, 2)
-    return {0: (found.indices.tolist(), found.indptr.tolist(), found.data.tolist())}
+def _stage(folder):
+    arrays = kept_stages._read(folder, kept_stages.origin_of_stage(STAGE)) or {}
+    return {name: (array.dtype, array.tolist()) for name, array in arrays.items()}
 
 
 def _make_prepared(folder):
@@ -143,15 +144,19 @@ def _weights(folder):
 
 
 def _make_report(folder):
-    results = {"town": {"easy": {"map": 0.5}}, "town+aqe:blind": {"easy": {"map": 0.25}}}
-    run = {"inputs_sha256": {"town": "ab"}, "results_crc32": crc32_of_json(results)}
-    write_json(folder / "report.json", results | {"run": run})
+    results = Results(folder)
+    scores = {protocol.name: np.full((1, 4), 0.5) for protocol in PROTOCOLS}
+    for name in ("town", "town+aqe:blind"):
+        results.add(name, EvaluationReport(("q",), scores), "ab")
+    results.write(Run(inputs_sha256={"town": "ab"}))
     return folder
 
 
 def _report(folder):
     """What is kept of it."""
-    return evaluate._of_the_same(evaluate._read_earlier(folder / "report.json"), "town", "ab")
+    results = Results(folder)
+    results.add("town", EvaluationReport((), {p.name: np.ones((0, 4)) for p in PROTOCOLS}), "ab")
+    return {name: entry.to_json() for name, entry in results._entries.items() if "+" in name}
 
 
 def _make_settings(folder):
@@ -176,7 +181,8 @@ KINDS = {
         "scores.csv",
         lambda folder: pair_scores._Journal(folder / "scores.csv").scores,
     ),
-    "graph": (_make_graph, "graph.npz", _graph),
+    "stage": (_make_stage, "rows.npy", _stage),
+    "stage.json": (_make_stage, "stage.json", _stage),
     **{
         f"prepared {name}": (_make_prepared, name, _prepared)
         for name in (*builder._SMALL_FILES, "report.json")
@@ -191,7 +197,9 @@ KINDS = {
 # Larger ones, of whose content SHA-256 or the same checksum of arrays tells: every so manyth bit.
 STRIDES = {
     "maps": 7,
-    "graph": 7,
+    "stage": 7,
+    "stage.json": 7,
+    "report": 7,
     "prepared features.json": 7,
     "prepared dataset_info.json": 7,
 }

@@ -20,14 +20,14 @@ BELOW = {
     "__main__": {"system"},
     "system": set(),
     "models": {"system"},
-    "losses": {"models", "system"},
+    "losses": {"config", "models", "system"},
     "search": {"system"},
-    "data": {"system"},
+    "data": {"models", "system"},
     "metrics": {"data", "search", "system"},
     "weights": {"data", "models", "system"},
     "features": {"data", "models", "search", "system", "weights"},
-    "rerank": {"convert", "data", "features", "metrics", "models", "search", "system", "weights"},
-    "config": {"models", "search", "system"},
+    "rerank": {"data", "features", "models", "search", "system", "weights"},
+    "config": {"models", "system"},
     "training": {
         *("config", "data", "features", "losses", "metrics", "models", "system", "weights"),
     },
@@ -35,22 +35,24 @@ BELOW = {
     "convert": {"data", "models", "system", "training", "weights"},
     "score": {"data", "metrics", "search", "system"},
     "quantise": {"search", "system"},
-    "command_line": {"config", "system"},
+    "command_line": {"config", "jobs", "system", "training"},
     "forecast": {
-        *("command_line", "config", "data", "features", "models", "search", "system", "training"),
-    },
-    "report": {
-        *("config", "data", "features", "metrics", "models", "search", "system", "training"),
-        "weights",
+        *("command_line", "config", "data", "features", "jobs", "models", "search", "system"),
+        "training",
     },
     "api": {"data", "features", "metrics", "models", "rerank", "search", "system", "weights"},
+    "report": {"data", "features", "jobs", "metrics", "search", "system", "training"},
     "main": {"command_line", "config", "jobs", "system", "training"},
+    "doors": {"jobs", "system"},
 }
 # In rooms of pure functions, the modules that are about files for all that.
 OPENS_FILES = {
-    f"senet_jax.rerank.{name}"
-    for name in ("__main__", "geometric", "graph", "maps", "pair_scores", "pairwise", "tune")
+    "senet_jax.metrics.saved",
+    "senet_jax.rerank.geometric",
+    "senet_jax.rerank.pair_scores",
 }
+# Commands in the rooms that they are named after, which only call their jobs.
+DOORS = {"senet_jax.rerank.__main__", "senet_jax.rerank.tune"}
 
 
 def _module_name(path):
@@ -87,6 +89,8 @@ def _within(*packages):
 
 def _own(name):
     """`senet_jax.models.layers` -> `models`; the package itself -> its own empty name."""
+    if name in DOORS:
+        return "doors"
     return name.split(".")[1] if "." in name else ""
 
 

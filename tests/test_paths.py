@@ -9,10 +9,10 @@ import pathlib
 import numpy as np
 import pytest
 
-from senet_jax import config as config_module
 from senet_jax import main as main_module
 from senet_jax import quantise
-from senet_jax.config import expand_paths, validate
+from senet_jax.command_line import JOBS, expand_paths, validate
+from senet_jax.config import flat, schema_of
 from senet_jax.system.errors import CommandParser, UserError
 from tests.test_commands import COMMANDS
 from tests.test_config import _evaluation, _training
@@ -142,20 +142,20 @@ CONFIGS = {
 @pytest.mark.parametrize("job", CONFIGS)
 def test_paths_in_a_config(job, home):
     make, paths = CONFIGS[job]
-    schema = config_module._SCHEMAS[job]
-    assert {key for key in schema if "folder" in f"{key} {schema[key][1]}"} == paths
+    schema = schema_of(JOBS[job], make({}))
+    assert {key for key in schema if "folder" in f"{key} {schema[key].meaning}"} == paths
     for key in paths:
         config = make({key: "~/a"})
         validate(config)
         expand_paths(config)
-        assert config_module.flat(config)[key] == str(home / "a")
+        assert flat(config)[key] == str(home / "a")
         for remote in (REMOTE, "s3://a", "hdfs://a/b"):
             with pytest.raises(UserError, match=f"config.{key} is '{remote}'.* no path of this"):
                 validate(make({key: remote}))
     config = make({})
-    before = config_module.flat(config)
+    before = flat(config)
     expand_paths(config)
-    assert config_module.flat(config) == before
+    assert flat(config) == before
 
 
 @pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")

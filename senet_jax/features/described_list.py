@@ -1,7 +1,8 @@
-"""The descriptors of a list of photographs: those on disk that are still right, the others made.
+"""The descriptors of a list of photographs: those on disk that are valid, the others computed.
 
-A row is right if it was made in the wanted way, of the file as it is now. An image that could not
-be read is tried again every time. Work that is ended at any moment goes on where it was.
+A row is valid if it has the wanted origin and was made of the file as it is now. An image that
+could not be read is tried again every time. Work that is ended at any moment resumes from its
+shards.
 """
 
 import concurrent.futures
@@ -20,7 +21,7 @@ from senet_jax.data.revisitop import Photograph
 from senet_jax.data.transforms import UnreadableImage
 from senet_jax.features.extract import (
     Job,
-    describe_batches,
+    extract_batches,
     most_photograph_pixels,
     plan_job,
 )
@@ -86,7 +87,7 @@ def describe_list(
     part: str,
     origin: Mapping[str, Any],
 ) -> DescriptorStore:
-    """Sees to it that `PART.npy` and `PART.json` of a folder hold a list's descriptors.
+    """Makes `PART.npy` and `PART.json` of a folder hold a list's descriptors.
 
     All processes call it together.
 
@@ -102,13 +103,12 @@ def describe_list(
         UserError: what stands there was made in another way, too many images cannot be read, a
             descriptor is not finite, or the folder cannot be written.
     """
-    store = load_store(folder, part, origin)
+    found = load_store(folder, part, origin)
     shards = Shards(pathlib.Path(folder) / f"{part}.shards", wanted.photographs, origin)
-    if store is None:
-        rows = list(range(len(wanted.photographs)))
-    else:
-        most_pixels = most_photograph_pixels(describer.lanes, wanted.scales)
-        there, (store, rows) = store, _checked_against_files(store, wanted, most_pixels)
+    store, rows = None, list(range(len(wanted.photographs)))
+    if found is not None:
+        most_pixels = most_photograph_pixels(describer.devices, wanted.scales)
+        store, rows = _checked_against_files(found, wanted, most_pixels)
         wanted.check_unreadable(store.skipped)
 
     def save(pieces: Iterable[DescribedRows]) -> None:
@@ -118,9 +118,9 @@ def describe_list(
             save_store(folder, part, shape=shape, pieces=pieces, **options)
             shards.remove()
 
-    if store is not None and not rows:
+    if found is not None and store is not None and not rows:
         if jax.process_index() == 0:
-            if (store.skipped, store.files.tobytes()) != (there.skipped, there.files.tobytes()):
+            if (store.skipped, store.files.tobytes()) != (found.skipped, found.files.tobytes()):
                 save_description(folder, part, store)
             shards.remove()
         return store
@@ -132,7 +132,7 @@ def describe_list(
         skip_unreadable=wanted.skip_unreadable,
     )
     unreadable = {rows[row]: why for row, why in job.unreadable.items()}
-    wanted.check_unreadable(unreadable | ({} if store is None else store.skipped))
+    wanted.check_unreadable({**unreadable, **({} if store is None else store.skipped)})
     if _of_first_process(np.asarray(shards.are_of_another_plan(rows, job.plan))):
         print(f"{wanted.label}: photographs have changed since a run was ended; the others stay")
         save(shards.rescued())
@@ -146,9 +146,10 @@ def describe_list(
     _meet(f"{folder} {part}")
     save(_pieces(shards, wanted, unreadable, describer.width))
     _meet(f"{folder} {part} is saved")
-    store = load_store(folder, part, origin)
-    wanted.check_unreadable(store.skipped)
-    return store
+    saved = load_store(folder, part, origin)
+    assert saved is not None  # It was just written.
+    wanted.check_unreadable(saved.skipped)
+    return saved
 
 
 def _checked_against_files(
@@ -190,11 +191,12 @@ def _make_shards(describer: Describer, job: Job, shards: Shards) -> None:
     for index in missing:
         # From before the photographs are read: what is changed meanwhile shows the next time.
         files = file_states(shards.photographs(index))
-        pieces = []
-        for described in describe_batches(describer, job, shards.batches(index)):
-            pieces.append(described)
-            progress.advance(len(described.rows))
-        shards.write(index, pieces, files)
+        descriptors, skipped = [], {}
+        for extracted in extract_batches(describer, job, shards.batches(index)):
+            descriptors.append(extracted.descriptors(describer.width))
+            skipped |= extracted.skipped
+            progress.advance(len(extracted.rows))
+        shards.write(index, np.concatenate(descriptors), skipped, files)
 
 
 def _pieces(

@@ -1,7 +1,10 @@
-"""Multi-scale descriptors of photographs.
+"""The feature engine: a network over a list of photographs, in batches, on all devices.
 
-Source: the authors' public inference code. Each scale's descriptor gets unit length, their mean
-gets it again; the scales are resizings of the decoded pixels, not of the normalised image.
+Photographs are planned into batches of few shapes, read ahead, resized to the scales as the decoded
+pixels that they are (not as normalised images), and given to the network, several batches in
+flight. One that cannot be read is skipped with its reason, or ends the work.
+
+Source: the authors' public inference code.
 """
 
 import dataclasses
@@ -13,20 +16,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from senet_jax.data.revisitop import Photograph
-from senet_jax.data.sizes import check_pixels, photograph_sizes
-from senet_jax.data.transforms import TooLargeImage, UnreadableImage, resize
+from senet_jax.data.sizes import photograph_sizes
+from senet_jax.data.transforms import TooLargeImage, UnreadableImage
 from senet_jax.features.device_memory import (
-    BATCHES_AT_ONCE,
+    BATCHES_IN_FLIGHT,
     BYTES_READ_PER_PIXEL,
     READ_AHEAD_PART,
-    economy,
+    device_costs,
     memory_bytes,
     most_pixels,
     needed_bytes,
 )
+from senet_jax.features.networks import Part, Value
 from senet_jax.features.plan import Batch, Mode, Plan, make_plan
-from senet_jax.features.reader import Pyramid, read_part
-from senet_jax.features.runner import Describer, mean_descriptors
+from senet_jax.features.reader import Pyramid, read_pyramid
+from senet_jax.features.runner import Describer, Runner
 from senet_jax.system.errors import printable
 from senet_jax.system.host_memory import host_memory_bytes
 from senet_jax.system.progress import Progress
@@ -35,27 +39,29 @@ from senet_jax.system.threads import in_order
 ReadBatch = tuple[Batch, Sequence[Pyramid | UnreadableImage]]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Job:
-    """A list of photographs to describe, and how.
+    """A list of photographs for a network, and how it is run over them.
 
     Attributes:
         photographs: the list.
-        scales: the sizes at which each is described, relative to its own.
-        plan: which of them are described together.
-        at_once: how many such batches are under way on each device.
+        sizes: int64[n 2], their heights and widths; 0 for those that are unreadable.
+        scales: the sizes at which the network takes each, relative to its own.
+        plan: which of them it takes together.
+        batches_in_flight: how many such batches there are on each device at a time.
         needed_bytes: what that takes of the memory.
         most_pixels: how many of a photograph the memory suffices for.
         unreadable: row -> why its image could not even be measured, or is too large; such rows are
             not planned.
         label: of the lines of progress.
-        skip_unreadable: give an unreadable image a row of zeros instead of stopping.
+        skip_unreadable: leave an unreadable image out instead of stopping.
     """
 
     photographs: Sequence[Photograph]
+    sizes: np.ndarray
     scales: Sequence[float]
     plan: Plan
-    at_once: int
+    batches_in_flight: int
     needed_bytes: int
     most_pixels: int
     unreadable: Mapping[int, str]
@@ -74,65 +80,77 @@ class Job:
 
 
 def plan_job(
-    describer: Describer,
+    runner: Runner,
     photographs: Sequence[Photograph],
     scales: Sequence[float],
     *,
     label: str,
     skip_unreadable: bool,
+    by_header: bool = True,
 ) -> Job:
-    """Looks at the sizes of photographs and plans how a network describes them; see `plan_for`."""
+    """Looks at the sizes of photographs and plans their batches for a network; see `plan_for`."""
     return plan_for(
-        describer.mode,
-        describer.lanes,
+        runner.mode,
+        runner.devices,
         photographs,
         scales,
         label=label,
         skip_unreadable=skip_unreadable,
+        by_header=by_header,
+        may_transpose=runner.transposes,
     )
 
 
 def plan_for(
     mode: Mode,
-    lanes: int,
+    devices: int,
     photographs: Sequence[Photograph],
     scales: Sequence[float],
     *,
     label: str,
     skip_unreadable: bool,
+    by_header: bool = True,
+    may_transpose: bool = True,
 ) -> Job:
-    """Looks at the sizes of photographs and plans how to describe them.
+    """Looks at the sizes of photographs and plans their batches.
 
-    The sizes are a plan only: a photograph whose pixels turn out to have another one is described
+    The sizes are a plan only: a photograph whose pixels turn out to have another one is computed
     by itself.
 
     Args:
-        mode: of the network that will.
-        lanes: on how many devices.
-        photographs: what to describe.
-        scales: the sizes at which each is described, relative to its own.
+        mode: of the network.
+        devices: on how many devices it runs.
+        photographs: the list.
+        scales: the sizes at which the network takes each, relative to its own.
         label: of the lines of progress.
-        skip_unreadable: give an image that is unreadable, or too large for the memory, a row of
-            zeros instead of stopping.
+        skip_unreadable: leave an image that is unreadable, or too large for the memory, out instead
+            of stopping.
+        by_header: see `photograph_size`.
+        may_transpose: see `make_plan`.
 
     Raises:
         UnreadableImage: an image cannot be read or is too large for the memory, and such images are
             not to be skipped.
         UserError: a box is empty or outside of its image.
     """
-    of_photograph = most_photograph_pixels(lanes, scales)
+    of_photograph = most_photograph_pixels(devices, scales)
     sizes, unreadable = photograph_sizes(
-        photographs, label=label, skip_unreadable=skip_unreadable, most_pixels=of_photograph
+        photographs,
+        label=label,
+        skip_unreadable=skip_unreadable,
+        most_pixels=of_photograph,
+        by_header=by_header,
     )
-    plan = make_plan(sizes, scales, mode, economy(), most_pixels(lanes))
-    fits = needed_bytes(plan, lanes) <= memory_bytes()
-    at_once = BATCHES_AT_ONCE if fits else 1
+    plan = make_plan(sizes, scales, mode, device_costs(), most_pixels(devices), may_transpose)
+    fits = needed_bytes(plan, devices) <= memory_bytes()
+    batches_in_flight = BATCHES_IN_FLIGHT if fits else 1
     return Job(
         photographs=photographs,
+        sizes=sizes,
         scales=scales,
         plan=plan,
-        at_once=at_once,
-        needed_bytes=needed_bytes(plan, lanes, at_once),
+        batches_in_flight=batches_in_flight,
+        needed_bytes=needed_bytes(plan, devices, batches_in_flight),
         most_pixels=of_photograph,
         unreadable=unreadable,
         label=label,
@@ -140,9 +158,9 @@ def plan_for(
     )
 
 
-def most_photograph_pixels(lanes: int, scales: Sequence[float]) -> int:
+def most_photograph_pixels(devices: int, scales: Sequence[float]) -> int:
     """The most pixels of a photograph that the memory suffices for at each of the scales."""
-    return int(most_pixels(lanes) / max(scales) ** 2)
+    return int(most_pixels(devices) / max(scales) ** 2)
 
 
 def extract(
@@ -154,7 +172,7 @@ def extract(
     skip_unreadable: bool = False,
     after_batch: Callable[[], None] = lambda: None,
 ) -> tuple[np.ndarray, dict[int, str]]:
-    """Describes photographs in memory; for what and with which errors, see `plan_job`.
+    """Describes photographs in memory; for what and with which errors, see `plan_for`.
 
     What `after_batch` raises ends it.
 
@@ -167,51 +185,50 @@ def extract(
     skipped = dict(job.unreadable)
     progress = Progress(label, len(photographs), "images")
     progress.advance(len(skipped))
-    for described in describe_batches(describer, job, job.plan.batches):
-        descriptors[list(described.rows)] = described.descriptors
-        skipped |= described.skipped
-        progress.advance(len(described.rows))
+    for extracted in extract_batches(describer, job, job.plan.batches):
+        descriptors[list(extracted.rows)] = extracted.descriptors(describer.width)
+        skipped |= extracted.skipped
+        progress.advance(len(extracted.rows))
         after_batch()
     return descriptors, skipped
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Described:
+class Extracted:
     """What came of some batches.
 
     Attributes:
         rows: of the list.
-        descriptors: float32[k d], a row for each; zeros for an image that could not be read.
+        values: what the network gives of each, None for an image that could not be read.
         skipped: row of the list -> why its image could not be read.
     """
 
     rows: tuple[int, ...]
-    descriptors: np.ndarray
-    skipped: dict[int, str]
+    values: tuple[Value | None, ...]
+    skipped: Mapping[int, str]
+
+    def descriptors(self, width: int) -> np.ndarray:
+        """Of a network that gives them: float32[k d], zeros for what could not be read."""
+        nothing = np.zeros(width, np.float32)
+        return np.stack([value["descriptor"] if value else nothing for value in self.values])
 
 
-def describe_batches(
-    describer: Describer, job: Job, batches: Sequence[Batch]
-) -> Iterator[Described]:
-    """Describes batches in their order, several at once, reading images ahead.
+def extract_batches(runner: Runner, job: Job, batches: Sequence[Batch]) -> Iterator[Extracted]:
+    """What a network gives of batches, in their order.
 
     Raises:
         UnreadableImage: an image cannot be read, and such images are not to be skipped.
     """
-    together = _together(_with_pyramids(job, batches), describer.lanes)
-    yield from in_order(functools.partial(_describe, describer, job), together, job.at_once)
+    together = _together(_with_pyramids(job, batches), runner.devices)
+    yield from in_order(functools.partial(_extract, runner, job), together, job.batches_in_flight)
 
 
 def _with_pyramids(job: Job, batches: Sequence[Batch]) -> Iterator[ReadBatch]:
     """Batches with their images, which are read ahead."""
 
     def read(row: int) -> Pyramid | UnreadableImage:
-        photograph = job.photographs[row]
         try:
-            part = read_part(photograph)
-            size = part.shape[:2]
-            check_pixels(photograph, *size, job.most_pixels)
-            return Pyramid(size, [resize(part, scale) for scale in job.scales])
+            return read_pyramid(job.photographs[row], job.scales, job.most_pixels)
         except UnreadableImage as error:
             return error
 
@@ -228,25 +245,25 @@ def _reading_threads(batches: Sequence[Batch]) -> int:
     return max(1, min(os.cpu_count() or 1, fitting))
 
 
-def _together(batches: Iterator[ReadBatch], lanes: int) -> Iterator[list[ReadBatch]]:
-    """Batches of one program, one for each lane."""
+def _together(batches: Iterator[ReadBatch], devices: int) -> Iterator[list[ReadBatch]]:
+    """Batches of one program, one for each device."""
     for _, alike in itertools.groupby(batches, key=lambda read: _program(read[0])):
-        while together := list(itertools.islice(alike, lanes)):
+        while together := list(itertools.islice(alike, devices)):
             yield together
 
 
 def _program(batch: Batch) -> tuple:
-    return batch.capacity, batch.shapes, batch.turned
+    return batch.capacity, batch.shapes, batch.transposed
 
 
-def _describe(describer: Describer, job: Job, together: Sequence[ReadBatch]) -> Described:
-    """What comes of batches of one program, one for each lane.
+def _extract(runner: Runner, job: Job, together: Sequence[ReadBatch]) -> Extracted:
+    """What comes of batches of one program, one for each device.
 
-    A photograph whose pixels have another size than was planned is described after the others, in a
-    batch of its own.
+    A photograph whose pixels have another size than was planned comes after the others, in a batch
+    of its own.
     """
     rows = tuple(row for batch, _ in together for row in batch.rows)
-    descriptors = dict.fromkeys(rows, np.zeros(describer.width, np.float32))
+    values: dict[int, Value | None] = dict.fromkeys(rows)
     skipped: dict[int, str] = {}
     alone: list[tuple[int, Pyramid]] = []
 
@@ -255,53 +272,53 @@ def _describe(describer: Describer, job: Job, together: Sequence[ReadBatch]) -> 
             raise error
         skipped[row] = str(error)
 
-    lanes: list[list[Pyramid | None]] = []
+    of_devices: list[list[Pyramid | None]] = []
     for batch, pyramids in together:
         fitting: list[Pyramid | None] = [None] * len(batch.rows)
         for place, (row, pyramid) in enumerate(zip(batch.rows, pyramids, strict=True)):
             if isinstance(pyramid, UnreadableImage):
                 skip(row, pyramid)
-            elif _fits(batch, pyramid, describer.mode):
+            elif _fits(batch, pyramid, runner.mode):
                 fitting[place] = pyramid
             else:
                 alone.append((row, pyramid))
-        lanes.append(fitting)
-    if any(map(any, lanes)):
-        described = _descriptors(describer, together[0][0], lanes)
-        for lane, (batch, _) in enumerate(together):
-            for place, row in enumerate(batch.rows):
-                if lanes[lane][place]:
-                    descriptors[row] = described[lane, place]
+        of_devices.append(fitting)
+    if any(map(any, of_devices)):
+        found = _values(runner, together[0][0], of_devices)
+        for (batch, _), of_device in zip(together, found, strict=False):
+            values |= zip(batch.rows, of_device, strict=False)
     for row, pyramid in alone:
         try:
-            batch = _batch_alone(describer, job, row, pyramid)
+            batch = _batch_alone(runner, job, row, pyramid)
         except UnreadableImage as error:
             skip(row, error)
         else:
-            descriptors[row] = _descriptors(describer, batch, [[pyramid]])[0, 0]
-    return Described(rows, np.stack([descriptors[row] for row in rows]), skipped)
+            values[row] = _values(runner, batch, [[pyramid]])[0][0]
+    return Extracted(rows, tuple(values[row] for row in rows), skipped)
 
 
 def _fits(batch: Batch, pyramid: Pyramid, mode: Mode) -> bool:
     """Whether an image fits into its batch: at every scale, without padding in mode `exact`."""
     for level, shape in zip(pyramid.levels, batch.shapes, strict=True):
-        size = level.shape[1::-1] if batch.turned else level.shape[:2]
+        size = level.shape[1::-1] if batch.transposed else level.shape[:2]
         if size != shape and (mode == "exact" or size[0] > shape[0] or size[1] > shape[1]):
             return False
     return True
 
 
-def _batch_alone(describer: Describer, job: Job, row: int, pyramid: Pyramid) -> Batch:
+def _batch_alone(runner: Runner, job: Job, row: int, pyramid: Pyramid) -> Batch:
     """A batch for an image that does not fit into the one that was planned.
 
     Raises:
-        TooLargeImage: beside other batches that are under way there is no memory for it.
+        TooLargeImage: beside other batches in flight there is no memory for it.
     """
     size = np.array([pyramid.size])
-    [batch] = make_plan(size, job.scales, describer.mode, economy()).batches
-    # As many of the kind may be under way.
-    plan = Plan((*job.plan.batches, *[batch] * job.at_once), padding=0.0)
-    if needed_bytes(plan, describer.lanes, job.at_once) > max(job.needed_bytes, memory_bytes()):
+    options = {"may_transpose": runner.transposes}
+    [batch] = make_plan(size, job.scales, runner.mode, device_costs(), **options).batches
+    # As many of the kind may be in flight.
+    plan = Plan((*job.plan.batches, *[batch] * job.batches_in_flight), padding=0.0)
+    needed = needed_bytes(plan, runner.devices, job.batches_in_flight)
+    if needed > max(job.needed_bytes, memory_bytes()):
         height, width = pyramid.size
         raise TooLargeImage(
             f"{printable(str(job.photographs[row].path))} has {width}x{height} pixels and not what "
@@ -310,27 +327,35 @@ def _batch_alone(describer: Describer, job: Job, row: int, pyramid: Pyramid) -> 
     return batch
 
 
-def _descriptors(
-    describer: Describer, batch: Batch, lanes: Sequence[Sequence[Pyramid | None]]
-) -> np.ndarray:
-    """What the network makes of images in the shapes of a batch: float32[l b d] for l lanes.
+def _values(
+    runner: Runner, batch: Batch, of_devices: Sequence[Sequence[Pyramid | None]]
+) -> list[list[Value | None]]:
+    """What the network gives of images in the shapes of a batch, by device and place.
 
-    Where a batch has fewer images than its program takes, and for lanes that are left over, there
-    is a black pixel to describe.
+    Where a batch has fewer images than its program takes, and for devices that are left over, there
+    is a black pixel to compute.
     """
-    scales = []
+    total = runner.devices * batch.capacity
+    pyramids: list[Pyramid | None] = []
+    for of_device in of_devices:
+        pyramids += [*of_device, *[None] * (batch.capacity - len(of_device))]
+    pyramids += [None] * (total - len(pyramids))
+    scales, sizes_of_scales = [], []
     for scale, shape in enumerate(batch.shapes):
-        images = np.zeros((describer.lanes, batch.capacity, *shape, 3), np.uint8)
-        sizes = np.ones((describer.lanes, batch.capacity, 2), np.int32)
-        for lane, pyramids in enumerate(lanes):
-            for place, pyramid in enumerate(pyramids):
-                if pyramid:
-                    image = pyramid.levels[scale]
-                    image = image.swapaxes(0, 1) if batch.turned else image
-                    height, width = sizes[lane, place] = image.shape[:2]
-                    images[lane, place, :height, :width] = image
-        images, sizes = (array.reshape(-1, *array.shape[2:]) for array in (images, sizes))
-        regions = None if describer.mode == "exact" else sizes
-        scales.append(describer(images, regions, turned=batch.turned))
-    described = np.asarray(mean_descriptors(scales))
-    return described.reshape(describer.lanes, batch.capacity, -1)
+        images = np.zeros((total, *shape, 3), np.uint8)
+        sizes = np.ones((total, 2), np.int32)
+        for index, pyramid in enumerate(pyramids):
+            if pyramid:
+                image = pyramid.levels[scale]
+                image = image.swapaxes(0, 1) if batch.transposed else image
+                height, width = sizes[index] = image.shape[:2]
+                images[index, :height, :width] = image
+        regions = None if runner.mode == "exact" else sizes
+        scales.append(runner(images, regions, transposed=batch.transposed))
+        sizes_of_scales.append([tuple(size) for size in sizes.tolist()])
+    parts = [
+        pyramid and Part(tuple(sizes), batch.transposed, pyramid.corner)
+        for pyramid, *sizes in zip(pyramids, *sizes_of_scales, strict=True)
+    ]
+    values = runner.values(scales, parts)
+    return [values[start : start + batch.capacity] for start in range(0, total, batch.capacity)]

@@ -39,6 +39,16 @@ def origin_of_network(weights: Weights) -> dict[str, Any]:
     return json.loads(json.dumps(origin))
 
 
+def origin_of_features(weights: Weights, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides over what a network gives of a photograph at full size, as JSON has it.
+
+    Args:
+        weights: of the network.
+        settings: see `networks.Network.settings`.
+    """
+    return origin_of_network(weights) | {"scales": [1.0], **settings}
+
+
 def sha256_of_list(names: Sequence[str], photographs: Sequence[Photograph]) -> str:
     """Which images, in which order, and which part of each.
 

@@ -1,9 +1,9 @@
 """Few shapes for images of all sizes, so that few programs are compiled and little is padded.
 
 Images are put into groups; at every scale, a group has one shape, and its images are padded to it.
-A portrait is turned, so that it is padded to the shape of a landscape. Sides are first rounded up
-to multiples, which makes one group of what is nearly alike; then groups are joined for as long as
-that saves more time for compiling than it costs for padding.
+A portrait is transposed, so that it is padded to the shape of a landscape. Sides are first rounded
+up to multiples, which makes one group of what is nearly alike; then groups are joined for as long
+as that saves more time for compiling than it costs for padding.
 """
 
 import dataclasses
@@ -25,14 +25,14 @@ Shape = tuple[int, int]
 
 
 @dataclasses.dataclass(frozen=True)
-class Economy:
-    """What pays on a kind of device, in pixels that it computes.
+class DeviceCosts:
+    """What a batch may hold and what a program costs on a kind of device, in pixels it computes.
 
     Attributes:
         batch_pixels: how many, at the largest scale, the images of a batch have together at most;
             a single image may have more.
         program_pixels: how many pixels of padding one program more has to save.
-        further_program_pixels: likewise, where there are `FEW_PROGRAMS` already.
+        further_program_pixels: the same where there are `FEW_PROGRAMS` already.
     """
 
     batch_pixels: int
@@ -42,27 +42,27 @@ class Economy:
 
 # An image of a landmark fills two cores by itself. They compute R50 for three times
 # `program_pixels` in the time of compiling it, but a program is kept for later runs.
-CPU_ECONOMY = Economy(2**18, 500_000, 10_000_000)
+CPU_COSTS = DeviceCosts(2**18, 500_000, 10_000_000)
 # An H200 wants many images together, and computes R50 for 900 million pixels in the time of
 # compiling it.
-ACCELERATOR_ECONOMY = Economy(2**25, 300_000_000, 300_000_000)
+ACCELERATOR_COSTS = DeviceCosts(2**25, 300_000_000, 300_000_000)
 
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """Images that are described together.
+    """Images that the network takes together.
 
     Attributes:
         rows: of the list.
         shapes: height and width to which they are padded, for each scale.
         capacity: how many images the program takes; more than there are rows in a last batch.
-        turned: whether the images are transposed before they are padded.
+        transposed: whether the images are transposed before they are padded.
     """
 
     rows: tuple[int, ...]
     shapes: tuple[Shape, ...]
     capacity: int = 1
-    turned: bool = False
+    transposed: bool = False
 
     @property
     def pixels(self) -> int:
@@ -72,7 +72,7 @@ class Batch:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """How a list of images is described.
+    """How a network is run over a list of images.
 
     Attributes:
         batches: in their order; an image that could not be read is in none of them.
@@ -92,64 +92,73 @@ def make_plan(
     sizes: np.ndarray,
     scales: Sequence[float],
     mode: Mode,
-    economy: Economy,
+    costs: DeviceCosts,
     most_pixels: int = UNLIMITED,
+    may_transpose: bool = True,
 ) -> Plan:
-    """Plans in which shapes, and which of them together, images are described.
+    """Plans in which shapes, and which of them together, a network takes images.
 
     Args:
         sizes: int64[n 2], height and width; 0 for images that could not be read.
-        scales: at which they are described.
-        mode: `exact` describes every image by itself and at its own shape, `auto` in few shapes.
-        economy: what pays on the device; `exact` does not ask.
+        scales: at which it takes them.
+        mode: `exact` takes every image by itself and at its own shape, `auto` in few shapes.
+        costs: of the device; `exact` does not ask.
         most_pixels: how many a batch has at most at the largest scale, unless a single image has
             more: what the memory suffices for.
+        may_transpose: whether portraits may share the programs of landscapes.
     """
     if mode == "exact":
         return _exact(sizes, scales)
-    return _bucketed(sizes, scales, economy, most_pixels)
+    return _bucketed(sizes, scales, costs, most_pixels, may_transpose)
 
 
 def _exact(sizes: np.ndarray, scales: Sequence[float]) -> Plan:
     return Plan(
         tuple(
-            Batch((row,), tuple(resized_shape(*size, scale) for scale in scales))
-            for row, size in enumerate(sizes.tolist())
-            if all(size)
+            Batch((row,), tuple(resized_shape(height, width, scale) for scale in scales))
+            for row, (height, width) in enumerate(sizes.tolist())
+            if height and width
         ),
         padding=0.0,
     )
 
 
 def _bucketed(
-    sizes: np.ndarray, scales: Sequence[float], economy: Economy, most_pixels: int
+    sizes: np.ndarray,
+    scales: Sequence[float],
+    costs: DeviceCosts,
+    most_pixels: int,
+    may_transpose: bool,
 ) -> Plan:
     readable = np.flatnonzero(sizes.all(axis=1))
-    landscape = np.sort(sizes[readable], axis=1)
-    turned = sizes[readable, 0] > sizes[readable, 1]
-    group_of, largest = _groups(landscape, scales, economy, most_pixels)
+    transposed = (sizes[readable, 0] > sizes[readable, 1]) & may_transpose
+    lying = np.where(transposed[:, None], sizes[readable, ::-1], sizes[readable])
+    group_of, largest = _groups(lying, scales, costs, most_pixels)
     batches = []
     padded_area = 0
     for group, shapes in enumerate(_shapes(largest, scales).tolist()):
-        pixels = min(economy.batch_pixels, most_pixels)
+        pixels = min(costs.batch_pixels, most_pixels)
         capacity = max(1, pixels // max(height * width for height, width in shapes))
         halves = [
-            readable[(group_of == group) & (turned == sideways)] for sideways in (False, True)
+            readable[(group_of == group) & (transposed == is_transposed)]
+            for is_transposed in (False, True)
         ]
         # As full as they can be, and alike in both halves, which then share the programs.
         count = max(map(len, halves))
         capacity = -(-count // -(-count // capacity))
-        for sideways, rows in enumerate(halves):
+        for is_transposed, rows in enumerate(halves):
             for start in range(0, len(rows), capacity):
                 part = tuple(rows[start : start + capacity].tolist())
-                batches.append(Batch(part, tuple(map(tuple, shapes)), capacity, bool(sideways)))
+                batches.append(
+                    Batch(part, tuple(map(tuple, shapes)), capacity, bool(is_transposed))
+                )
                 padded_area += capacity * sum(height * width for height, width in shapes)
-    area = sum(int(_resized(landscape, scale).prod(axis=1).sum()) for scale in scales)
+    area = sum(int(_resized(lying, scale).prod(axis=1).sum()) for scale in scales)
     return Plan(tuple(batches), padded_area / max(area, 1) - 1 if batches else 0.0)
 
 
 def _groups(
-    sizes: np.ndarray, scales: Sequence[float], economy: Economy, most_pixels: int
+    sizes: np.ndarray, scales: Sequence[float], costs: DeviceCosts, most_pixels: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """The group of each image, int64[n], and the largest sides in each group, int64[g 2]."""
     rounded = -(-sizes // GROUP_MULTIPLE)
@@ -160,7 +169,7 @@ def _groups(
     def saved(groups: int) -> int:
         """How many pixels' time it saves to have one group less."""
         few = groups * len(scales) <= FEW_PROGRAMS
-        return (economy.program_pixels if few else economy.further_program_pixels) * len(scales)
+        return (costs.program_pixels if few else costs.further_program_pixels) * len(scales)
 
     def area(sides: np.ndarray) -> np.ndarray:
         """What an image costs, in pixels of all scales; beyond all saving where it may not be."""
@@ -201,8 +210,8 @@ def join_groups(
         return costs
 
     costs = np.array([more(one) for one in range(len(counts))])
-    while costs.size and costs.min() <= saved(np.count_nonzero(counts)):
-        kept, gone = np.unravel_index(costs.argmin(), costs.shape)
+    while costs.size and costs.min() <= saved(int(np.count_nonzero(counts))):
+        kept, gone = map(int, np.unravel_index(costs.argmin(), costs.shape))
         largest[kept] = np.maximum(largest[kept], largest[gone])
         counts[kept], counts[gone] = counts[kept] + counts[gone], 0
         joined_of[joined_of == gone] = kept

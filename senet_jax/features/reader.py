@@ -7,20 +7,22 @@ import numpy as np
 
 from senet_jax.data.revisitop import Photograph
 from senet_jax.data.sizes import check_pixels, checked_header
-from senet_jax.data.transforms import UnreadableImage, crop, resize
+from senet_jax.data.transforms import MOST_PIXELS, UnreadableImage, crop, resize
 from senet_jax.system.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Pyramid:
-    """The pixels of a photograph.
+    """The pixels of a photograph, or of its box.
 
     Attributes:
         size: height and width.
-        levels: uint8[h w 3] for each scale.
+        corner: x and y of the first pixel in the photograph.
+        levels: uint8[h w 3] BGR for each scale.
     """
 
     size: tuple[int, int]
+    corner: tuple[int, int]
     levels: list[np.ndarray]
 
 
@@ -44,13 +46,24 @@ def why_unreadable(photograph: Photograph, most_pixels: int) -> str | None:
     """Why a photograph cannot be described with so many pixels, None if it can."""
     try:
         checked_header(photograph, most_pixels)
-        check_pixels(photograph, *read_part(photograph).shape[:2], most_pixels)
+        height, width = read_part(photograph).shape[:2]
+        check_pixels(photograph, height, width, most_pixels)
     except UnreadableImage as error:
         return str(error)
     return None
 
 
-def read_pyramid(photograph: Photograph, scales: Sequence[float]) -> list[np.ndarray]:
-    """Reads a photograph, see `read_part`, and resizes it to each scale."""
+def read_pyramid(
+    photograph: Photograph, scales: Sequence[float], most_pixels: int = MOST_PIXELS
+) -> Pyramid:
+    """Reads a photograph, see `read_part`, and resizes it to each scale.
+
+    Raises:
+        UnreadableImage: the file is missing, no image, or has more pixels than may be described.
+        UserError: the box is empty or outside of the image.
+    """
     part = read_part(photograph)
-    return [resize(part, scale) for scale in scales]
+    height, width = size = part.shape[:2]
+    check_pixels(photograph, height, width, most_pixels)
+    x, y = (0, 0) if photograph.box is None else map(int, photograph.box[:2])
+    return Pyramid(size, (x, y), [resize(part, scale) for scale in scales])

@@ -1,8 +1,8 @@
-"""What is described of a list before all of it is: shards, which a run that was ended leaves.
+"""Shards: the finished parts of a list's descriptors, from which a run that was ended resumes.
 
-Beside the descriptors to be, in `PART.shards/`, stands one file for every 16 batches of the plan,
-written whole, and `manifest.json`, which says how they are made. Several processes share the folder
-and the work: each makes every n-th shard, and the first puts them together.
+`PART.shards/` holds one file for every 16 batches of the plan, written atomically, and
+`manifest.json`, which says how they are made. Several processes share the folder and the work: each
+makes every n-th shard, and the first puts them together.
 """
 
 import hashlib
@@ -18,7 +18,6 @@ import numpy as np
 
 from senet_jax.data.file_state import are_same, file_states
 from senet_jax.data.revisitop import Photograph
-from senet_jax.features.extract import Described
 from senet_jax.features.origin import check_origin
 from senet_jax.features.plan import Batch, Plan
 from senet_jax.features.store import DescribedRows, check_finite
@@ -83,32 +82,32 @@ class Shards:
         """The photographs of a shard, in the order of its rows."""
         return [self._photographs[row] for row in self._rows_of(index)]
 
-    def write(self, index: int, pieces: Sequence[Described], files: np.ndarray) -> None:
+    def write(
+        self, index: int, descriptors: np.ndarray, skipped: Mapping[int, str], files: np.ndarray
+    ) -> None:
         """Writes what came of a shard's batches.
 
         Args:
             index: of the shard.
-            pieces: all of it, in the order of the batches.
+            descriptors: float32[k d], in the order of the batches.
+            skipped: row among those that are planned -> why its image could not be read.
             files: `FILE_STATE`[k], of the photographs from before they were described.
         """
-        rows = np.array(self._rows_of(index))
-        descriptors = np.concatenate([piece.descriptors for piece in pieces])
+        rows = self._rows_of(index)
         check_finite(descriptors, rows)
-        skipped = {
-            str(self._rows[row]): why for piece in pieces for row, why in piece.skipped.items()
-        }
+        of_list = {str(self._rows[row]): why for row, why in skipped.items()}
         save_arrays(
             self._path(index),
-            rows=rows,
+            rows=np.array(rows),
             descriptors=descriptors,
-            skipped=json.dumps(skipped),
+            skipped=json.dumps(of_list),
             files=files,
         )
 
     def is_there(self, index: int) -> bool:
         """Whether a shard is whole, and all of its photographs are what they were."""
         shard = self._read(index)
-        return shard is not None and self._are_current(shard).all()
+        return shard is not None and bool(self._are_current(shard).all())
 
     def read(self, index: int) -> DescribedRows:
         """A shard that has to be there."""
@@ -176,4 +175,12 @@ def _load(path: pathlib.Path) -> DescribedRows | None:
 
 
 def _sha256(rows: Sequence[int], plan: Plan) -> str:
-    return hashlib.sha256(repr((list(rows), plan.batches)).encode()).hexdigest()
+    """Tells a plan from any other. The words are those of the file format."""
+    batches = "".join(
+        f"Batch(rows={batch.rows}, shapes={batch.shapes}, capacity={batch.capacity}, "
+        f"turned={batch.transposed}), "
+        for batch in plan.batches
+    )
+    # As Python writes a tuple.
+    batches = batches.removesuffix(" ") if len(plan.batches) == 1 else batches.removesuffix(", ")
+    return hashlib.sha256(f"({list(rows)}, ({batches}))".encode()).hexdigest()

@@ -1,10 +1,10 @@
-"""Descriptors on disk that know how they were made, and of which files.
+"""Descriptors on disk, with their origin and the files that they were made of.
 
-Beside `PART.npy`, float32[n d] or what a smaller storage makes of it, stands `PART.json`: the
-weights, the scales, the list of images and whatever else decides over the numbers, the state of
-each image's file, and checksums of the array. It is written last, so descriptors without it are not
-whole; descriptors made in another way are never taken for these, and those of a block that does not
-match its checksum are of no file.
+`PART.npy` is float32[n d] or what a smaller storage makes of it. `PART.json` beside it holds the
+origin (weights, scales, list of images and whatever else the numbers depend on), the state of each
+image's file, and checksums of the array. It is written last, so descriptors without it are not
+complete. Descriptors of another origin are refused; those of a block that does not match its
+checksum count as made of no file, and are described again.
 """
 
 import base64
@@ -146,8 +146,9 @@ def save_store(
         np.lib.format.write_array_header_1_0(file, header | {"shape": (rows, *nothing.shape[1:])})
         start = file.tell()
         # Written by calls, not through a map: a full disk is then an error and not a signal.
-        for first in range(0, 0 if base is None else rows, BLOCK_ROWS):
-            file.write(base.descriptors[first : first + BLOCK_ROWS].tobytes())
+        if base is not None:
+            for first in range(0, rows, BLOCK_ROWS):
+                file.write(base.descriptors[first : first + BLOCK_ROWS].tobytes())
         file.truncate(start + rows * row_bytes)
         for piece in pieces:
             stored = quantise(piece.descriptors, storage)
@@ -219,7 +220,9 @@ def load_store(
             row_bytes = descriptors.dtype.itemsize * math.prod(descriptors.shape[1:])
             found = list(_checksums(file, descriptors.offset, row_bytes))
     except UserError as error:
-        raise UserError(f"{array} cannot be read ({reason(error.__cause__)}); {mend}") from error
+        raise UserError(
+            f"{array} cannot be read ({reason(error.__cause__ or error)}); {mend}"
+        ) from error
     if len(found) != len(checksums) or found[0] != checksums[0]:
         raise UserError(f"{array} does not match its checksum; {mend}")
     for block in np.flatnonzero(np.not_equal(found[1:], checksums[1:])):

@@ -10,8 +10,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from senet_jax.command_line import parse_with_config
-from senet_jax.config import expand_paths, validate
+from senet_jax.command_line import expand_paths, parse_with_config, validate
 from senet_jax.system.errors import CommandParser, UserError, run_command, shown
 
 MOST_DEVICES = 2**16

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from senet_jax.config import read
 from senet_jax.data import gldv2
 from senet_jax.data.loader import TrainingData
 from senet_jax.data.prepared import open_prepared
@@ -16,6 +17,7 @@ from senet_jax.forecast.lines import Line, in_bytes
 from senet_jax.training.collectives import sent_bytes
 from senet_jax.training.optimizer import map_with_path
 from senet_jax.training.parallel import AXIS, ParallelStep, check_divisible
+from senet_jax.training.settings import TrainingSettings
 from senet_jax.training.setup import (
     PREPROCESSING,
     Setup,
@@ -23,19 +25,7 @@ from senet_jax.training.setup import (
     make_grouping,
     make_setup,
 )
-from senet_jax.training.state import TrainState, is_sharded
-from senet_jax.training.step import make_step
-
-# What the parts of a state are called, by the first words of their paths.
-_PARTS = {
-    "params/network": "network",
-    "batch_stats": "network",
-    "params/classes": "classifier's share",
-    "optimizer": "optimizer",
-    "momentum_network": "momentum network",
-    "queue": "queue's share",
-    "": "scalars",
-}
+from senet_jax.training.state import TrainState
 
 
 def forecast_training(config: ConfigDict) -> Iterator[Line]:
@@ -46,16 +36,17 @@ def forecast_training(config: ConfigDict) -> Iterator[Line]:
     Raises:
         UserError: the data is not there, or the devices cannot share a batch.
     """
-    data = _data(config)
-    setup = make_setup(config, data.classes, data.steps_per_epoch)
+    settings = read(TrainingSettings, config)
+    data = _data(settings)
+    setup = make_setup(settings, data.classes, data.steps_per_epoch)
     state, devices = setup.abstract_state(), jax.device_count()
-    check_divisible(config.batch_size, config.accumulate, state)
+    check_divisible(settings.batch_size, settings.step.accumulate, state)
     yield "images", f"{data.images:,} of {data.classes:,} classes, {data.source}"
-    yield "steps", f"{setup.total_steps:,}, {data.steps_per_epoch:,.1f} an epoch"
+    yield "steps", f"{setup.duration.total_steps:,}, {data.steps_per_epoch:,.1f} an epoch"
     yield (
         "batch",
-        f"{config.batch_size:,} images of {config.data.side} x {config.data.side}, "
-        f"{config.batch_size // devices:,} on each of {devices} devices",
+        f"{settings.batch_size:,} images of {settings.data.side} x {settings.data.side}, "
+        f"{settings.batch_size // devices:,} on each of {devices} devices",
     )
     for name, tree in state.params.items():
         yield f"parameters, {name}", f"{sum(leaf.size for leaf in jax.tree.leaves(tree)):,}"
@@ -64,7 +55,7 @@ def forecast_training(config: ConfigDict) -> Iterator[Line]:
     yield "state of a device", in_bytes(sum(parts.values()))
     for part, count in parts.items():
         yield f"  {part}", in_bytes(count)
-    program = _compile(config, setup, state)
+    program = _compile(setup, state)
     yield (
         "besides it in a step",
         f"{in_bytes(program.memory_analysis().temp_size_in_bytes)}, as compiled for CPU",
@@ -73,8 +64,9 @@ def forecast_training(config: ConfigDict) -> Iterator[Line]:
     yield "sent by a device in a step", in_bytes(sum(sent.values()))
     for kind, count in sorted(sent.items()):
         yield f"  {kind}", in_bytes(count)
-    if config.accumulate > 1:
-        yield "", f"what each of the {config.accumulate} parts of a batch sends is counted once"
+    parts = settings.step.accumulate
+    if parts > 1:
+        yield "", f"what each of the {parts} parts of a batch sends is counted once"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,22 +79,22 @@ class _Data:
     source: str
 
 
-def _data(config: ConfigDict) -> _Data:
+def _data(settings: TrainingSettings) -> _Data:
     """What is prepared, or else what is known of GLDv2-clean if that is meant."""
-    folder, grouping = pathlib.Path(config.data.folder), make_grouping(config)
+    folder, grouping = pathlib.Path(settings.data.folder), make_grouping(settings.data)
     if folder.name == gldv2.NAME and not folder.exists() and grouping is None:
         return _Data(
             gldv2.IMAGES,
             gldv2.CLASSES,
-            gldv2.IMAGES / config.batch_size,
+            gldv2.IMAGES / settings.batch_size,
             f"all that its list names, for {folder} is not there",
         )
     images = open_prepared(folder)
     data = TrainingData(
         images,
-        config.batch_size,
-        config.seed,
-        make_augmentation(config),
+        settings.batch_size,
+        settings.seed,
+        make_augmentation(settings.data),
         PREPROCESSING,
         grouping=grouping,
     )
@@ -114,19 +106,31 @@ def state_bytes(state: TrainState, devices: int) -> dict[str, int]:
     counts: Counter[str] = Counter()
 
     def add(path: str, leaf: jax.ShapeDtypeStruct) -> None:
-        part = next(name for start, name in _PARTS.items() if path.startswith(start))
-        counts[part] += leaf.size * leaf.dtype.itemsize // (devices if is_sharded(path) else 1)
+        shares = devices if state.is_by_rows(path) else 1
+        counts[_part(path)] += leaf.size * leaf.dtype.itemsize // shares
 
     map_with_path(add, state)
-    return {part: counts[part] for part in _PARTS.values() if counts[part]}
+    return dict(counts)
 
 
-def _compile(config: ConfigDict, setup: Setup, state: TrainState) -> jax.stages.Compiled:
+def _part(path: str) -> str:
+    """What part of a state a leaf belongs to."""
+    match path.split("/"):
+        case ["params", "network", *_] | ["batch_stats", *_]:
+            return "network"
+        case ["params", name, *_]:
+            return f"{name}, its share"
+        case ["losses", loss, name, *_]:
+            return f"{loss} loss, {name.replace('_', ' ')}"
+        case [name, *_]:
+            return name
+
+
+def _compile(setup: Setup, state: TrainState) -> jax.stages.Compiled:
     """The step's program on all devices, from shapes alone."""
-    count, side = config.batch_size, config.data.side
+    count, side = setup.settings.batch_size, setup.settings.data.side
     images = jax.ShapeDtypeStruct((count, side, side, 3), jnp.float32)
     batch = {"images": images, "labels": jax.ShapeDtypeStruct((count,), jnp.int32)}
-    if setup.step.contrastive_weight:
+    if any(loss.pairs for loss in setup.losses):
         batch["positives"] = images
-    step = make_step(setup.architecture, setup.make_optimizer(), setup.step, AXIS)
-    return ParallelStep(step, state).lower(state, batch).compile()
+    return ParallelStep(setup.make_step(AXIS), state).lower(state, batch).compile()

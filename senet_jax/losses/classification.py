@@ -1,10 +1,64 @@
 """L_cls: softmax cross-entropy over the classes, with an angular margin."""
 
+import dataclasses
+import math
+from typing import Any, ClassVar
+
 import jax
 import jax.numpy as jnp
 
+from senet_jax.config import number, setting
 from senet_jax.losses import margin, sharded_softmax
-from senet_jax.models.layers import l2_normalise
+from senet_jax.losses.loss import Dimensions, Inputs, Loss, Result
+from senet_jax.models.layers import l2_normalise, linear_init
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Classification(Loss):
+    """L_cls in a training: its parameters are the class matrix, its state the running scalar."""
+
+    name: ClassVar[str] = "classification"
+    by_rows: ClassVar[tuple[str, ...]] = ("classes",)
+
+    weight: float = setting(number(0), "of L_cls; 0 leaves it out", 0.5, source="second-hand")
+    margin_kind: margin.Kind = margin.kind_setting()
+    scale: float = setting(
+        number(0, above=True),
+        "one over the temperature, of L_cls",
+        30.0,
+        source="parent",
+        key="scale",
+    )
+    margin_radians: float = setting(
+        number(0, math.pi), "the margin of L_cls", 0.15, source="parent", key="margin_radians"
+    )
+
+    def initial_params(self, dimensions: Dimensions) -> dict[str, jax.Array]:
+        """`classes`, float32[r d], with rows up to a fixed multiple."""
+        rows = sharded_softmax.padded_rows(dimensions.class_count)
+        shape = (rows, dimensions.width)
+        return {"classes": linear_init(jax.random.key(dimensions.seed), shape, jnp.float32)}
+
+    def initial_state(self, dimensions: Dimensions, variables: Any) -> dict[str, jax.Array]:
+        """`running`, float32[]."""
+        return {"running": jnp.zeros(())}
+
+    def __call__(
+        self, params: dict[str, jax.Array], state: dict[str, jax.Array], inputs: Inputs
+    ) -> Result:
+        """See `classification_loss`."""
+        value, (running, metrics) = classification_loss(
+            inputs.embeddings,
+            inputs.labels,
+            params["classes"],
+            state["running"],
+            class_count=inputs.class_count,
+            scale=self.scale,
+            margin_radians=self.margin_radians,
+            kind=self.margin_kind,
+            axis_name=inputs.axis_name,
+        )
+        return Result(value, {"running": running}, metrics)
 
 
 def classification_loss(

@@ -6,11 +6,12 @@ and momentum differ from CVNet's is not known, so callers give the first two.
 """
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
+from senet_jax.config import one_of, setting
 from senet_jax.system.errors import UserError, shown
 
 Kind = Literal["curricular", "arc"]
@@ -18,6 +19,17 @@ Kind = Literal["curricular", "arc"]
 RUNNING_MOMENTUM = 0.99
 
 _SMALLEST_SINE_SQUARED = 1e-12  # Below the 1.2e-7 that separates 1 from the next float32 cosine.
+
+
+def kind_setting() -> Any:
+    """The field `margin_kind` of a loss; all losses with a margin share the config's key."""
+    return setting(
+        one_of("curricular", "arc"),
+        "of the losses with a margin: with or without a curriculum",
+        "curricular",
+        source="parent for L_cls, second-hand for L_con",
+        key="margin_kind",
+    )
 
 
 def positive_cosine(cosine: jax.Array, margin_radians: float) -> jax.Array:

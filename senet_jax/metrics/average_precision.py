@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from senet_jax.search.best_items import BestItems
 from senet_jax.search.database import BlockedDatabase
 from senet_jax.search.scores import gathered, scores_of_blocks
 
@@ -25,6 +26,7 @@ def positions_by_score(
     database: BlockedDatabase,
     items: Sequence[np.ndarray],
     on_rows: Callable[[int], None] = lambda count: None,
+    best: BestItems | None = None,
 ) -> list[np.ndarray]:
     """The positions that a search by dot product would give to some items of each query.
 
@@ -36,6 +38,7 @@ def positions_by_score(
         database: what is ranked.
         items: for each query int64[m], different items of the database.
         on_rows: told how many more rows were ranked.
+        best: takes the scores of every block as well.
 
     Returns:
         For each query int64[m], the positions of its items in the ranking of the whole database,
@@ -62,6 +65,8 @@ def positions_by_score(
         ahead, *slots_of_device = counted[of_block.device]
         ahead += _count_ahead(of_block, np.int32(start), *slots_of_device)
         counted[of_block.device] = ahead, *slots_of_device
+        if best is not None:
+            best.add(start, of_block)
         on_rows(min(database.block_rows, database.size - start))
     ahead = sum(np.asarray(of_device) for of_device, *_ in counted.values())
     ahead = gathered(ahead, database).sum(axis=0, dtype=np.int64)
@@ -135,7 +140,7 @@ def junk_free_positions(positives: np.ndarray, junk: np.ndarray) -> np.ndarray:
 
     Args:
         positives: int64[p], positions in the whole ranking, -1 for an item that it lacks.
-        junk: int64[j], likewise.
+        junk: int64[j], positions of the items that are left out, -1 for one that it lacks.
 
     Returns:
         int64[f], sorted.

@@ -1,8 +1,6 @@
-"""Scores of a search on a benchmark: Easy, Medium and Hard, in all and query by query."""
+"""Scores of descriptors and of ranked lists on a benchmark."""
 
-import dataclasses
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -13,8 +11,9 @@ from senet_jax.metrics.average_precision import (
     positions_by_score,
     precision_at,
 )
-from senet_jax.metrics.bootstrap import mean_interval
+from senet_jax.metrics.evaluation_report import CUTOFFS, MEASURES, EvaluationReport
 from senet_jax.metrics.protocols import PROTOCOLS, Protocol
+from senet_jax.search.best_items import BestItems
 from senet_jax.search.database import (
     BlockedDatabase,
     array_name,
@@ -26,98 +25,6 @@ from senet_jax.search.ranking_forecast import RankingForecast
 from senet_jax.system.errors import UserError
 from senet_jax.system.progress import Progress
 
-CUTOFFS = (1, 5, 10)
-MEASURES = ("ap", *(f"mp@{cutoff}" for cutoff in CUTOFFS))
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class EvaluationReport:
-    """Every query's scores under every protocol.
-
-    Attributes:
-        query_names: the queries' images, without extension.
-        scores: for each protocol's name float64[q 4], in [0, 1], columns as in `MEASURES`. The row
-            of a query without positives, which is not scored, is NaN.
-
-    Raises:
-        ValueError: the protocols are others, the shapes differ, or a score is out of range.
-    """
-
-    query_names: tuple[str, ...]
-    scores: Mapping[str, np.ndarray]
-
-    def __post_init__(self):
-        if list(self.scores) != [protocol.name for protocol in PROTOCOLS]:
-            raise ValueError(f"protocols {list(self.scores)}")
-        shape = len(self.query_names), len(MEASURES)
-        if any(scores.shape != shape for scores in self.scores.values()):
-            raise ValueError(f"shapes {[scores.shape for scores in self.scores.values()]}")
-        for name, scores in self.scores.items():
-            is_score = (scores >= 0) & (scores <= 1)
-            if not (is_score.all(axis=1) | np.isnan(scores).all(axis=1)).all():
-                raise ValueError(f"{name}: scores outside [0, 1], or only some of a query's")
-
-    def query_count(self, protocol: str) -> int:
-        """How many queries are scored under a protocol."""
-        return len(self._scored(protocol))
-
-    def means(self, protocol: str) -> np.ndarray:
-        """The measures' means over the scored queries: float64[4], NaN if no query is scored."""
-        scored = self._scored(protocol)
-        return scored.mean(axis=0) if len(scored) else np.full(len(MEASURES), np.nan)
-
-    def interval(self, protocol: str) -> np.ndarray:
-        """The 95 % interval of a protocol's mAP: float64[2], NaN if no query is scored."""
-        scored = self._scored(protocol)
-        return mean_interval(scored[:, 0]) if len(scored) else np.full(2, np.nan)
-
-    def _scored(self, protocol):
-        scores = self.scores[protocol]
-        return scores[~np.isnan(scores).any(axis=1)]
-
-    def to_json(self) -> dict[str, Any]:
-        """The value that stands under a dataset's name in `report.json`; null where not scored."""
-        return {name: self._protocol_to_json(name) for name in self.scores}
-
-    def _protocol_to_json(self, name):
-        mean_average_precision, *mean_precisions = _or_null(self.means(name))
-        low, high = _or_null(self.interval(name))
-        return {
-            "map": mean_average_precision,
-            "map_ci95": None if low is None else [low, high],
-            **dict(zip(MEASURES[1:], mean_precisions, strict=True)),
-            "queries": self.query_count(name),
-            "per_query": [
-                {
-                    "query": query,
-                    "name": query_name,
-                    **dict(zip(MEASURES, _or_null(row), strict=True)),
-                }
-                for query, (query_name, row) in enumerate(
-                    zip(self.query_names, self.scores[name], strict=True)
-                )
-            ],
-        }
-
-    def table(self) -> str:
-        """The means in per cent, for people, and the 95 % interval of mAP."""
-        headings = ("mAP", *(f"mP@{cutoff}" for cutoff in CUTOFFS), "queries")
-        lines = ["        " + "".join(f"{heading:>9}" for heading in headings) + "    mAP, 95 %"]
-        for name in self.scores:
-            cells = [*map(_in_per_cent, self.means(name)), str(self.query_count(name))]
-            low, high = map(_in_per_cent, self.interval(name))
-            interval = "-" if low == "-" else f"{low}-{high}"
-            lines.append(f"{name:8}" + "".join(f"{cell:>9}" for cell in cells) + f"{interval:>13}")
-        return "\n".join(lines)
-
-
-def _in_per_cent(score: float) -> str:
-    return "-" if np.isnan(score) else f"{100 * score:.1f}"
-
-
-def _or_null(scores: np.ndarray) -> list[float | None]:
-    return [None if np.isnan(score) else float(score) for score in scores]
-
 
 def evaluate_descriptors(
     ground_truth: GroundTruth,
@@ -125,6 +32,7 @@ def evaluate_descriptors(
     database_parts: Sequence[np.ndarray],
     unranked: Collection[int] = (),
     share: tuple[int, int] = (0, 1),
+    listed: int = 0,
 ) -> EvaluationReport:
     """Scores the ranking by dot product; descriptors are used as they are, in float32.
 
@@ -137,6 +45,7 @@ def evaluate_descriptors(
             among themselves: images that could not be read.
         share: which process of how many this is, where all of them call this together; see
             `BlockedDatabase`.
+        listed: how many of each query's first items the report has to hold, in `found`.
 
     Raises:
         UserError: a wrong number of rows, a wrong width or type, or a value that is not finite.
@@ -168,10 +77,13 @@ def evaluate_descriptors(
         forecast.advance()
         progress.advance(rows)
 
-    positions = positions_by_score(queries, database, _labelled_items(ground_truth), advance)
+    best = BestItems(len(queries), listed) if listed else None
+    positions = positions_by_score(queries, database, _labelled_items(ground_truth), advance, best)
     by_kind = _split_by_kind(ground_truth, positions)
     return EvaluationReport(
-        ground_truth.query_names, {p.name: _score(p, by_kind) for p in PROTOCOLS}
+        ground_truth.query_names,
+        {p.name: _score(p, by_kind) for p in PROTOCOLS},
+        found=None if best is None else best.lists(database),
     )
 
 

@@ -28,8 +28,8 @@ def count_tied(
     Args:
         ground_truth: what should be found; positives are those of Medium.
         queries: see `evaluate_descriptors`.
-        database_parts: likewise.
-        unranked: likewise.
+        database_parts: see `evaluate_descriptors`.
+        unranked: see `evaluate_descriptors`.
     """
     database = BlockedDatabase(tuple(database_parts), unranked)
     positives, labelled = (_items(ground_truth, kinds) for kinds in (_MEDIUM.positive, KINDS))

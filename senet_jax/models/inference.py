@@ -1,4 +1,4 @@
-"""Variables in the form that inference takes: batch norms folded, and kernels for turned images."""
+"""Variables for inference: batch norms folded, and kernels transposed for transposed images."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +22,7 @@ def fold_batch_norms(variables: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _folded(params: Mapping[str, Any], statistics: Mapping[str, Any]) -> dict[str, Any]:
-    """A module's own norms go into the layers beside them, its submodules' likewise."""
+    """Folds a module's own norms into the layers beside them, and those of its submodules."""
     norms = {_layer_before(name, params): name for name in statistics if "var" in statistics[name]}
     folded = {}
     for name, node in params.items():
@@ -70,6 +70,6 @@ def fold(
     return {"kernel": kernel.astype(np.float32), "bias": bias.astype(np.float32)}
 
 
-def turn(variables: Mapping[str, Any]) -> dict[str, Any]:
+def transpose(variables: Mapping[str, Any]) -> dict[str, Any]:
     """Variables that make of a transposed image the transposed maps, and the same descriptor."""
     return jax.tree.map(lambda leaf: leaf.swapaxes(0, 1) if leaf.ndim == 4 else leaf, variables)

@@ -1,24 +1,24 @@
-"""Draws what a finished training learned: two pictures beside its report.json.
+"""Draws what a training or an evaluation found: pictures beside its report.json.
 
-learning_curve.png holds the loss, and the mAP under Medium of each evaluated dataset, over the
-steps. ranked_lists.png holds the first ten items that the trained network, and the one that it
-started from, find for three queries: those at the 10th, 50th and 90th percentile of the trained
-network's AP. It is drawn where the training evaluated a dataset, before and after.
+ranked_lists.png holds the first ten items that were found for three queries: those at the 10th,
+50th and 90th percentile of AP under Medium. Of a training they are those of the trained network and
+of the one that it started from, where a dataset was evaluated before and after; of an evaluation
+those of the search and of every re-ranking. They are drawn from the lists that the run has kept.
+
+learning_curve.png, of a training, holds the loss, and the mAP under Medium of each evaluated
+dataset, over the steps.
 """
 
 import pathlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from senet_jax.config import names
-from senet_jax.system.checksummed import read_kept_json
 from senet_jax.system.errors import CommandParser, UserError, run_command
-from senet_jax.system.files import local_path, read_json
-from senet_jax.system.runtime import use_compilation_cache
+from senet_jax.system.files import local_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from senet_jax.training.setup import Setup
+    from senet_jax.report.results import RankedDataset
 
 LEARNING_CURVE = "learning_curve.png"
 RANKED_LISTS = "ranked_lists.png"
@@ -27,100 +27,50 @@ RANKED_LISTS = "ranked_lists.png"
 def main() -> None:
     """Reads the flags and the workdir, and writes the pictures."""
     parser = CommandParser(prog="python -m senet_jax.report", description=__doc__)
-    parser.add_argument("workdir", metavar="WORKDIR", type=local_path, help="of the training")
+    parser.add_argument(
+        "workdir", metavar="WORKDIR", type=local_path, help="of the training or the evaluation"
+    )
     parser.add_argument("--dataset", help="whose lists are drawn; default: the first evaluated")
     flags = parser.parse_args()
     # These take seconds to import.
+    from senet_jax.metrics.saved import REPORT, has_lists
     from senet_jax.report.curve import draw_learning_curve
     from senet_jax.report.figure import save_png
-    from senet_jax.training.export import CONFIG, REPORT, setup_of
+    from senet_jax.report.results import evaluated_names, is_training, ranked_dataset, read_run
     from senet_jax.training.metrics import read_metrics
 
-    use_compilation_cache()
-    workdir = flags.workdir
-    for name in (CONFIG, REPORT):
-        if not (workdir / name).is_file():
-            raise UserError(
-                f"{workdir} has no {name}, so no training ended there; let one end with "
-                f"python -m senet_jax.main --config=... --workdir={workdir}"
-            )
-    settings = read_kept_json(workdir / CONFIG, "train again", required=False)
-    report = read_json(workdir / REPORT)
-    setup = setup_of(settings, workdir / CONFIG)
-    evaluated = names(settings["evaluation"]["datasets"])
-    curve = draw_learning_curve(read_metrics(workdir))
-    if flags.dataset is None:
-        flags.dataset = next((name for name in evaluated if f"{name}_untrained" in report), None)
-    if flags.dataset:
-        lists = _draw_lists(workdir, setup, settings, report, flags.dataset)
-        save_png(lists, workdir / RANKED_LISTS)
-        drawn = f"{workdir / LEARNING_CURVE} and {workdir / RANKED_LISTS}"
-    else:
-        drawn = (
-            f"{workdir / LEARNING_CURVE}, but no ranked lists: no dataset was evaluated before and "
-            "after"
-        )
-    save_png(curve, workdir / LEARNING_CURVE)
-    print(f"wrote {drawn}")
+    workdir: pathlib.Path = flags.workdir
+    entries, run = read_run(workdir)
+    evaluated = evaluated_names(entries, run)
+    kept = [name for name in evaluated if has_lists(name, run.files_crc32)]
+    # Of a training there is more to draw than lists, so it may lack them.
+    needed = [flags.dataset] if flags.dataset else kept or evaluated * (not is_training(run))
+    pictures = {}
+    if is_training(run):
+        pictures[LEARNING_CURVE] = draw_learning_curve(read_metrics(workdir))
+    if needed:
+        shown = ranked_dataset(workdir, entries, run, needed[0])
+        pictures[RANKED_LISTS] = _draw_lists(shown)
+    if not pictures:
+        raise UserError(f"{workdir / REPORT} has no scores of a dataset; evaluate one")
+    for file, figure in pictures.items():
+        save_png(figure, workdir / file)
+    drawn = " and ".join(str(workdir / file) for file in pictures)
+    why = "the training kept none" if evaluated else "no dataset was evaluated before and after"
+    print(f"wrote {drawn}" + f", but no ranked lists: {why}" * (not needed))
 
 
-def _draw_lists(
-    workdir: pathlib.Path,
-    setup: "Setup",
-    settings: dict[str, Any],
-    report: dict[str, Any],
-    dataset_name: str,
-) -> "Figure":
-    from senet_jax.data.revisitop import load_dataset
-    from senet_jax.features.runner import Describer
-    from senet_jax.models.senet import without_descriptor_norm
-    from senet_jax.report.examples import (
-        ITEMS,
-        ScoredNetwork,
-        average_precisions,
-        find_examples,
-    )
+def _draw_lists(shown: "RankedDataset") -> "Figure":
+    from senet_jax.report.examples import ITEMS, find_examples
     from senet_jax.report.ranked import draw_ranked_lists
-    from senet_jax.training.export import REPORT, WEIGHTS
-    from senet_jax.training.setup import PREPROCESSING
-    from senet_jax.weights import load_weights
 
-    dataset = load_dataset(settings["evaluation"]["data_root"], dataset_name)
-
-    weights = load_weights(workdir / WEIGHTS)
-    if weights.sha256 != report["run"]["weights_sha256"]:
-        raise UserError(
-            f"{workdir / WEIGHTS} holds other weights than {REPORT} is of; go on with the training"
-        )
-    start = None
-    if settings["start"]:
-        start_weights = load_weights(settings["start"])
-        if start_weights.sha256 != settings["start_found"]["sha256"]:
-            raise UserError(
-                f"{settings['start']} holds other weights than the training was begun with; put "
-                "those back"
-            )
-        start = setup.start_from(start_weights)
-
-    def scored(variables: dict[str, Any], name: str) -> ScoredNetwork:
-        return ScoredNetwork(
-            describer=Describer(setup.architecture, PREPROCESSING, variables),
-            average_precisions=average_precisions(report, name, dataset),
-        )
-
-    examples = find_examples(
-        dataset,
-        trained=scored(weights.variables(), dataset.name),
-        untrained=scored(
-            without_descriptor_norm(setup.initial_variables(start)), f"{dataset.name}_untrained"
-        ),
-        scales=settings["evaluation"]["scales"],
-    )
+    deciding = {"trained": "the trained network", "search": "the search"}[shown.lists[0].label]
+    images = len(shown.database)
     return draw_ranked_lists(
-        examples,
-        title=f"The first {ITEMS} of {len(dataset.images):,} images in {dataset.name}",
-        note="Not picked by hand: the queries at these percentiles of the trained network's AP "
-        "under Medium. Junk does not count.",
+        find_examples(shown.dataset, shown.queries, shown.database, shown.lists),
+        title=f"The first {min(ITEMS, images)} of {images:,} images in {shown.dataset.name}",
+        note=f"Not picked by hand: the queries at these percentiles of {deciding}'s AP under "
+        "Medium. Junk does not count.",
     )
 
 

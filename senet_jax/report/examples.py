@@ -1,20 +1,18 @@
-"""A few queries, chosen by a rule, and what a network finds for them before and after training."""
+"""A few queries, chosen by a rule, and what was found for them."""
 
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from senet_jax.data.ground_truth import GroundTruth
-from senet_jax.data.revisitop import Dataset, read_image
-from senet_jax.features.extract import extract
-from senet_jax.features.runner import Describer
+from senet_jax.data.revisitop import Dataset, Photograph, read_image
+from senet_jax.data.transforms import UnreadableImage
+from senet_jax.metrics.evaluation_report import MEASURES, EvaluationReport
 from senet_jax.metrics.protocols import PROTOCOLS
 from senet_jax.report.ranked import Example, FoundItems, Verdict
-from senet_jax.search.database import BlockedDatabase
-from senet_jax.search.exact import top_k
+from senet_jax.search.ranked_list import RankedList
 from senet_jax.system.errors import UserError
 
 PERCENTILES = (10, 50, 90)
@@ -23,71 +21,77 @@ ITEMS = 10
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class ScoredNetwork:
-    """A network, and how well it searches a dataset.
+class ScoredLists:
+    """Ranked lists of a dataset's queries, and how good they are.
 
     Attributes:
-        describer: the network.
+        label: what made them.
         average_precisions: float64[q] under Medium, NaN where a query is not scored.
+        ranked: the lists, or their first items.
     """
 
-    describer: Describer
+    label: str
     average_precisions: np.ndarray
+    ranked: RankedList
 
 
-def average_precisions(report: dict[str, Any], name: str, dataset: Dataset) -> np.ndarray:
-    """The APs of a dataset's queries under Medium, as the report has them below a name.
-
-    Returns:
-        float64[q], NaN where a query is not scored.
+def average_precisions(scores: EvaluationReport, dataset: Dataset) -> np.ndarray:
+    """The APs of a dataset's queries under Medium: float64[q], NaN where a query is not scored.
 
     Raises:
-        UserError: the report lacks the name, or was made on another dataset.
+        UserError: the scores are those of other queries.
     """
-    if name not in report:
+    names = dataset.ground_truth.query_names
+    if len(scores.query_names) != len(names):
         raise UserError(
-            f"the report has no scores of {name}, but of {', '.join(sorted(set(report) - {'run'}))}"
-            "; choose one of the trained network's with --dataset"
+            f"the report has the scores of {len(scores.query_names)} queries, {dataset.name} has "
+            f"{len(names)} now; put the dataset back that was evaluated"
         )
-    per_query = report[name][MEDIUM.name]["per_query"]
-    if len(per_query) != len(dataset.queries):
+    if any(
+        other not in (None, name) for other, name in zip(scores.query_names, names, strict=True)
+    ):
         raise UserError(
-            f"the report has the scores of {len(per_query)} queries, {dataset.name} has "
-            f"{len(dataset.queries)} now; put the dataset back that was evaluated"
+            f"the report has the scores of other queries than {dataset.name} has now; put the "
+            "dataset back that was evaluated"
         )
-    return np.array([scores["ap"] for scores in per_query], np.float64)
+    return scores.scores[MEDIUM.name][:, MEASURES.index("ap")]
 
 
 def find_examples(
-    dataset: Dataset, trained: ScoredNetwork, untrained: ScoredNetwork, scales: Sequence[float]
+    dataset: Dataset,
+    queries: Sequence[Photograph],
+    database: Sequence[Photograph],
+    lists: Sequence[ScoredLists],
 ) -> list[Example]:
-    """The queries at some percentiles of the trained network's AP, and what is found for them.
+    """The queries at some percentiles of AP, and what was found for them.
 
     Args:
-        dataset: what is searched.
-        trained: the network whose APs decide.
-        untrained: the other one.
-        scales: at which each image is described.
+        dataset: what was searched.
+        queries: the photographs of its queries, with their boxes where they were cut to them.
+        database: the photographs that were ranked.
+        lists: what is shown, one below the other; the APs of the first decide over the queries.
 
     Raises:
-        UserError: no query is scored, or an image cannot be read.
+        UserError: no query is scored, or the photograph of a query cannot be read.
     """
-    if np.isnan(trained.average_precisions).all():
+    deciding = lists[0].average_precisions
+    if np.isnan(deciding).all():
         raise UserError(
             f"no query of {dataset.name} is scored under Medium; choose another dataset"
         )
-    chosen = [query_at_percentile(trained.average_precisions, p) for p in PERCENTILES]
-    after, before = (_find(network, dataset, chosen, scales) for network in (trained, untrained))
-    return [
-        Example(
-            caption=f"{percentile}th percentile: {dataset.ground_truth.query_names[query]}",
-            image=read_image(dataset.queries[query].path),
-            box=dataset.queries[query].box,
-            trained=after[place],
-            untrained=before[place],
+    examples = []
+    for percentile in PERCENTILES:
+        query = query_at_percentile(deciding, percentile)
+        found = {each.label: _found(each, query, database, dataset.ground_truth) for each in lists}
+        examples.append(
+            Example(
+                caption=f"{percentile}th percentile: {dataset.ground_truth.query_names[query]}",
+                image=read_image(queries[query].path),
+                box=queries[query].box,
+                rows=found,
+            )
         )
-        for place, (percentile, query) in enumerate(zip(PERCENTILES, chosen, strict=True))
-    ]
+    return examples
 
 
 def query_at_percentile(average_precisions: np.ndarray, percentile: float) -> int:
@@ -111,19 +115,20 @@ def judge(ground_truth: GroundTruth, query: int, items: Sequence[int]) -> list[V
     return [verdicts.get(item, "wrong") for item in items]
 
 
-def _find(
-    network: ScoredNetwork, dataset: Dataset, chosen: Sequence[int], scales: Sequence[float]
-) -> list[FoundItems]:
-    queries, database = (
-        extract(network.describer, photographs, scales, label=dataset.name)[0]
-        for photographs in ([dataset.queries[query] for query in chosen], dataset.images)
+def _found(
+    lists: ScoredLists, query: int, database: Sequence[Photograph], ground_truth: GroundTruth
+) -> FoundItems:
+    items = lists.ranked.items(query)[:ITEMS].tolist()
+    return FoundItems(
+        average_precision=float(lists.average_precisions[query]),
+        images=[_image(database[item]) for item in items],
+        verdicts=judge(ground_truth, query, items),
     )
-    ranked = top_k(queries, BlockedDatabase((database,)), ITEMS)
-    return [
-        FoundItems(
-            average_precision=float(network.average_precisions[query]),
-            images=[read_image(dataset.images[item].path) for item in items],
-            verdicts=judge(dataset.ground_truth, query, items),
-        )
-        for query, items in zip(chosen, ranked.ranks.tolist(), strict=True)
-    ]
+
+
+def _image(photograph: Photograph) -> np.ndarray:
+    """uint8[h w 3] BGR; black where the photograph cannot be read, as it was ranked without it."""
+    try:
+        return read_image(photograph.path)
+    except UnreadableImage:
+        return np.zeros((1, 1, 3), np.uint8)

@@ -1,8 +1,9 @@
-"""Ranked lists as pictures: a query, and the first items that networks find for it."""
+"""Ranked lists as pictures: a query, and the first items that were found for it."""
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Literal
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -20,13 +21,15 @@ _BOX_COLOUR = "#ffd23f"
 
 # Pixels.
 TILE, BORDER, GAP = 112, 5, 10
-QUERY = 2 * TILE + GAP  # As high as the two rows beside it.
-_MARGIN, _HEADER, _CAPTION, _LABELS, _BELOW = 40, 104, 30, 112, 26
+QUERY = 2 * TILE + GAP  # As high as two rows beside it.
+_MARGIN, _HEADER, _CAPTION, _BELOW = 40, 104, 30, 26
+_NARROWEST = 900  # The words above take as much.
+_SHORTEST_LABEL, _LETTER = 112, 9.5
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FoundItems:
-    """The first items that a network found for a query, best first.
+    """The first items that were found for a query, best first.
 
     Attributes:
         average_precision: of the whole ranking, in [0, 1].
@@ -41,36 +44,71 @@ class FoundItems:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Example:
-    """A query, and what the network found for it before and after it was trained.
+    """A query, and what was found for it in several ways.
 
     Attributes:
         caption: why it is shown.
         image: uint8[h w 3] BGR.
         box: the query's (x1, y1, x2, y2) in pixels, if it has one.
-        trained: found by the trained network.
-        untrained: found by the network with which the training began.
+        rows: for each way what it found, from above.
     """
 
     caption: str
     image: np.ndarray
     box: Sequence[float] | None
-    trained: FoundItems
-    untrained: FoundItems
+    rows: Mapping[str, FoundItems]
 
-    @property
-    def rows(self) -> dict[str, FoundItems]:
-        """What is drawn beside the query, from above."""
-        return {"trained": self.trained, "untrained": self.untrained}
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """Where the pictures of examples stand, in pixels.
+
+    Attributes:
+        rows: how many rows of items each example has at most.
+        columns: how many items a row has at most.
+        label_width: of the column of labels.
+    """
+
+    rows: int
+    columns: int
+    label_width: int
+
+    @classmethod
+    def of(cls, examples: Sequence[Example]) -> "Layout":
+        """The layout that holds all of some examples."""
+        labels = [label for example in examples for label in example.rows]
+        letters = max(len(line) for label in labels for line in label_lines(label))
+        return cls(
+            rows=max(len(example.rows) for example in examples),
+            columns=max(len(f.images) for example in examples for f in example.rows.values()),
+            label_width=max(_SHORTEST_LABEL, round(_LETTER * letters) + GAP),
+        )
+
+    def query_corner(self, block: int) -> tuple[int, int]:
+        """The x and y of the upper left corner of an example's query."""
+        height = max(QUERY, self.rows * (TILE + GAP) - GAP)
+        return _MARGIN, _HEADER + _CAPTION + block * (_CAPTION + height + _BELOW)
+
+    def tile_corner(self, block: int, row: int, column: int) -> tuple[int, int]:
+        """The x and y of the upper left corner of an item's tile, its border included."""
+        x, y = self.query_corner(block)
+        first = x + QUERY + 2 * GAP + self.label_width
+        return first + column * (TILE + GAP), y + row * (TILE + GAP)
+
+
+def label_lines(label: str) -> list[str]:
+    """A chain of re-ranking methods a line each; commas in parentheses are of a method's own."""
+    return re.split(r"(?<=,)(?![^(]*\))", label)
 
 
 def draw_ranked_lists(examples: Sequence[Example], title: str, note: str) -> Figure:
     """Draws examples one below the other, under a legend of the borders' colours."""
-    canvas = compose(examples)
+    canvas, layout = compose(examples), Layout.of(examples)
     height, width, _ = canvas.shape
     figure = make_figure(width, height)
     figure.figimage(canvas)
 
-    def write(x: float, y: float, text: str, color: str = INK, **options) -> None:
+    def write(x: float, y: float, text: str, color: str = INK, **options: Any) -> None:
         figure.text(x / width, 1 - y / height, text, color=color, **options)
 
     write(_MARGIN, 54, title, fontsize=18, weight="bold")
@@ -80,13 +118,15 @@ def draw_ranked_lists(examples: Sequence[Example], title: str, note: str) -> Fig
         write(x, 54, "\N{BLACK SQUARE}", colour, fontsize=15)
         write(x + 23, 53, verdict, fontsize=12)
     for block, example in enumerate(examples):
-        x, y = query_corner(block)
+        x, y = layout.query_corner(block)
         write(x, y - 11, example.caption, fontsize=12, weight="bold")
-        for row, (network, found) in enumerate(example.rows.items()):
-            x, y = tile_corner(block, row, 0)
-            write(x - _LABELS, y + TILE / 2 - 4, network, fontsize=12, weight="bold")
+        for row, (label, found) in enumerate(example.rows.items()):
+            x, y = layout.tile_corner(block, row, 0)
+            x, middle = x - layout.label_width, y + TILE / 2
+            text = "\n".join(label_lines(label))
+            write(x, middle, text, fontsize=12, weight="bold", verticalalignment="bottom")
             precision = f"AP {100 * found.average_precision:.1f} %"
-            write(x - _LABELS, y + TILE / 2 + 18, precision, QUIET, fontsize=12)
+            write(x, middle + 4, precision, QUIET, fontsize=12, verticalalignment="top")
     return figure
 
 
@@ -96,27 +136,16 @@ def compose(examples: Sequence[Example]) -> np.ndarray:
     Returns:
         uint8[h w 3] RGB.
     """
-    columns = max(len(found.images) for example in examples for found in example.rows.values())
-    width = tile_corner(0, 0, columns)[0] - GAP + _MARGIN
-    height = query_corner(len(examples))[1] - _CAPTION
+    layout = Layout.of(examples)
+    width = max(layout.tile_corner(0, 0, layout.columns)[0] - GAP + _MARGIN, _NARROWEST)
+    height = layout.query_corner(len(examples))[1] - _CAPTION
     canvas = np.full((height, width, 3), 255, np.uint8)
     for block, example in enumerate(examples):
-        _paste(canvas, query_corner(block), QUERY, _query_picture(example))
+        _paste(canvas, layout.query_corner(block), QUERY, _query_picture(example))
         for row, found in enumerate(example.rows.values()):
             for column, item in enumerate(zip(found.images, found.verdicts, strict=True)):
-                _paste(canvas, tile_corner(block, row, column), TILE, _item_picture(*item))
+                _paste(canvas, layout.tile_corner(block, row, column), TILE, _item_picture(*item))
     return canvas
-
-
-def query_corner(block: int) -> tuple[int, int]:
-    """The x and y of the upper left corner of an example's query."""
-    return _MARGIN, _HEADER + _CAPTION + block * (_CAPTION + QUERY + _BELOW)
-
-
-def tile_corner(block: int, row: int, column: int) -> tuple[int, int]:
-    """The x and y of the upper left corner of a found item's tile, its border included."""
-    x, y = query_corner(block)
-    return x + QUERY + 2 * GAP + _LABELS + column * (TILE + GAP), y + row * (TILE + GAP)
 
 
 def _query_picture(example: Example) -> np.ndarray:

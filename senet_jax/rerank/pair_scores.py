@@ -6,19 +6,23 @@ import itertools
 import os
 import pathlib
 import zlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
+from typing import cast
 
 import jax
 import numpy as np
 
 from senet_jax.data.revisitop import Photograph
-from senet_jax.data.sizes import photograph_sizes
+from senet_jax.features.cache import FeatureCache
+from senet_jax.features.networks import DenseNetwork, map_size
+from senet_jax.features.origin import origin_of_features
 from senet_jax.features.plan import join_groups
-from senet_jax.models.cvnet import PairRegion, Reranker
-from senet_jax.rerank.maps import MapCache, Size
-from senet_jax.rerank.pairwise import PairCount
+from senet_jax.features.runner import Runner
+from senet_jax.models.cvnet import PairRegion, Reranker, reranker_params
+from senet_jax.rerank.pairs import PairCount
 from senet_jax.system.files import written_whole
 from senet_jax.system.progress import Progress
+from senet_jax.weights import Weights
 
 # Maps are padded to multiples, so that few programs are compiled.
 MAP_MULTIPLE = 8
@@ -30,21 +34,33 @@ CPU_POSITIONS, ACCELERATOR_POSITIONS = 2**18, 2**26
 # Maps of a large photograph take 9 MB.
 MAPS_IN_MEMORY = 16
 
-JOURNAL = "scores.csv"
+JOURNAL, LABEL = "scores.csv", "cvnet, maps"
 
 Pair = tuple[Photograph, Photograph]
 Key = tuple[str, str]
 """Of the maps of a pair."""
 
 
+def map_cache(weights: Weights, folder: str | os.PathLike, limit_bytes: int) -> FeatureCache:
+    """The maps that CVNet-Rerank compares; see `FeatureCache`.
+
+    Raises:
+        UserError: the weights are not of CVNet, or have no re-ranker.
+    """
+    network = DenseNetwork(weights.architecture, weights.preprocessing)
+    variables = weights.variables(network.output.extras)
+    origin = origin_of_features(weights, network.settings())
+    return FeatureCache(Runner(network, variables), origin, folder, limit_bytes)
+
+
 class PairScores:
     """Scores pairs of a query and an item of a database.
 
-    Every score is written down beside the maps at once, under what the maps are known by, and is
-    read from there the next time: work that was ended goes on where it was.
+    Every score is written beside the maps as soon as it is computed, under the keys of both maps,
+    and is read from there the next time: work that was ended resumes.
 
     Args:
-        cache: the maps, and with them the network.
+        cache: the maps, see `map_cache`.
         queries: photographs with their boxes.
         images: the database, and its distractors.
         count: counts the pairs.
@@ -52,13 +68,15 @@ class PairScores:
 
     def __init__(
         self,
-        cache: MapCache,
+        cache: FeatureCache,
         queries: Sequence[Photograph],
         images: Sequence[Photograph],
         count: PairCount,
     ):
         self._cache, self._queries, self._images = cache, queries, images
         self._count = count
+        reranker = reranker_params(cache.runner.variables)
+        self._reranker = jax.device_put(reranker, jax.local_devices()[0])
 
     def __call__(self, pairs: np.ndarray) -> np.ndarray:
         """The probability that both of a pair show the same: int64[p 2] -> float32[p].
@@ -78,16 +96,6 @@ class PairScores:
             self._score(pairs_of, missing, journal)
         return np.array([journal.scores[key] for key in keys], np.float32)
 
-    def _map_sizes(self, pairs: Iterable[Pair]) -> dict[Photograph, Size]:
-        photographs = list(dict.fromkeys(itertools.chain(*pairs)))
-        sizes, _ = photograph_sizes(
-            photographs, label="cvnet", skip_unreadable=False, by_header=False
-        )
-        return {
-            photograph: self._cache.network.map_size(tuple(size))
-            for photograph, size in zip(photographs, sizes.tolist(), strict=True)
-        }
-
     def _score(
         self, pairs_of: dict[Key, Pair], missing: Collection[Key], journal: "_Journal"
     ) -> None:
@@ -95,7 +103,10 @@ class PairScores:
 
         So work that was ended has the same scores, to the bit, as work that was not.
         """
-        size_of = self._map_sizes(pairs_of.values())
+        cache, stride = self._cache, self._cache.runner.network.stride
+        photographs = list(dict.fromkeys(itertools.chain(*pairs_of.values())))
+        cache.plan(photographs, LABEL)
+        size_of = {p: map_size(cache.size(p), stride) for p in photographs}
         sizes_of_pairs = np.array([size_of[q] + size_of[i] for q, i in pairs_of.values()])
         shapes = [tuple(shape) for shape in pair_shapes(sizes_of_pairs).tolist()]
         capacity_of = {
@@ -108,11 +119,12 @@ class PairScores:
         of_missing = dict.fromkeys(
             photograph for group in groups.values() for _, *pair in group for photograph in pair
         )
-        self._make_maps({p: size_of[p] for p in of_missing}, len(missing), len(groups))
+        print(f"cvnet: {len(missing):,} pairs in {len(groups)} programs")
+        cache.fill(list(of_missing), LABEL)
 
         @functools.lru_cache(MAPS_IN_MEMORY)
         def padded_maps(photograph: Photograph, *shape: int) -> np.ndarray:
-            maps = self._cache[photograph]
+            maps = cache[photograph]["maps"]
             room = np.subtract(shape, maps.shape[1:3])
             return np.pad(maps, ((0, 0), (0, room[0]), (0, room[1]), (0, 0)))
 
@@ -124,7 +136,7 @@ class PairScores:
                 # The last batch of a program is filled up.
                 full = [*batch, *batch[:1] * (capacity - len(batch))]
                 scores = _scores(
-                    self._cache.network.reranker,
+                    self._reranker,
                     np.stack([padded_maps(query, *shape[:2]) for _, query, _ in full]),
                     np.stack([padded_maps(item, *shape[2:]) for _, _, item in full]),
                     np.array([size_of[q] + size_of[i] for _, q, i in full], np.int32),
@@ -132,28 +144,14 @@ class PairScores:
                 journal.add([key for key, _, _ in batch], np.asarray(scores)[: len(batch)])
                 progress.advance(len(batch))
 
-    def _make_maps(self, size_of: dict[Photograph, Size], pairs: int, programs: int) -> None:
-        needed = sum(self._cache.bytes_of_maps(size) for size in size_of.values())
-        limit = self._cache.limit_bytes
-        print(
-            f"cvnet: {pairs:,} pairs in {programs} programs; the maps of {len(size_of):,} images "
-            f"are {needed / 2**30:.2f} GiB, and {self._cache.folder} holds {limit / 2**30:.2f}"
-            + ("" if needed <= limit else ": SOME WILL BE COMPUTED MORE THAN ONCE")
-        )
-        if needed <= limit:
-            missing = [photograph for photograph in size_of if photograph not in self._cache]
-            progress = Progress("cvnet, maps", len(missing), "images")
-            for photograph in missing:
-                self._cache.make(photograph)
-                progress.advance()
-
 
 @jax.jit
 def _scores(params: dict, queries: jax.Array, keys: jax.Array, sizes: jax.Array) -> jax.Array:
     # Accelerators multiply in fewer bits unless they are told not to.
     with jax.default_matmul_precision("highest"):
         region = PairRegion(sizes)
-        return Reranker().apply({"params": params}, queries, keys, region, method="scores")
+        scores = Reranker().apply({"params": params}, queries, keys, region, method="scores")
+    return cast(jax.Array, scores)
 
 
 def pair_shapes(sizes: np.ndarray) -> np.ndarray:

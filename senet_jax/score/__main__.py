@@ -13,12 +13,15 @@ import argparse
 import sys
 
 from senet_jax.data.ground_truth import GroundTruth, load_ground_truth
+from senet_jax.metrics.evaluation_report import EvaluationReport
 from senet_jax.metrics.protocols import PROTOCOLS
-from senet_jax.metrics.report import EvaluationReport, evaluate_descriptors, evaluate_ranks
+from senet_jax.metrics.report import evaluate_descriptors, evaluate_ranks
+from senet_jax.metrics.run_report import UNNAMED, Report
+from senet_jax.metrics.saved import write_report
 from senet_jax.metrics.ties import warning_of_ties
 from senet_jax.search.ranked_list import RankedList
 from senet_jax.system.errors import CommandParser, UserError, run_command, shown
-from senet_jax.system.files import local_path, local_paths, open_array, write_json
+from senet_jax.system.files import local_path, local_paths, open_array
 from senet_jax.system.runtime import use_compilation_cache
 
 
@@ -63,7 +66,7 @@ def main() -> None:
     else:
         report = _score_ranks(ground_truth, flags)
     if flags.json is not None:
-        write_json(flags.json, report.to_json())
+        write_report(flags.json, Report({UNNAMED: report}))
     print(report.table())
     if flags.json is not None:
         print(f"wrote {flags.json}")

@@ -16,114 +16,80 @@ import itertools
 import os
 import pathlib
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from senet_jax.metrics.bootstrap import mean_interval
+from senet_jax.metrics.evaluation_report import MEASURES, EvaluationReport
 from senet_jax.metrics.protocols import PROTOCOLS
+from senet_jax.metrics.run_report import UNNAMED, Run
+from senet_jax.metrics.saved import read_report
 from senet_jax.system.errors import (
     CommandParser,
     UserError,
     printable,
-    reason,
     run_command,
     shortened,
     shown,
 )
-from senet_jax.system.files import local_path, read_json
+from senet_jax.system.files import local_path
 
 SAME = 1e-9
 """APs that are nearer are equal: another scorer may add in another order."""
 CHANGES = 5
 """How many of the queries that changed most are named."""
+_AP = MEASURES.index("ap")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class QueryScores:
-    """A protocol's AP of every query.
+class Side:
+    """One of the two runs.
 
     Attributes:
-        names: what the queries are called, None where the report does not tell it.
-        average_precisions: float64[q], NaN where a query is not scored.
-    """
-
-    names: tuple[str | None, ...]
-    average_precisions: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Report:
-    """What two runs are compared by.
-
-    Attributes:
-        path: the file.
-        datasets: for each dataset's name and protocol the scores; the name is empty where the file
-            does not tell it.
+        path: of its report.
+        entries: the scores by name, as names are printed; empty where the file does not tell it.
         lists_sha256: for each list of images what tells it from others.
         scales: at which the images were described, None where the file does not tell them.
     """
 
     path: pathlib.Path
-    datasets: Mapping[str, Mapping[str, QueryScores]]
+    entries: Mapping[str, EvaluationReport]
     lists_sha256: Mapping[str, str]
     scales: list[float] | None
 
 
-def read_report(path: pathlib.Path) -> Report:
-    """Reads what `score --json` or an evaluation wrote.
+def read_side(path: pathlib.Path) -> Side:
+    """Reads what `score --json`, an evaluation or a training wrote.
 
     Raises:
         UserError: the file is missing, or is no such report.
     """
-    value = read_json(path)
-    try:
-        run = value.get("run", {})
-        named = {name: of_dataset for name, of_dataset in value.items() if name != "run"}
-        if named.keys() == {protocol.name for protocol in PROTOCOLS}:
-            named = {"": named}
-        return Report(
-            path,
-            {
-                _name(name): {
-                    p.name: _query_scores(of_dataset[p.name]["per_query"]) for p in PROTOCOLS
-                }
-                for name, of_dataset in named.items()
-            },
-            {_name(label): value for label, value in run.get("lists_sha256", {}).items()},
-            _scales(run.get("config", {}).get("scales")),
-        )
-    except Exception as error:  # It may be any JSON.
-        raise UserError(
-            f"{path} is no report of scores ({type(error).__name__}: {reason(error)}); give the "
-            "JSON that score or an evaluation wrote"
-        ) from error
-
-
-def _query_scores(per_query: Sequence[Mapping[str, Any]]) -> QueryScores:
-    names = [of_query.get("name") for of_query in per_query]
-    scores = [of_query["ap"] for of_query in per_query]
-    for score in scores:
-        if score is not None and not (type(score) in (int, float) and 0 <= score <= 1):
-            raise ValueError(f"an AP is {shown(score)}")
-    return QueryScores(
-        tuple(None if name is None else _name(name) for name in names),
-        np.array(scores, np.float64),
+    report = read_report(path)
+    run = report.run or Run()
+    return Side(
+        path,
+        {_printed(name): entry for name, entry in report.entries.items()},
+        {_printed(label): sha256 for label, sha256 in run.lists_sha256.items()},
+        _scales(run.config.get("scales"), path),
     )
 
 
-def _name(value: Any) -> str:
+def _printed(name: str) -> str:
     """A name as it is printed."""
-    if type(value) is not str:
-        raise ValueError(f"a name is {shown(value)}")
-    return shortened(printable(value), 100)
+    return shortened(printable(name), 100)
 
 
-def _scales(value: Any) -> list[float] | None:
-    if value is not None and not all(type(scale) in (int, float) for scale in value):
-        raise ValueError(f"the scales are {shown(value)}")
-    return value
+def _scales(value: Any, path: pathlib.Path) -> list[float] | None:
+    if value is None or (
+        isinstance(value, list) and all(type(scale) in (int, float) for scale in value)
+    ):
+        return value
+    raise UserError(
+        f"{path} is no report of scores: the scales are {shown(value)}; give the JSON that score "
+        "or an evaluation wrote"
+    )
 
 
 def split_entry(argument: str) -> tuple[pathlib.Path, str]:
@@ -134,47 +100,45 @@ def split_entry(argument: str) -> tuple[pathlib.Path, str]:
     ends = [len(argument), *(at for at in range(len(argument) - 1, 0, -1) if argument[at] == ":")]
     for end in ends:
         if os.path.isfile(os.path.expanduser(argument[:end])):
-            return local_path(argument[:end]), _name(argument[end + 1 :])
+            return local_path(argument[:end]), _printed(argument[end + 1 :])
     return local_path(argument), ""
 
 
-def chosen_entries(report: Report, wanted: str) -> dict[str, Mapping[str, QueryScores]]:
+def chosen_entries(side: Side, wanted: str) -> dict[str, EvaluationReport]:
     """The entry of that name; where there is none, those that add `:blind` and `:protocol` to it.
 
     Raises:
         UserError: the report has no such entry.
     """
-    if wanted in report.datasets:
-        return {wanted: report.datasets[wanted]}
+    if wanted in side.entries:
+        return {wanted: side.entries[wanted]}
     found = {
-        name: scores
-        for name, scores in report.datasets.items()
-        if name.rpartition(":")[0] == wanted
+        name: scores for name, scores in side.entries.items() if name.rpartition(":")[0] == wanted
     }
     if not found:
-        raise UserError(f"{report.path} has no entry {shown(wanted)}; it has {_holdings(report)}")
+        raise UserError(f"{side.path} has no entry {shown(wanted)}; it has {_holdings(side)}")
     return found
 
 
 def paired_entries(
-    first: Report, first_wanted: str, second: Report, second_wanted: str
-) -> dict[str, list[Mapping[str, QueryScores]]]:
-    """What is compared, under a heading each; see `chosen_entries` and `paired_datasets`.
+    first: Side, first_wanted: str, second: Side, second_wanted: str
+) -> dict[str, tuple[EvaluationReport, EvaluationReport]]:
+    """What is compared, under a heading each; see `chosen_entries` and `common_entries`.
 
     Args:
-        first: a report.
-        first_wanted: the name of an entry, empty for any.
-        second: likewise.
-        second_wanted: likewise.
+        first: one run.
+        first_wanted: the name of an entry of it, empty for any.
+        second: the other run.
+        second_wanted: the name of an entry of it, empty for any.
 
     Raises:
         UserError: an entry is not there, or there is nothing to compare it with.
     """
     if not first_wanted and not second_wanted:
-        return paired_datasets(first, second)
+        return common_entries(first, second)
     sides = [
-        chosen_entries(report, wanted) if wanted else _counterparts(report, other)
-        for report, wanted, other in (
+        chosen_entries(side, wanted) if wanted else _counterparts(side, other)
+        for side, wanted, other in (
             (first, first_wanted, second_wanted),
             (second, second_wanted, first_wanted),
         )
@@ -185,38 +149,40 @@ def paired_entries(
         kinds = [name.rpartition(":")[2] for name in (one, other)]
         if min(map(len, sides)) == 1 or kinds[0] == kinds[1]:
             heading = one if one == other else f"{one or 'A'} -> {other or 'B'}"
-            paired[heading] = [sides[0][one], sides[1][other]]
+            paired[heading] = sides[0][one], sides[1][other]
     return paired
 
 
-def _counterparts(report: Report, wanted: str) -> dict[str, Mapping[str, QueryScores]]:
-    """What an entry of the other report is compared with where no name is given."""
-    return dict(report.datasets) if len(report.datasets) == 1 else chosen_entries(report, wanted)
+def _counterparts(side: Side, wanted: str) -> dict[str, EvaluationReport]:
+    """What an entry of the other run is compared with where no name is given."""
+    return dict(side.entries) if len(side.entries) == 1 else chosen_entries(side, wanted)
 
 
-def _holdings(report: Report) -> str:
-    return ", ".join(shown(name) if name else "one without a name" for name in report.datasets)
+def _holdings(side: Side) -> str:
+    return ", ".join(shown(name) if name else "one without a name" for name in side.entries)
 
 
-def paired_datasets(first: Report, second: Report) -> dict[str, list[Mapping[str, QueryScores]]]:
-    """For the name of each dataset that both reports have, the scores of the two.
+def common_entries(
+    first: Side, second: Side
+) -> dict[str, tuple[EvaluationReport, EvaluationReport]]:
+    """For the name of each entry that both runs have, the scores of the two.
 
-    A report's only dataset, where it has no name, goes with the other report's only one.
+    A run's only entry, where it has no name, goes with the other run's only one.
 
     Raises:
-        UserError: the reports have no dataset in common.
+        UserError: the runs have no entry in common.
     """
-    names = {*first.datasets, *second.datasets}
-    if "" in names and len(first.datasets) == len(second.datasets) == 1:
-        name = max(names)  # The one that is not empty, if there is one.
-        return {name: [*first.datasets.values(), *second.datasets.values()]}
+    names = {*first.entries, *second.entries}
+    if UNNAMED in names and len(first.entries) == len(second.entries) == 1:
+        [one], [other] = first.entries.values(), second.entries.values()
+        return {max(names): (one, other)}  # The name that is not empty, if there is one.
     common = {
-        name: [first.datasets[name], second.datasets[name]]
-        for name in first.datasets
-        if name in second.datasets
+        name: (first.entries[name], second.entries[name])
+        for name in first.entries
+        if name in second.entries
     }
     if not common:
-        holdings = (f"{report.path} has {_holdings(report)}" for report in (first, second))
+        holdings = (f"{side.path} has {_holdings(side)}" for side in (first, second))
         raise UserError(
             f"no dataset is in both, {' and '.join(holdings)}; compare runs on the same datasets, "
             "or name an entry of each: A.json:NAME B.json:NAME"
@@ -224,12 +190,12 @@ def paired_datasets(first: Report, second: Report) -> dict[str, list[Mapping[str
     return common
 
 
-def warnings(first: Report, second: Report, compared: Collection[str]) -> Iterator[str]:
+def warnings(first: Side, second: Side, compared: Collection[str]) -> Iterator[str]:
     """What else the two runs differ in, so that a difference of scores may not be the models'."""
-    for report in (first, second):
-        for name in report.datasets:
+    for side in (first, second):
+        for name in side.entries:
             if name and name not in compared:
-                yield f"{name} is in {report.path} only"
+                yield f"{name} is in {side.path} only"
     for label in first.lists_sha256:
         if first.lists_sha256[label] != second.lists_sha256.get(label, first.lists_sha256[label]):
             yield f"the images of {label} are not the same in both (lists_sha256)"
@@ -245,8 +211,8 @@ class Comparison:
 
     Attributes:
         names: what the queries are called.
-        first: float64[n], in [0, 1].
-        second: likewise.
+        first: float64[n], the APs of the first run, in [0, 1].
+        second: float64[n], the APs of the second run.
     """
 
     names: tuple[str, ...]
@@ -265,37 +231,35 @@ class Comparison:
         return order[self.differences[order] != 0]
 
 
-def compare(first: QueryScores, second: QueryScores) -> Comparison:
-    """Pairs the queries of two runs.
+def compare(first: EvaluationReport, second: EvaluationReport, protocol: str) -> Comparison:
+    """Pairs the queries that a protocol scores in two runs.
 
     Raises:
         UserError: the two are not about the same queries.
     """
-    counts = len(first.names), len(second.names)
+    counts = len(first.query_names), len(second.query_names)
     if counts[0] != counts[1]:
         raise UserError(
             f"A has {counts[0]} queries, B {counts[1]}; compare scores by one ground truth"
         )
-    for query, (one, other) in enumerate(zip(first.names, second.names, strict=True)):
+    names = []
+    for query, pair in enumerate(zip(first.query_names, second.query_names, strict=True)):
+        one, other = (None if name is None else _printed(name) for name in pair)
         if one != other and None not in (one, other):
             raise UserError(
                 f"query {query} is {one} in A, {other} in B; compare scores by one ground truth"
             )
-    is_scored = ~np.isnan(first.average_precisions)
-    differ = np.flatnonzero(is_scored == np.isnan(second.average_precisions))
+        names.append(one or other or f"query {query}")
+    precisions, others = (run.scores[protocol][:, _AP] for run in (first, second))
+    is_scored = ~np.isnan(precisions)
+    differ = np.flatnonzero(is_scored == np.isnan(others))
     if differ.size:
         raise UserError(
             f"query {differ[0]} is scored in {'A' if is_scored[differ[0]] else 'B'} only; "
             "compare scores by one ground truth"
         )
-    names = (
-        one or other or f"query {query}"
-        for query, (one, other) in enumerate(zip(first.names, second.names, strict=True))
-    )
     return Comparison(
-        tuple(itertools.compress(names, is_scored)),
-        first.average_precisions[is_scored],
-        second.average_precisions[is_scored],
+        tuple(itertools.compress(names, is_scored)), precisions[is_scored], others[is_scored]
     )
 
 
@@ -308,18 +272,18 @@ def main() -> None:
     (first_path, first_wanted), (second_path, second_wanted) = (
         split_entry(argument) for argument in (flags.first, flags.second)
     )
-    first, second = read_report(first_path), read_report(second_path)
+    first, second = read_side(first_path), read_side(second_path)
     paired = paired_entries(first, first_wanted, second, second_wanted)
     lines = [f"A: {flags.first}", f"B: {flags.second}"]
-    for name, datasets in paired.items():
+    for name, (one, other) in paired.items():
         lines.append(_row(name, "A", "B", "B - A", "95 %", "better", "worse", "equal"))
         for protocol in PROTOCOLS:
             try:
-                comparison = compare(*(scores[protocol.name] for scores in datasets))
+                comparison = compare(one, other, protocol.name)
             except UserError as error:
                 raise UserError(f"not comparable: {name} {protocol.name}: {error}") from error
             lines += _lines(protocol.name, comparison)
-    compared = {*first.datasets, *second.datasets} if first_wanted or second_wanted else paired
+    compared = {*first.entries, *second.entries} if first_wanted or second_wanted else paired
     for warning in warnings(first, second, compared):
         print(f"warning: {warning}", file=sys.stderr)
     print("\n".join(lines))

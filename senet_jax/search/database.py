@@ -14,8 +14,11 @@ _ALIGNMENT = 16
 """In numbers: 64 bytes."""
 
 
-def check_descriptors(descriptors: np.ndarray, name: str) -> None:
+def check_descriptors(descriptors: np.ndarray, name: str) -> int:
     """Checks that an array can hold descriptors `[n d]`, without reading its values.
+
+    Returns:
+        Their length d.
 
     Raises:
         UserError: it is neither a matrix of float16, float32, float64 or integers nor quantised,
@@ -37,13 +40,15 @@ def check_descriptors(descriptors: np.ndarray, name: str) -> None:
             f"{name} is {type_and_shape(descriptors)}; descriptors are float16, float32, float64 "
             "or integers, one row for each image, or quantised"
         )
+    return width
 
 
 def as_float32(descriptors: np.ndarray) -> np.ndarray:
     """The descriptors float32[n d], of whatever type they are; float32 is not copied."""
     if descriptors.dtype == np.float32:
         return descriptors
-    numbers = np.empty((len(descriptors), descriptor_width(descriptors)), np.float32)
+    width = check_descriptors(descriptors, array_name(descriptors, "the array"))
+    numbers = np.empty((len(descriptors), width), np.float32)
     dequantise(descriptors, numbers)
     return numbers
 
@@ -74,8 +79,7 @@ class BlockedDatabase:
 
     def __post_init__(self):
         for index, part in enumerate(self.parts):
-            check_descriptors(part, self._part_name(index))
-            width = descriptor_width(part)
+            width = check_descriptors(part, self._part_name(index))
             if width != self.width:
                 raise UserError(
                     f"{self._part_name(index)} has {width} columns, {self._part_name(0)} "
@@ -85,7 +89,7 @@ class BlockedDatabase:
     @property
     def width(self) -> int:
         """The length of a descriptor."""
-        return descriptor_width(self.parts[0])
+        return check_descriptors(self.parts[0], self._part_name(0))
 
     @property
     def size(self) -> int:
@@ -105,17 +109,18 @@ class BlockedDatabase:
 
     def read(self, start: int) -> np.ndarray:
         """The block that begins with the item `start`: float32[b d], zeros beyond the last item."""
-        block = None
+        pieces: list[tuple[int, np.ndarray]] = []
         first = 0
         for part in self.parts:
             rows = part[max(start - first, 0) : max(start + self.block_rows - first, 0)]
             if len(rows) == self.block_rows and rows.dtype == np.float32:
                 return np.asarray(rows)
             if len(rows):
-                block = _aligned_zeros(self.block_rows, self.width) if block is None else block
-                at = max(first - start, 0)
-                dequantise(rows, block[at : at + len(rows)])
+                pieces.append((max(first - start, 0), rows))
             first += len(part)
+        block = _aligned_zeros(self.block_rows, self.width)
+        for at, rows in pieces:
+            dequantise(rows, block[at : at + len(rows)])
         return block
 
     def is_ranked(self, start: int) -> np.ndarray:

@@ -53,7 +53,9 @@ def top_k(
     return RankedList(np.take_along_axis(items, order, axis=1), database.size)
 
 
-def _whole_ranking(queries, database, on_rows):
+def _whole_ranking(
+    queries: np.ndarray, database: BlockedDatabase, on_rows: Callable[[int], None]
+) -> np.ndarray:
     """All items, best first: the list itself is as large as the scores. int32[q n].
 
     So every process computes all of them.
@@ -68,7 +70,9 @@ def _whole_ranking(queries, database, on_rows):
 
 
 @jax.jit
-def _merge(best_scores, best_items, scores, start):
+def _merge(
+    best_scores: jax.Array, best_items: jax.Array, scores: jax.Array, start: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     """The best items so far and of one block more.
 
     Args:
@@ -85,5 +89,5 @@ def _merge(best_scores, best_items, scores, start):
     block_best, rows = jax.lax.top_k(scores, min(k, scores.shape[1]))
     merged_scores = jnp.concatenate([best_scores, block_best], axis=1)
     merged_items = jnp.concatenate([best_items, start + rows], axis=1)
-    losses, items = jax.lax.sort((-merged_scores, merged_items), num_keys=2)
-    return -losses[:, :k], items[:, :k]
+    negated, items = jax.lax.sort((-merged_scores, merged_items), num_keys=2)
+    return -negated[:, :k], items[:, :k]

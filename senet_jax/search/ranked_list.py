@@ -83,3 +83,27 @@ class RankedList:
         position_of_item = np.full(self.database_size, -1)
         position_of_item[found] = np.arange(len(found))
         return position_of_item[items]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FoundLists:
+    """Ranked lists, and how similar their items are to the queries.
+
+    Attributes:
+        ranked: for each query its items, best first.
+        similarities: float32[q k], dot products of the descriptors; NaN where a list has ended and
+            for an item that is not ranked by its descriptor.
+
+    Raises:
+        ValueError: the shapes differ, or similarities are of another type.
+    """
+
+    ranked: RankedList
+    similarities: np.ndarray
+
+    def __post_init__(self):
+        shape = self.ranked.ranks.shape
+        if self.similarities.shape != shape or self.similarities.dtype != np.float32:
+            raise ValueError(
+                f"similarities of {shape} items are {type_and_shape(self.similarities)}"
+            )

@@ -6,6 +6,7 @@ an item's place is the same whoever asks for it.
 
 import collections
 from collections.abc import Iterable, Iterator
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +38,7 @@ def scores_of_blocks(
     """
     devices = jax.local_devices()
     stride = database.block_rows * database.share[1]
-    begun: collections.deque = collections.deque()
+    begun: collections.deque[tuple[int, jax.Array, jax.Array]] = collections.deque()
     try:
         for start in starts:
             device = devices[start // stride % len(devices)]
@@ -51,20 +52,24 @@ def scores_of_blocks(
         jax.block_until_ready([arrays for _, *arrays in begun])
 
 
-def _begin(queries, database, start, device):
+def _begin(
+    queries: np.ndarray, database: BlockedDatabase, start: int, device: Any
+) -> tuple[jax.Array, jax.Array]:
     """Reads a block and has its scores computed; of the block only the device's copy is kept."""
     arrays = queries, database.read(start), database.is_ranked(start)
     return _dot_products(*jax.device_put(arrays, device))
 
 
-def _finished(start, scores, are_finite, database):
+def _finished(
+    start: int, scores: jax.Array, are_finite: jax.Array, database: BlockedDatabase
+) -> tuple[int, jax.Array]:
     """Waits for a block's scores; a score that is not finite is refused."""
     if not are_finite:
         _refuse(start, np.asarray(scores), database)
     return start, scores
 
 
-def _refuse(start, scores, database):
+def _refuse(start: int, scores: np.ndarray, database: BlockedDatabase) -> NoReturn:
     database.check_finite(start, database.read(start))
     query, row = np.argwhere(database.is_ranked(start) & ~np.isfinite(scores))[0]
     raise UserError(
@@ -81,7 +86,9 @@ def gathered(found: np.ndarray, database: BlockedDatabase) -> np.ndarray:
 
 
 @jax.jit
-def _dot_products(queries, block, is_ranked):
+def _dot_products(
+    queries: jax.Array, block: jax.Array, is_ranked: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     """Scores float32[q b] of a block float32[b d], and whether all are finite that must be.
 
     A value that is not finite makes every score of its row not finite, so the scores tell.

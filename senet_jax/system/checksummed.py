@@ -24,8 +24,8 @@ _PREFIX = "crc32:"
 
 def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
     """A JSON object with a key more, its checksum."""
-    value = json.loads(json.dumps(value, allow_nan=False))
-    return value | {CHECKSUM: _checksum_of_json(value)}
+    plain: dict[str, Any] = json.loads(json.dumps(value, allow_nan=False))
+    return plain | {CHECKSUM: _checksum_of_json(plain)}
 
 
 def unsealed(value: Any, *, required: bool = True) -> dict[str, Any]:
@@ -80,8 +80,9 @@ def save_arrays(path: str | os.PathLike, **arrays: Any) -> None:
 
 def write_arrays(file: BinaryIO, **arrays: Any) -> None:
     """Writes arrays with their checksum, as `.npz`, into a file that is open."""
-    arrays = {name: np.asarray(array) for name, array in arrays.items()}
-    np.savez(file, **arrays, **{CHECKSUM: _checksum_of_arrays(arrays)})
+    content: dict[str, Any] = {name: np.asarray(array) for name, array in arrays.items()}
+    content[CHECKSUM] = _checksum_of_arrays(content)
+    np.savez(file, **content)
 
 
 def load_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:

@@ -19,6 +19,6 @@ def host_memory_bytes() -> int:
     return size if text == "max" else min(size, int(text))
 
 
-def most_cpu_pixels(lanes: int = 1) -> int:
+def most_cpu_pixels(devices: int = 1) -> int:
     """The most pixels that a program may have where so many devices share the host's memory."""
-    return max(0, (host_memory_bytes() // lanes - KERNEL_BYTES) // CPU_BYTES_PER_PIXEL)
+    return max(0, (host_memory_bytes() // devices - KERNEL_BYTES) // CPU_BYTES_PER_PIXEL)

@@ -66,8 +66,9 @@ class Preemption:
         self._received = True
 
     def _interrupt(self, number: int, frame: Any) -> None:
-        if self.interrupted:
-            self._former[signal.SIGINT](number, frame)
+        former = self._former[signal.SIGINT]
+        if self.interrupted and callable(former):
+            former(number, frame)
         self.interrupted = True
         # The others have to stop after the same step: one that is gone would leave them waiting.
         signal.raise_signal(signal.SIGTERM)

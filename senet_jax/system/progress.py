@@ -95,7 +95,7 @@ class Progress:
     """
 
     quiet = False
-    _latest: ClassVar[Callable[[], "Progress | None"]] = lambda: None
+    _latest: ClassVar["weakref.ref[Progress] | None"] = None
 
     def __init__(
         self,
@@ -143,7 +143,7 @@ class Progress:
     @staticmethod
     def redraw() -> None:
         """Draws the line of the terminal anew, if there is one, since a compiler begins or ends."""
-        latest = Progress._latest()
+        latest = _latest()
         if latest and latest._on_terminal and not latest.quiet and latest._done < latest._total:
             latest._write(latest._under_way(*latest._times()))
 
@@ -202,10 +202,14 @@ class Progress:
         self._stream.flush()
 
 
+def _latest() -> Progress | None:
+    return Progress._latest() if Progress._latest is not None else None
+
+
 def clear() -> None:
     """Erases the line that is drawn on the terminal, so that something else can be printed."""
     with _LOCK:
-        latest = Progress._latest()
+        latest = _latest()
         if latest and latest._is_drawn:
             latest._is_drawn = False
             latest._stream.write(f"\r{_ERASE_REST}")

@@ -45,9 +45,9 @@ def _watch_compiler() -> None:
         if event == "/jax/compilation_cache/compile_requests_use_cache":
             COMPILING.begin()
 
-    def on_duration(event: str, seconds: float, **_: object) -> None:
+    def on_duration(event: str, duration_secs: float, **_: object) -> None:
         if event.startswith("/jax/core/compile/"):
-            COMPILING.end(seconds)
+            COMPILING.end(duration_secs)
 
     jax.monitoring.register_event_listener(on_event)
     jax.monitoring.register_event_duration_secs_listener(on_duration)
@@ -61,7 +61,7 @@ def unused_accelerator(devices: pathlib.Path = pathlib.Path("/dev")) -> str | No
     Args:
         devices: the folder in which the system has its devices.
     """
-    chosen = (jax.config.jax_platforms or "").startswith("cpu")
+    chosen = (jax.config.values["jax_platforms"] or "").startswith("cpu")
     there = sorted(path for pattern in _ACCELERATORS for path in devices.glob(pattern))
     if chosen or not there or jax.default_backend() != "cpu":
         return None

@@ -6,7 +6,9 @@ from typing import Any
 from senet_jax.data.revisitop import Dataset
 from senet_jax.features.extract import extract
 from senet_jax.features.runner import Describer
-from senet_jax.metrics.report import EvaluationReport, evaluate_descriptors
+from senet_jax.metrics.evaluation_report import EvaluationReport
+from senet_jax.metrics.report import evaluate_descriptors
+from senet_jax.metrics.saved import LISTED
 from senet_jax.models.architecture import Architecture
 from senet_jax.models.senet import without_descriptor_norm
 from senet_jax.training.setup import PREPROCESSING
@@ -68,7 +70,9 @@ class Evaluator:
                         after_batch=stop_if_asked,
                     )
                 parts.append(described[key])
-            reports[dataset.name] = evaluate_descriptors(dataset.ground_truth, parts[0], parts[1:])
+            reports[dataset.name] = evaluate_descriptors(
+                dataset.ground_truth, parts[0], parts[1:], listed=LISTED
+            )
         return reports
 
 

@@ -9,10 +9,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from senet_jax.config import validate
+from senet_jax.config import read
 from senet_jax.models.senet import without_descriptor_norm
 from senet_jax.system.errors import UserError, shortened
 from senet_jax.training.resume import NOTES
+from senet_jax.training.settings import TrainingSettings
 from senet_jax.training.setup import PREPROCESSING, Setup, make_setup
 from senet_jax.training.state import TrainState
 from senet_jax.training.stored_steps import BrokenStep, Record, StoredSteps, best_first
@@ -21,7 +22,6 @@ from senet_jax.weights import Weights, flatten
 CONFIG = "config.json"
 CHECKPOINTS = "checkpoints"
 WEIGHTS = "weights"
-REPORT = "report.json"
 
 
 def network_variables(state: TrainState) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def setup_of(settings: Any, where: str | pathlib.Path) -> Setup:
         UserError: they are not those of a training by this version.
     """
     try:
-        validate({key: value for key, value in settings.items() if key not in NOTES})
+        told = read(TrainingSettings, {k: v for k, v in settings.items() if k not in NOTES})
         found = settings["data_found"]
         classes, steps = found["classes"], found["steps_per_epoch"]
         if type(classes) is not int or classes < 1 or not 0 < steps < math.inf:
@@ -63,7 +63,7 @@ def setup_of(settings: Any, where: str | pathlib.Path) -> Setup:
             f"{where} holds no settings of a training by this version of senet_jax "
             f"({shortened(str(error), 150)}); use the version that trained there, or its weights"
         ) from error
-    return make_setup(settings, classes, steps)
+    return make_setup(told, classes, steps)
 
 
 def load_trained(workdir: pathlib.Path) -> Weights:

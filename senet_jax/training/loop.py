@@ -5,7 +5,6 @@ end `weights/` and `report.json`. Started again, it goes on where it was.
 """
 
 import contextlib
-import importlib.metadata
 import json
 import math
 import pathlib
@@ -19,14 +18,14 @@ import numpy as np
 from jax.experimental import multihost_utils
 from ml_collections import config_dict
 
-from senet_jax import __version__
-from senet_jax.config import names
+from senet_jax.config import names, read
 from senet_jax.data.loader import Batch, TrainingData
 from senet_jax.data.prepared import open_prepared
 from senet_jax.data.revisitop import load_dataset
+from senet_jax.metrics.saved import REPORT
 from senet_jax.system.checksummed import write_kept_json
 from senet_jax.system.errors import UserError
-from senet_jax.system.files import sha256_of_file, write_json
+from senet_jax.system.files import sha256_of_file
 from senet_jax.system.process import Preemption, interruptible, locked_workdir
 from senet_jax.system.progress import format_seconds
 from senet_jax.system.runtime import use_compilation_cache
@@ -37,14 +36,15 @@ from senet_jax.training.evaluator import Evaluator
 from senet_jax.training.export import (
     CHECKPOINTS,
     CONFIG,
-    REPORT,
     WEIGHTS,
     export,
     network_variables,
 )
+from senet_jax.training.final_report import keep_lists, write_final_report
 from senet_jax.training.metrics import MetricsWriter, console_line, evaluation_metrics
 from senet_jax.training.optimizer import learning_rate_schedule
 from senet_jax.training.parallel import AXIS, ParallelStep, check_divisible
+from senet_jax.training.settings import TrainingSettings
 from senet_jax.training.setup import (
     PREPROCESSING,
     Setup,
@@ -55,13 +55,11 @@ from senet_jax.training.setup import (
 )
 from senet_jax.training.start import Start
 from senet_jax.training.state import TrainState
-from senet_jax.training.step import make_step
 from senet_jax.training.window import Window
 from senet_jax.weights import TENSORS, load_weights, save_weights
 
 LINE_SECONDS = 15.0
 """After which time there is a line on the console, however long steps take."""
-LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tensorflow-datasets")
 
 
 def train(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
@@ -77,25 +75,25 @@ def train(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
 
 
 def _train(config: config_dict.ConfigDict, workdir: pathlib.Path, preemption: Preemption) -> None:
-    settings = json.loads(config.to_json_best_effort())
-    images = open_prepared(config.data.folder)
+    told = read(TrainingSettings, config)
+    images = open_prepared(told.data.folder)
     data = TrainingData(
         images,
-        config.batch_size,
-        config.seed,
-        make_augmentation(config),
+        told.batch_size,
+        told.seed,
+        make_augmentation(told.data),
         PREPROCESSING,
-        pairs=config.losses.contrastive_weight > 0,
-        grouping=make_grouping(config),
+        pairs=any(loss.pairs for loss in told.weighed_losses()),
+        grouping=make_grouping(told.data),
         process_index=jax.process_index(),
         process_count=jax.process_count(),
     )
-    setup = make_setup(config, len(images.class_names), data.steps_per_epoch)
-    evaluated = names(config.evaluation.datasets)
-    datasets = [load_dataset(config.evaluation.data_root, name) for name in evaluated]
-    weights = load_weights(config.start) if config.start else None
+    setup = make_setup(told, len(images.class_names), data.steps_per_epoch)
+    evaluated = names(told.evaluation.datasets)
+    datasets = [load_dataset(told.evaluation.data_root, name) for name in evaluated]
+    weights = load_weights(told.start) if told.start else None
     start = None if weights is None else setup.start_from(weights)
-    settings |= {
+    settings = json.loads(config.to_json_best_effort()) | {
         "data_found": {
             "sha256": images.fingerprint,
             "classes": len(images.class_names),
@@ -107,16 +105,14 @@ def _train(config: config_dict.ConfigDict, workdir: pathlib.Path, preemption: Pr
     with (
         locked_workdir(workdir),
         Checkpoints(
-            workdir / CHECKPOINTS, config.checkpoint.keep, resume.measured(settings)
+            workdir / CHECKPOINTS, told.checkpoint.keep, resume.measured(settings)
         ) as checkpoints,
     ):
-        training = _Training(config, setup, data, workdir, checkpoints, preemption)
+        training = _Training(setup, data, workdir, checkpoints, preemption)
         if datasets:
-            training.evaluator = Evaluator(
-                setup.architecture, datasets, tuple(config.evaluation.scales)
-            )
+            training.evaluator = Evaluator(setup.architecture, datasets, told.evaluation.scales)
         settings = training.begin(settings, start)
-        note = rate_note(config)
+        note = rate_note(told)
         if note is not None:
             _say(note)
         training.run()
@@ -131,16 +127,15 @@ class _Training:
 
     def __init__(
         self,
-        config: config_dict.ConfigDict,
         setup: Setup,
         data: TrainingData,
         workdir: pathlib.Path,
         checkpoints: Checkpoints,
         preemption: Preemption,
     ):
-        self._config, self._setup, self._data = config, setup, data
+        self._setup, self._told, self._data = setup, setup.settings, data
         self._workdir, self._checkpoints, self._preemption = workdir, checkpoints, preemption
-        self._schedule = learning_rate_schedule(setup.optimizer)
+        self._schedule = learning_rate_schedule(setup.settings.optimizer, setup.duration)
         self._reports: dict[str, dict[str, Any]] = {}
         self._step = 0
         self._saved_step: int | None = None
@@ -171,8 +166,8 @@ class _Training:
         if restored is None:
             state = self._setup.initial_state(start)
             if start is not None:
-                classes = ", classes fresh" * bool(self._setup.step.classification_weight)
-                _say(f"starting from {settings['start']}: {start}{classes}")
+                fresh = "".join(f", {name} fresh" for name in state.params if name != "network")
+                _say(f"starting from {settings['start']}: {start}{fresh}")
         else:
             state, meta = restored
             self._step = self._saved_step = int(state.step)
@@ -188,11 +183,8 @@ class _Training:
         self._settings = accepted
         if jax.process_index() == 0:
             write_kept_json(self._workdir / CONFIG, accepted)
-        check_divisible(self._config.batch_size, self._config.accumulate, state)
-        body = make_step(
-            self._setup.architecture, self._setup.make_optimizer(), self._setup.step, AXIS
-        )
-        self._parallel = ParallelStep(body, state)
+        check_divisible(self._told.batch_size, self._told.step.accumulate, state)
+        self._parallel = ParallelStep(self._setup.make_step(AXIS), state)
         self._state = self._parallel.to_devices(state)
         return accepted
 
@@ -202,21 +194,21 @@ class _Training:
         To be asked to stop is heard between steps and between the batches of an evaluation: the
         state is saved, and the process ends with exit code 75, or 130 after Ctrl-C.
         """
-        config = self._config
+        told = self._told
         with interruptible(self._what_is_saved), self._metrics() as metrics:
             if self._preemption.requested():
                 self._stop()
             if self._is_to_be_evaluated_first():
                 self._evaluate(metrics)
             window = Window(self._step)
-            batches = self._data.batches(self._step, config.data.workers)
+            batches = self._data.batches(self._step, told.data.workers)
             with contextlib.closing(batches):
-                while self._step < self._setup.total_steps:
+                while self._step < self._setup.duration.total_steps:
                     self._do_step(window.waiting_for(lambda: next(batches)), window)
                     stop = self._preemption.requested()
-                    evaluate = self._is_due(config.evaluation.every_steps) and self.evaluator
-                    save = self._is_due(config.checkpoint.every_steps) or evaluate or stop
-                    log = self._is_due(config.log_every_steps) or save
+                    evaluate = self._is_due(told.evaluation.every_steps) and self.evaluator
+                    save = self._is_due(told.checkpoint.every_steps) or evaluate or stop
+                    log = self._is_due(told.log_every_steps) or save
                     if log:
                         self._log(window, metrics)
                     elif time.monotonic() - self._last_line > LINE_SECONDS:
@@ -261,13 +253,13 @@ class _Training:
 
     def _is_to_be_evaluated_first(self) -> bool:
         """Whether the step that the training begins at, or goes on from, was not evaluated yet."""
-        due = self._is_due(self._config.evaluation.every_steps) and self.evaluator is not None
+        due = self._is_due(self._told.evaluation.every_steps) and self.evaluator is not None
         missing = str(self._step) not in self._reports
         # Process 0 writes down what was evaluated; another may not see its file yet.
         return bool(multihost_utils.broadcast_one_to_all(np.asarray(due and missing)))
 
     def _is_due(self, every: int) -> bool:
-        return self._step % every == 0 or self._step == self._setup.total_steps
+        return self._step % every == 0 or self._step == self._setup.duration.total_steps
 
     @contextlib.contextmanager
     def _metrics(self) -> Iterator[MetricsWriter | None]:
@@ -301,19 +293,17 @@ class _Training:
         if rates is not None:
             step_seconds, waiting = rates
             devices = jax.device_count()
-            values["images_per_second_per_device"] = (
-                self._config.batch_size / step_seconds / devices
-            )
+            values["images_per_second_per_device"] = self._told.batch_size / step_seconds / devices
             values["data_wait"] = waiting
         return values
 
     def _print_line(self, values: Mapping[str, float], window: Window) -> None:
         self._last_line = time.monotonic()
-        rates, left = window.rates(), self._setup.total_steps - self._step
+        rates, left = window.rates(), self._setup.duration.total_steps - self._step
         if jax.process_index() == 0:
             console_line(
                 self._step,
-                self._setup.total_steps,
+                self._setup.duration.total_steps,
                 values,
                 None if rates is None else left * rates[0],
             )
@@ -329,6 +319,8 @@ class _Training:
             self._stop()
         found = {name: report.to_json() for name, report in reports.items()}
         self._reports[str(self._step)] = found
+        if jax.process_index() == 0:
+            keep_lists(self._workdir, self._step, reports)
         if metrics is not None:
             metrics.write(self._step, dict(evaluation_metrics(reports)))
         if self._saved_step == self._step:
@@ -359,7 +351,7 @@ class _Training:
         self._saved_step = self._step
 
     def _diverged(self, what: str) -> UserError:
-        saved, rate = self._saved_step, self._config.optimizer.learning_rate
+        saved, rate = self._saved_step, self._told.optimizer.learning_rate
         good = "no step was saved" if saved is None else f"the last good checkpoint is step {saved}"
         return UserError(
             f"{what}; {good}; train in another workdir with a config.optimizer.learning_rate below "
@@ -370,22 +362,14 @@ class _Training:
         """Writes the weights and the report."""
         folder = self._workdir / WEIGHTS
         save_weights(folder, export(self._setup, network_variables(self._state), settings))
-        first, last = self._reports.get("0", {}), self._reports.get(str(self._step), {})
-        write_json(
-            self._workdir / REPORT,
-            last
-            | {f"{name}_untrained": report for name, report in first.items()}
-            | {
-                "run": {
-                    "config": settings,
-                    "weights_sha256": sha256_of_file(folder / TENSORS),
-                    "counts": {"steps": self._step, "classes": self._setup.step.class_count},
-                    "skipped": 0,
-                    "seconds": {"training": self._seconds},
-                    "versions": {"senet_jax": __version__}
-                    | {library: importlib.metadata.version(library) for library in LIBRARIES},
-                }
-            },
+        write_final_report(
+            self._workdir,
+            settings=settings,
+            weights_sha256=sha256_of_file(folder / TENSORS),
+            step=self._step,
+            classes=self._setup.class_count,
+            seconds=self._seconds,
+            reports=self._reports,
         )
         _say(f"wrote {folder} and {self._workdir / REPORT}")
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from senet_jax.metrics.report import EvaluationReport
+from senet_jax.metrics.evaluation_report import EvaluationReport
 from senet_jax.system.checksummed import sealed, unsealed
 from senet_jax.system.errors import UserError, reason, shown
 from senet_jax.system.files import parse_json, written_whole

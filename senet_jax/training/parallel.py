@@ -15,29 +15,33 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from senet_jax.system.errors import UserError
-from senet_jax.training.state import TrainState, sharded_leaves
+from senet_jax.training.optimizer import map_with_path
+from senet_jax.training.state import TrainState, leaves_by_rows
 from senet_jax.training.step import Batch, Metrics
 
 AXIS = "devices"
 
 
 def check_divisible(batch_size: int, accumulate: int, state: TrainState) -> None:
-    """Checks that all devices of all processes can share a batch, the classes and the queue.
+    """Checks that all devices of all processes can share a batch, and what is spread by rows.
 
     Args:
         batch_size: over all devices.
         accumulate: in how many parts a device goes through its share of the batch.
-        state: with the classes and the queue, whole.
+        state: whole.
 
     Raises:
         UserError: one of them does not divide; both numbers are named.
     """
     devices = jax.device_count()
-    for what, count, shares in (
-        ("a batch", batch_size, devices * accumulate),
-        ("the padded classifier", len(state.params["classes"]), devices),
-        ("the queue", len(state.queue.labels), devices),
-    ):
+    shared = {"a batch": (batch_size, devices * accumulate)}
+
+    def add(path: str, leaf: Any) -> None:
+        if state.is_by_rows(path):
+            shared[path] = (len(leaf), devices)
+
+    map_with_path(add, state)
+    for what, (count, shares) in shared.items():
         if count % shares:
             parts = f", each in {accumulate} parts" if shares > devices else ""
             raise UserError(
@@ -57,7 +61,7 @@ class ParallelStep:
     def __init__(
         self, step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]], state: TrainState
     ):
-        self._sharded = sharded_leaves(state)
+        self._sharded = leaves_by_rows(state)
         self._local_devices = jax.local_device_count()
         tree = jax.tree.structure(state)
 

@@ -7,8 +7,9 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from senet_jax.config import RATES, flat, names
+from senet_jax.config import flat, names
 from senet_jax.system.errors import UserError, shown
+from senet_jax.training.settings import RATES
 
 NOTES = ("data_found", "start_found", "rate_changes")
 """What stands beside the config in the settings of a training: what its folders held, and which

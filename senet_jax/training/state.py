@@ -1,5 +1,6 @@
 """All that a training is at one moment."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import flax.struct
@@ -7,12 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from senet_jax.losses import contrastive, sharded_softmax
-from senet_jax.losses.contrastive import Queue
-from senet_jax.models.layers import linear_init
+from senet_jax.losses.loss import Dimensions, Loss
 from senet_jax.training.optimizer import map_with_path
-
-SHARDED = ("classes", "queue/descriptors", "queue/labels")
 
 
 class TrainState(flax.struct.PyTreeNode):
@@ -20,67 +17,72 @@ class TrainState(flax.struct.PyTreeNode):
 
     Attributes:
         step: int32[], how many steps are done.
-        params: `network`, the tree of the Flax module, and `classes`, float32[r d] with the rows of
-            the classifier (no rows without L_cls).
+        params: `network`, the tree of the Flax module, and the parameters of the losses by their
+            names.
         batch_stats: of the network.
-        momentum_network: `params` and `batch_stats` of the exponential moving average that makes
-            the keys of L_con; empty without it.
-        queue: the keys of the latest steps; empty without L_con.
-        running: `classification` and `contrastive`, float32[] each: the running scalars.
+        losses: name of a loss -> its state.
         optimizer: the state of the optimiser.
+        by_rows: paths of the parameters, `classes`, and of the leaves of the losses' states,
+            `losses/contrastive/queue/labels`, whose rows are spread over devices. All else is
+            replicated.
     """
 
     step: jax.Array
     params: dict[str, Any]
     batch_stats: Any
-    momentum_network: dict[str, Any]
-    queue: Queue
-    running: dict[str, jax.Array]
+    losses: dict[str, Any]
     optimizer: optax.OptState
+    by_rows: tuple[str, ...] = flax.struct.field(pytree_node=False)
+
+    def is_by_rows(self, path: str) -> bool:
+        """Whether the rows of a leaf are spread over devices.
+
+        Whatever the optimiser keeps for each row of a parameter is spread with it.
+        """
+        if path.startswith(("params/", "optimizer/")):
+            return "/network/" not in path and path.endswith(
+                tuple(f"/{name}" for name in self.by_rows)
+            )
+        return path in self.by_rows
 
 
 def create_state(
     variables: dict[str, Any],
     optimizer: optax.GradientTransformation,
-    *,
-    class_count: int,
-    queue_length: int,
-    width: int,
-    seed: int,
+    losses: Sequence[Loss],
+    dimensions: Dimensions,
 ) -> TrainState:
     """The state before the first step.
 
     Args:
         variables: `params` and `batch_stats` of the network.
         optimizer: whose state is made.
-        class_count: of the classifier; 0 without L_cls. Its rows are padded to a fixed multiple.
-        queue_length: of L_con; 0 without it.
-        width: of a descriptor.
-        seed: of the classifier's initial rows.
+        losses: whose parameters and states are made.
+        dimensions: of the training.
+
+    Raises:
+        ValueError: two losses call a parameter the same.
     """
-    rows = sharded_softmax.padded_rows(class_count)
-    classes = linear_init(jax.random.key(seed), (rows, width), jnp.float32)
-    params = {"network": variables["params"], "classes": classes}
+    params, states, by_rows = {"network": variables["params"]}, {}, []
+    for loss in losses:
+        own = loss.initial_params(dimensions)
+        if shared := params.keys() & own.keys():
+            raise ValueError(f"the loss {loss.name} has parameters of another: {sorted(shared)}")
+        params |= own
+        states[loss.name] = loss.initial_state(dimensions, variables)
+        for path in loss.by_rows:
+            of_params = path.split("/")[0] in own
+            by_rows.append(path if of_params else f"losses/{loss.name}/{path}")
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
         batch_stats=variables["batch_stats"],
-        momentum_network=jax.tree.map(jnp.copy, variables) if queue_length else {},
-        queue=contrastive.empty_queue(queue_length, width),
-        running={name: jnp.zeros(()) for name in ("classification", "contrastive")},
+        losses=states,
         optimizer=optimizer.init(params),
+        by_rows=tuple(by_rows),
     )
 
 
-def is_sharded(path: str) -> bool:
-    """Whether a leaf of the state is spread over devices by its rows; all else is replicated.
-
-    So are the rows of the classifier, whatever the optimiser keeps for each of them, and the
-    queue's.
-    """
-    return path.endswith(SHARDED)
-
-
-def sharded_leaves(state: TrainState) -> Any:
-    """A tree like the state, True where a leaf is spread over devices by its rows."""
-    return map_with_path(lambda path, _: is_sharded(path), state)
+def leaves_by_rows(state: TrainState) -> Any:
+    """A tree like the state, True where the rows of a leaf are spread over devices."""
+    return map_with_path(lambda path, _: state.is_by_rows(path), state)

@@ -26,6 +26,7 @@ import orbax.checkpoint as ocp
 
 from senet_jax.system.errors import UserError
 from senet_jax.training.evaluation_record import Evaluated, read_evaluated
+from senet_jax.training.former_layout import names_now
 from senet_jax.training.optimizer import map_with_path
 from senet_jax.training.state import TrainState
 
@@ -118,7 +119,8 @@ class StoredSteps:
             BrokenStep: it is broken, or not there any more.
             UserError: it is not a state like the target, or the right to read it is missing.
         """
-        self._check_fit(step, record, target)
+        stored_names = names_now(record.leaves)
+        self._check_fit(step, {n: record.leaves[s] for n, s in stored_names.items()}, target)
         leaves = {
             path: np.empty(leaf["shape"], leaf["dtype"]) for path, leaf in record.leaves.items()
         }
@@ -127,7 +129,7 @@ class StoredSteps:
         for path, leaf in leaves.items():
             if checksum(path, leaf) != record.leaves[path]["crc32"]:
                 raise BrokenStep(f"{path} does not match its checksum")
-        return map_with_path(lambda path, _: leaves[path], target)
+        return map_with_path(lambda path, _: leaves[stored_names[path]], target)
 
     def _read(self, step: int, **item: ocp.args.CheckpointArgs) -> Any:
         try:
@@ -143,8 +145,10 @@ class StoredSteps:
             raise BrokenStep(textwrap.shorten(f"{type(error).__name__}: {error}", 200)) from error
         return value
 
-    def _check_fit(self, step: int, record: Record, target: TrainState) -> None:
-        saved = {path: _in_words(leaf) for path, leaf in record.leaves.items()}
+    def _check_fit(
+        self, step: int, leaves: Mapping[str, Mapping[str, Any]], target: TrainState
+    ) -> None:
+        saved = {path: _in_words(leaf) for path, leaf in leaves.items()}
         wanted = {path: _in_words(description(leaf)) for path, leaf in named_leaves(target).items()}
         for path in (*wanted, *saved):
             if saved.get(path) != wanted.get(path):

@@ -6,7 +6,7 @@ from senet_jax.data.revisitop import Photograph
 from senet_jax.features import described_list, shards
 from senet_jax.features import extract as extract_module
 from senet_jax.features.described_list import PhotographList, describe_list
-from senet_jax.features.plan import CPU_ECONOMY
+from senet_jax.features.plan import CPU_COSTS
 from tests.data.pictures import encoded, picture, with_broken_pixels
 from tests.features.mean_colour import MeanColour
 from tests.features.small_list import HALF, ORIGIN, SHAPES
@@ -16,8 +16,8 @@ from tests.features.small_list import HALF, ORIGIN, SHAPES
 def photographs(tmp_path, monkeypatch):
     """Twenty-five, in batches of up to two, of which three make a shard; two are unreadable."""
     monkeypatch.setattr(shards, "SHARD_BATCHES", 3)
-    economy = dataclasses.replace(CPU_ECONOMY, batch_pixels=2 * 80 * 96)
-    monkeypatch.setattr(extract_module, "economy", lambda: economy)
+    costs = dataclasses.replace(CPU_COSTS, batch_pixels=2 * 80 * 96)
+    monkeypatch.setattr(extract_module, "device_costs", lambda: costs)
     folder = tmp_path / "jpg"
     folder.mkdir()
     for number, shape in enumerate(SHAPES):

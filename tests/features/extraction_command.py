@@ -29,7 +29,7 @@ def read_slowly(path, read=revisitop.read_image):
     return read(path)
 
 revisitop.read_image = read_slowly
-memory.CPU_ECONOMY = dataclasses.replace(memory.CPU_ECONOMY, batch_pixels=3 * 64 * 96)
+memory.CPU_COSTS = dataclasses.replace(memory.CPU_COSTS, batch_pixels=3 * 64 * 96)
 shards.SHARD_BATCHES = 4
 run_command(main)
 """

@@ -100,7 +100,7 @@ def test_an_unreadable_image_is_tried_again_whatever_its_file(
         raise UnreadableImage("out of memory")
 
     with monkeypatch.context() as patched:
-        patched.setattr("senet_jax.features.extract.read_part", fails)
+        patched.setattr("senet_jax.features.reader.read_part", fails)
         with pytest.raises(UserError, match="25 of 25 images cannot be read"):
             work()
     assert len(_store(tmp_path).skipped) == 25

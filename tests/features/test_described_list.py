@@ -135,8 +135,8 @@ def test_a_full_disk_loses_nothing_that_is_written(work, tmp_path, monkeypatch, 
 
 def test_a_descriptor_that_is_not_finite_is_one_line(work, tmp_path):
     class Broken(MeanColour):
-        def __call__(self, images, sizes=None, *, turned=False):
-            return super().__call__(images, sizes, turned=turned) * np.nan
+        def __call__(self, images, sizes=None, *, transposed=False):
+            return super().__call__(images, sizes, transposed=transposed) * np.nan
 
     with pytest.raises(UserError, match="the descriptor of row 0 is not finite"):
         work(describer=Broken())

@@ -5,11 +5,10 @@ import jax.numpy as jnp
 import pytest
 
 from senet_jax.features import device_memory as memory
-from senet_jax.features.device_memory import economy, memory_bytes, most_pixels, needed_bytes
-from senet_jax.features.plan import ACCELERATOR_ECONOMY, CPU_ECONOMY, Batch, Plan
-from senet_jax.features.runner import fast_form, plain_form
-from senet_jax.models.architecture import ARCHITECTURES
-from senet_jax.models.senet import build_model
+from senet_jax.features.device_memory import device_costs, memory_bytes, most_pixels, needed_bytes
+from senet_jax.features.networks import fast_form, plain_form
+from senet_jax.features.plan import ACCELERATOR_COSTS, CPU_COSTS, Batch, Plan
+from senet_jax.models.registry import ARCHITECTURES, build_model
 from senet_jax.models.valid_region import ValidRegion
 from senet_jax.system.host_memory import KERNEL_BYTES
 
@@ -32,36 +31,36 @@ def test_of_an_accelerator(monkeypatch):
 
 def test_devices_of_a_host_share_its_memory(monkeypatch):
     largest = 300 * 2 * 30 * 40 + KERNEL_BYTES
-    assert needed_bytes(PLAN, lanes=1, at_once=1) == largest
-    assert needed_bytes(PLAN, lanes=8, at_once=1) == 8 * largest
+    assert needed_bytes(PLAN, devices=1, batches_in_flight=1) == largest
+    assert needed_bytes(PLAN, devices=8, batches_in_flight=1) == 8 * largest
     _accelerator(monkeypatch, {})
-    assert needed_bytes(PLAN, lanes=8) == 500 * 2 * 30 * 40
-    assert needed_bytes(Plan((), 0.0), lanes=8) == 0
+    assert needed_bytes(PLAN, devices=8) == 500 * 2 * 30 * 40
+    assert needed_bytes(Plan((), 0.0), devices=8) == 0
 
 
 def test_so_do_batches_that_are_under_way_at_once(monkeypatch):
     both = 300 * (2 * 30 * 40 + 50 * 30) + 2 * KERNEL_BYTES
-    assert needed_bytes(PLAN, lanes=1) == both
-    assert needed_bytes(PLAN, lanes=3, at_once=2) == 3 * both
+    assert needed_bytes(PLAN, devices=1) == both
+    assert needed_bytes(PLAN, devices=3, batches_in_flight=2) == 3 * both
     alone = Plan(PLAN.batches[:1], 0.0)
-    assert needed_bytes(alone, lanes=1) == needed_bytes(alone, lanes=1, at_once=1)
-    assert needed_bytes(Plan((), 0.0), lanes=8) == 0
+    assert needed_bytes(alone, devices=1) == needed_bytes(alone, devices=1, batches_in_flight=1)
+    assert needed_bytes(Plan((), 0.0), devices=8) == 0
 
 
 def test_batches_fit_into_half_of_an_accelerator(monkeypatch):
-    assert economy() == CPU_ECONOMY
+    assert device_costs() == CPU_COSTS
     _accelerator(monkeypatch, {"bytes_limit": 80 * 2**30})
-    assert economy() == ACCELERATOR_ECONOMY
+    assert device_costs() == ACCELERATOR_COSTS
     _accelerator(monkeypatch, {"bytes_limit": 8 * 2**30})
-    assert 500 * economy().batch_pixels == pytest.approx(4 * 2**30, rel=1e-6)
-    assert 500 * most_pixels(lanes=8) == pytest.approx(8 * 2**30, rel=1e-6)
+    assert 500 * device_costs().batch_pixels == pytest.approx(4 * 2**30, rel=1e-6)
+    assert 500 * most_pixels(devices=8) == pytest.approx(8 * 2**30, rel=1e-6)
 
 
-@pytest.mark.parametrize("lanes", [1, 8])
-def test_a_program_that_the_memory_suffices_for(lanes):
-    largest = Plan((Batch((0,), ((1, most_pixels(lanes)),)),), 0.0)
-    needed = needed_bytes(largest, lanes, at_once=1)
-    assert needed <= memory_bytes() < needed + 400 * lanes
+@pytest.mark.parametrize("devices", [1, 8])
+def test_a_program_that_the_memory_suffices_for(devices):
+    largest = Plan((Batch((0,), ((1, most_pixels(devices)),)),), 0.0)
+    needed = needed_bytes(largest, devices, batches_in_flight=1)
+    assert needed <= memory_bytes() < needed + 400 * devices
 
 
 @pytest.mark.slow
@@ -75,5 +74,5 @@ def test_no_program_takes_more_than_is_foreseen(name, form, least, shape):
     variables = jax.eval_shape(model.init, jax.random.key(0), image)
     program = jax.jit(lambda *inputs: model.apply(*inputs)[0]).lower(variables, image, region)
     taken = program.compile().memory_analysis().temp_size_in_bytes
-    foreseen = needed_bytes(Plan((Batch((0,), (shape,)),), 0.0), lanes=1, at_once=1)
+    foreseen = needed_bytes(Plan((Batch((0,), (shape,)),), 0.0), devices=1, batches_in_flight=1)
     assert least * foreseen < taken <= foreseen

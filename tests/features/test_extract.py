@@ -11,8 +11,8 @@ from senet_jax.data import revisitop
 from senet_jax.data.revisitop import Photograph, read_image
 from senet_jax.data.transforms import UnreadableImage
 from senet_jax.features import extract as extract_module
-from senet_jax.features.extract import describe_batches, extract, plan_job
-from senet_jax.features.plan import CPU_ECONOMY
+from senet_jax.features.extract import extract, extract_batches, plan_job
+from senet_jax.features.plan import CPU_COSTS
 from senet_jax.features.runner import Describer
 from senet_jax.system import host_memory
 from senet_jax.system.errors import UserError
@@ -35,8 +35,8 @@ def _photographs(folder, shapes, suffix=".png"):
 
 
 def _plan_with(monkeypatch, **changes):
-    economy = dataclasses.replace(CPU_ECONOMY, **changes)
-    monkeypatch.setattr(extract_module, "economy", lambda: economy)
+    costs = dataclasses.replace(CPU_COSTS, **changes)
+    monkeypatch.setattr(extract_module, "device_costs", lambda: costs)
 
 
 def _colours(photographs):
@@ -52,8 +52,8 @@ def _extract(photographs, *, describer=None, scales=(1.0,), skip_unreadable=True
 @pytest.mark.parametrize(
     ("name", "mode", "program_pixels"),
     [
-        ("tiny_baseline", "auto", CPU_ECONOMY.program_pixels),
-        pytest.param("tiny", "auto", CPU_ECONOMY.program_pixels, marks=pytest.mark.slow),
+        ("tiny_baseline", "auto", CPU_COSTS.program_pixels),
+        pytest.param("tiny", "auto", CPU_COSTS.program_pixels, marks=pytest.mark.slow),
         # More programs, so that images of one group are alike; and one for every image and scale.
         pytest.param("tiny_baseline", "auto", 3000, marks=pytest.mark.slow),
         pytest.param("tiny_baseline", "exact", 0, marks=pytest.mark.slow),
@@ -75,23 +75,23 @@ def test_descriptors_are_those_of_the_definition(tmp_path, monkeypatch, name, mo
         )
 
 
-@pytest.mark.parametrize("lanes", [1, 3])
+@pytest.mark.parametrize("devices", [1, 3])
 @pytest.mark.parametrize("mode", ["auto", "exact"])
-def test_order_is_kept_whatever_the_batches(tmp_path, monkeypatch, mode, lanes):
+def test_order_is_kept_whatever_the_batches(tmp_path, monkeypatch, mode, devices):
     _plan_with(monkeypatch, batch_pixels=4 * 64 * 96, program_pixels=10_000)
     shapes = [(64, 96), (20, 30), (96, 64), (63, 90), (30, 20)] * 6
     photographs = _photographs(tmp_path, shapes)[::-1]
-    describer = MeanColour(mode, lanes)
+    describer = MeanColour(mode, devices)
     ours, skipped = _extract(photographs, describer=describer)
     assert not skipped and ours.dtype == np.float32
     np.testing.assert_allclose(ours, _colours(photographs), rtol=1e-5)
-    capacity = {shape[0] // lanes for shape in describer.shapes}
+    capacity = {shape[0] // devices for shape in describer.shapes}
     assert max(capacity) == (1 if mode == "exact" else 6)
 
 
-def test_lanes_describe_batches_of_one_program_at_once(tmp_path, monkeypatch):
+def test_lanes_extract_batches_of_one_program_at_once(tmp_path, monkeypatch):
     _plan_with(monkeypatch, batch_pixels=2 * 64 * 64)
-    describer = MeanColour(lanes=4)
+    describer = MeanColour(devices=4)
     _extract(_photographs(tmp_path, [(64, 64)] * 10), describer=describer)
     assert describer.shapes == [(8, 64, 64, 3)] * 2
     assert sorted(describer.filled) == [2, 8]  # Where none is left there is a black pixel.
@@ -185,7 +185,7 @@ def test_reads_only_some_images_ahead(tmp_path, monkeypatch, capacity):
 
     monkeypatch.setattr(revisitop, "read_image", counted)
     ahead = []
-    for number, _ in enumerate(describe_batches(MeanColour(), job, job.plan.batches)):
+    for number, _ in enumerate(extract_batches(MeanColour(), job, job.plan.batches)):
         time.sleep(0.05)  # It could read all the others in this time.
         ahead.append(len(read) - number * capacity)
     assert max(ahead) <= 3 * capacity + 2
@@ -221,7 +221,7 @@ def test_but_one_where_two_do_not_fit(tmp_path, memory):
     for megabytes in (150, 100):
         memory(megabytes * 2**20)
         jobs.append(plan_job(describer, photographs, (1.0,), label="x", skip_unreadable=True))
-    assert [job.at_once for job in jobs] == [2, 1]
+    assert [job.batches_in_flight for job in jobs] == [2, 1]
     assert [round(job.needed_bytes / 2**20) for job in jobs] == [109, 54]
 
 

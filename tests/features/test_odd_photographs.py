@@ -12,7 +12,7 @@ import pytest
 from senet_jax.data.revisitop import Photograph
 from senet_jax.data.transforms import TooLargeImage, UnreadableImage
 from senet_jax.features import extract as extract_module
-from senet_jax.features.extract import describe_batches, extract, plan_job
+from senet_jax.features.extract import extract, extract_batches, plan_job
 from senet_jax.system import host_memory
 from tests.data.pictures import encoded, picture, with_broken_pixels, with_claimed_size
 from tests.features.mean_colour import MeanColour
@@ -45,19 +45,19 @@ def _described(describer, job):
     """Descriptors and skipped rows of a job, in the order of the list."""
     descriptors = np.full((len(job.photographs), 3), np.nan)
     skipped = dict(job.unreadable)
-    for described in describe_batches(describer, job, job.plan.batches):
-        assert np.isnan(descriptors[list(described.rows)]).all()
-        descriptors[list(described.rows)] = described.descriptors
-        skipped |= described.skipped
+    for extracted in extract_batches(describer, job, job.plan.batches):
+        assert np.isnan(descriptors[list(extracted.rows)]).all()
+        descriptors[list(extracted.rows)] = extracted.descriptors(3)
+        skipped |= extracted.skipped
     return descriptors, skipped
 
 
-@pytest.mark.parametrize("lanes", [1, 3])
+@pytest.mark.parametrize("devices", [1, 3])
 @pytest.mark.parametrize("mode", ["auto", "exact"])
 @pytest.mark.parametrize("shape", [(24, 70), (70, 24), (24, 31), (300, 200)])
-def test_pixels_of_another_size_than_planned(photographs, mode, shape, lanes):
+def test_pixels_of_another_size_than_planned(photographs, mode, shape, devices):
     """Their file was changed, for one, after its header was read."""
-    describer = MeanColour(mode, lanes)
+    describer = MeanColour(mode, devices)
     job = plan_job(describer, photographs, (1.0,), label="x", skip_unreadable=True)
     photographs[1].path.write_bytes(encoded(picture(*shape), ".png"))
     descriptors, skipped = _described(describer, job)
@@ -71,7 +71,7 @@ def test_pixels_of_another_size_at_several_scales(photographs):
     photographs[1].path.write_bytes(encoded(np.full((90, 40, 3), (9, 90, 200), np.uint8), ".png"))
     descriptors, _ = _described(describer, job)
     np.testing.assert_allclose(descriptors[[1]], _colours(photographs[1:2]), rtol=1e-5)
-    # A batch of its own is turned and padded as one that is planned.
+    # A batch of its own is transposed and padded as one that is planned.
     assert describer.shapes[3:] == [(1, 24, 48, 3), (1, 40, 96, 3), (1, 80, 184, 3)]
 
 
@@ -98,7 +98,7 @@ def test_pixels_that_it_does_not_suffice_for_beside_the_others(photographs, memo
     describer = MeanColour()
     memory(100)
     job = plan_job(describer, photographs, (1.0,), label="x", skip_unreadable=True)
-    assert job.at_once == 2
+    assert job.batches_in_flight == 2
     photographs[1].path.write_bytes(encoded(picture(350, 500), ".png"))
     _, skipped = _described(describer, job)
     assert list(skipped) == [1]
@@ -137,7 +137,7 @@ def test_an_absurd_header_leaves_the_plan_as_it_is(photographs, memory, size):
 
 
 def test_a_header_that_pixels_do_not_follow_costs_no_program(photographs):
-    """Whatever it claims: nothing is described in its place."""
+    """Whatever it claims: nothing is extracted in its place."""
     content = with_claimed_size(photographs[1].path.read_bytes(), 900, 1100)
     photographs[1].path.write_bytes(with_broken_pixels(content))
     describer = MeanColour("exact")
@@ -148,7 +148,7 @@ def test_a_header_that_pixels_do_not_follow_costs_no_program(photographs):
 
 @pytest.mark.skipif(not CASES.is_dir(), reason="no folder shared/cases beside the repository")
 @pytest.mark.parametrize("mode", ["auto", "exact"])
-def test_odd_orientations_are_described_as_opencv_decodes_them(photographs, tmp_path, mode):
+def test_odd_orientations_are_extracted_as_opencv_decodes_them(photographs, tmp_path, mode):
     for path in CASES.glob("*.jpg"):
         shutil.copyfile(path, tmp_path / path.name)
         photographs.insert(1, Photograph(tmp_path, path.name))
@@ -158,7 +158,7 @@ def test_odd_orientations_are_described_as_opencv_decodes_them(photographs, tmp_
 
 
 @pytest.mark.parametrize("kept", [-1, -2, -20, 700])
-def test_a_jpeg_that_is_cut_short_is_described_as_imread_reads_it(photographs, kept):
+def test_a_jpeg_that_is_cut_short_is_extracted_as_imread_reads_it(photographs, kept):
     content = encoded(picture(48, 64))
     photographs[1].path.write_bytes(content[:kept])
     ours, skipped = extract(MeanColour(), photographs, (1.0,), label="x", skip_unreadable=False)
@@ -200,4 +200,4 @@ def test_fewer_of_large_images_are_read_ahead(photographs, monkeypatch, images_i
     job = plan_job(MeanColour(), photographs, (0.5, 1.0), label="x", skip_unreadable=True)
     started.clear()
     assert len(_described(MeanColour(), job)[0]) == 4
-    assert started == [job.at_once, threads]
+    assert started == [job.batches_in_flight, threads]

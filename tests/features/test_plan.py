@@ -7,8 +7,8 @@ import pytest
 
 from senet_jax.data.transforms import resized_shape
 from senet_jax.features.plan import (
-    ACCELERATOR_ECONOMY,
-    CPU_ECONOMY,
+    ACCELERATOR_COSTS,
+    CPU_COSTS,
     Batch,
     Plan,
     make_plan,
@@ -19,7 +19,7 @@ SCALES = (0.7071, 1.0, 1.4142)
 
 
 def _batches_of(pixels):
-    return dataclasses.replace(CPU_ECONOMY, batch_pixels=pixels)
+    return dataclasses.replace(CPU_COSTS, batch_pixels=pixels)
 
 
 def _random_sizes(seed):
@@ -38,38 +38,38 @@ def _random_sizes(seed):
 
 @pytest.mark.parametrize("seed", range(40))
 def test_every_readable_image_fits_in_one_batch(seed):
-    sizes, scales, economy = _random_sizes(seed)
-    plan = make_plan(sizes, scales, "auto", economy)
+    sizes, scales, costs = _random_sizes(seed)
+    plan = make_plan(sizes, scales, "auto", costs)
     rows = sorted(row for batch in plan.batches for row in batch.rows)
     assert rows == [row for row, size in enumerate(sizes) if size.all()]
     computed = wanted = 0
     for batch in plan.batches:
         assert 1 <= len(batch.rows) <= batch.capacity
-        assert batch.capacity == 1 or batch.pixels <= economy.batch_pixels
+        assert batch.capacity == 1 or batch.pixels <= costs.batch_pixels
         assert batch.pixels == batch.capacity * max(h * w for h, w in batch.shapes)
         for scale, (height, width) in zip(scales, batch.shapes, strict=True):
             computed += batch.capacity * height * width
             for row in batch.rows:
                 needed = resized_shape(*sizes[row].tolist(), scale)
                 wanted += needed[0] * needed[1]
-                needed = needed[::-1] if batch.turned else needed
+                needed = needed[::-1] if batch.transposed else needed
                 assert needed[0] <= height and needed[1] <= width
         for row in batch.rows:
-            assert batch.turned == (sizes[row, 0] > sizes[row, 1])
+            assert batch.transposed == (sizes[row, 0] > sizes[row, 1])
     assert plan.padding == pytest.approx(computed / wanted - 1)
 
 
 @pytest.mark.parametrize("mode", ["auto", "exact"])
 @pytest.mark.parametrize("count", [0, 3])
 def test_nothing_to_describe(mode, count):
-    plan = make_plan(np.zeros((count, 2), np.int64), SCALES, mode, CPU_ECONOMY)
+    plan = make_plan(np.zeros((count, 2), np.int64), SCALES, mode, CPU_COSTS)
     assert plan == Plan((), 0.0)
     assert plan.programs == set()
 
 
 def test_exact_describes_each_image_by_itself_and_at_its_own_shape():
     sizes = np.array([(30, 40), (0, 0), (41, 29), (30, 40)])
-    plan = make_plan(sizes, (0.5, 1.0), "exact", CPU_ECONOMY)
+    plan = make_plan(sizes, (0.5, 1.0), "exact", CPU_COSTS)
     assert plan.batches == (
         Batch((0,), ((15, 20), (30, 40))),
         Batch((2,), ((20, 14), (41, 29))),  # Halves become even.
@@ -82,7 +82,7 @@ def test_exact_describes_each_image_by_itself_and_at_its_own_shape():
 def test_portraits_share_the_programs_of_landscapes():
     sizes = np.array([(48, 64), (64, 48)] * 5)
     plan = make_plan(sizes, (1.0,), "auto", _batches_of(3 * 48 * 64))
-    assert [(batch.rows, batch.turned) for batch in plan.batches] == [
+    assert [(batch.rows, batch.transposed) for batch in plan.batches] == [
         ((0, 2, 4), False),
         ((6, 8), False),
         ((1, 3, 5), True),
@@ -103,14 +103,14 @@ def test_batches_are_as_full_as_they_can_be():
 def test_rare_sizes_are_padded_and_common_ones_are_not():
     """A program is worth compiling for many images, not for one."""
     sizes = np.array([(768, 1024)] * 200 + [(700, 1024)] + [(512, 512)] * 200)
-    plan = make_plan(sizes, (1.0,), "auto", CPU_ECONOMY)
+    plan = make_plan(sizes, (1.0,), "auto", CPU_COSTS)
     assert plan.programs == {(1, 768, 1024), (1, 512, 512)}
     assert 0 < plan.padding < 0.001
 
 
 def test_many_kinds_of_sizes():
     sizes = np.random.default_rng(0).integers(1, 2001, (3000, 2))
-    plan = make_plan(sizes, (1.0,), "auto", CPU_ECONOMY)
+    plan = make_plan(sizes, (1.0,), "auto", CPU_COSTS)
     assert sum(len(batch.rows) for batch in plan.batches) == 3000
     assert plan.padding < 0.25 and len(plan.programs) <= 50
 
@@ -131,8 +131,8 @@ needs_sizes = pytest.mark.skipif(
 def test_the_benchmark_takes_few_programs_and_little_padding():
     programs = set()
     for name, count in (("roxford5k", 4993), ("rparis6k", 6322)):
-        database = make_plan(_sizes(name, "database"), SCALES, "auto", CPU_ECONOMY)
-        queries = make_plan(_sizes(name, "query_crop"), SCALES, "auto", CPU_ECONOMY)
+        database = make_plan(_sizes(name, "database"), SCALES, "auto", CPU_COSTS)
+        queries = make_plan(_sizes(name, "query_crop"), SCALES, "auto", CPU_COSTS)
         assert sum(len(batch.rows) for batch in database.batches) == count
         assert sum(len(batch.rows) for batch in queries.batches) == 70
         assert database.padding <= 0.05
@@ -143,7 +143,7 @@ def test_the_benchmark_takes_few_programs_and_little_padding():
 def test_accelerators_compile_less_and_pad_more():
     sizes = np.random.default_rng(0).integers(300, 1100, (5000, 2))
     on_cpu, there = (
-        make_plan(sizes, SCALES, "auto", economy) for economy in (CPU_ECONOMY, ACCELERATOR_ECONOMY)
+        make_plan(sizes, SCALES, "auto", costs) for costs in (CPU_COSTS, ACCELERATOR_COSTS)
     )
     assert len(there.programs) < len(on_cpu.programs)
     assert on_cpu.padding < there.padding
@@ -153,8 +153,18 @@ def test_accelerators_compile_less_and_pad_more():
 def test_groups_that_the_memory_suffices_for():
     """A long and a high photograph would each fit alone, but not the shape of both."""
     sizes = np.array([[900, 200], [600, 500]])
-    free = make_plan(sizes, (1.0,), "auto", CPU_ECONOMY)
+    free = make_plan(sizes, (1.0,), "auto", CPU_COSTS)
     assert len(free.programs) == 1
-    plan = make_plan(sizes, (1.0,), "auto", CPU_ECONOMY, most_pixels=350_000)
+    plan = make_plan(sizes, (1.0,), "auto", CPU_COSTS, most_pixels=350_000)
     assert max(batch.pixels for batch in plan.batches) <= 350_000
     assert len(plan.programs) == 2
+
+
+def test_portraits_stay_where_the_network_does_not_allow_transposing():
+    sizes = np.array([(48, 64), (64, 48)] * 5)
+    plan = make_plan(sizes, (1.0,), "auto", _batches_of(3 * 48 * 64), may_transpose=False)
+    assert not any(batch.transposed for batch in plan.batches)
+    for batch in plan.batches:
+        for row in batch.rows:
+            assert (sizes[row] <= batch.shapes[0]).all()
+    assert sorted(row for batch in plan.batches for row in batch.rows) == list(range(10))

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from senet_jax.features import runner as describer_module
-from senet_jax.features.runner import Describer, fast_form, mean_descriptors
+from senet_jax.features.networks import fast_form, mean_descriptors
+from senet_jax.features.runner import Describer
 from senet_jax.weights import save_weights
 from tests.data.pictures import picture
 from tests.features.extraction_command import ROOT
@@ -20,9 +21,9 @@ NAME = "tiny_baseline"
 SHAPES = [(24, 32), (9, 30), (24, 1), (1, 1)]
 
 
-def _batch(lanes, seed=0):
-    """Two pictures a lane, of several sizes, at the corner of 24x32: images and sizes."""
-    sizes = np.array([SHAPES[index % len(SHAPES)] for index in range(2 * lanes)], np.int32)
+def _batch(devices, seed=0):
+    """Two pictures a device, of several sizes, at the corner of 24x32: images and sizes."""
+    sizes = np.array([SHAPES[index % len(SHAPES)] for index in range(2 * devices)], np.int32)
     images = np.zeros((len(sizes), 24, 32, 3), np.uint8)
     for index, (height, width) in enumerate(sizes):
         images[index, :height, :width] = picture(height, width, seed + index)
@@ -43,12 +44,12 @@ def describer():
 
 
 def test_it_has_a_lane_for_every_device(describer):
-    assert describer.lanes == jax.local_device_count() > 1
+    assert describer.devices == jax.local_device_count() > 1
     assert (describer.mode, describer.width) == ("auto", 128)
 
 
 def test_descriptors_have_unit_length_whatever_is_padded(describer):
-    images, sizes = _batch(describer.lanes)
+    images, sizes = _batch(describer.devices)
     descriptors = describer(images, sizes)
     assert descriptors.shape == (len(images), 128) and descriptors.dtype == np.float32
     lengths = np.linalg.norm(np.asarray(descriptors, np.float64), axis=1)
@@ -61,24 +62,24 @@ def test_descriptors_have_unit_length_whatever_is_padded(describer):
 
 
 def test_turned_images_have_the_descriptors_of_upright_ones(describer):
-    images, sizes = _batch(describer.lanes)
-    turned = describer(images.swapaxes(1, 2), sizes[:, ::-1], turned=True)
-    difference = np.linalg.norm(turned - describer(images, sizes), axis=1)
+    images, sizes = _batch(describer.devices)
+    transposed = describer(images.swapaxes(1, 2), sizes[:, ::-1], transposed=True)
+    difference = np.linalg.norm(transposed - describer(images, sizes), axis=1)
     assert difference.max() <= BATCHED
 
 
 def test_an_image_does_not_depend_on_its_lane(describer):
-    images, sizes = _batch(describer.lanes)
+    images, sizes = _batch(describer.devices)
     descriptors = np.asarray(describer(images, sizes))
     moved = np.asarray(describer(np.roll(images, 6, axis=0), np.roll(sizes, 6, axis=0)))
     np.testing.assert_array_equal(np.roll(moved, -6, axis=0), descriptors)
 
 
 def test_accelerators_have_another_form_and_the_same_descriptors(describer, monkeypatch):
-    images, sizes = _batch(describer.lanes)
+    images, sizes = _batch(describer.devices)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     # Compiled functions are kept for a network, whatever the device.
-    monkeypatch.setattr(describer_module, "_network", describer_module._network.__wrapped__)
+    monkeypatch.setattr(describer_module, "_compiled", describer_module._compiled.__wrapped__)
     left_out = {name for name, value in fast_form().items() if not value}
     assert left_out == {"folded", "fast_blocks", "fast_offsets", "blocks_apart"}
     there = Describer.of(lively_weights(NAME))(images, sizes)
@@ -93,9 +94,9 @@ from senet_jax.features.runner import Describer
 from senet_jax.weights import load_weights
 folder, devices = sys.argv[1:]
 describer = Describer.of(load_weights(folder + "/weights"))
-assert describer.lanes == int(devices)
+assert describer.devices == int(devices)
 images, sizes = np.load(folder + "/images.npy"), np.load(folder + "/sizes.npy")
-step = 2 * describer.lanes
+step = 2 * describer.devices
 parts = [
     np.asarray(describer(images[start : start + step], sizes[start : start + step]))
     for start in range(0, len(images), step)
@@ -130,7 +131,7 @@ def test_programs_are_forgotten_before_they_are_too_many(monkeypatch):
     describer = Describer.of(lively_weights(NAME), "exact")
     found, mappings = [], []
     for height in (*range(32, 39), 32):  # The first one again at last.
-        images = np.repeat(picture(height, 40, seed=0)[None], describer.lanes, axis=0)
+        images = np.repeat(picture(height, 40, seed=0)[None], describer.devices, axis=0)
         found.append(np.asarray(describer(images)))
         mappings.append(len(pathlib.Path("/proc/self/maps").read_text().splitlines()))
     np.testing.assert_array_equal(found[0], found[-1])

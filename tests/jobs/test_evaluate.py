@@ -122,7 +122,9 @@ def test_leaves_what_the_contract_says(done):
     assert files == [
         ".lock",
         *(f"descriptors/{part}.{suffix}" for part in parts for suffix in ("json", "npy")),
+        *(f"ranks/{name}.npy" for name in ("broken", "town")),
         "report.json",
+        *(f"scores/{name}.npy" for name in ("broken", "town")),
         "skipped.txt",
     ]
     heading = "town, tiny_baseline, with noise\n1 of 6 images are UNREADABLE and rank last\n"

@@ -5,12 +5,8 @@ import numpy as np
 import pytest
 
 from senet_jax.data.ground_truth import GroundTruth, load_ground_truth
-from senet_jax.metrics.report import (
-    MEASURES,
-    EvaluationReport,
-    evaluate_descriptors,
-    evaluate_ranks,
-)
+from senet_jax.metrics.evaluation_report import MEASURES, EvaluationReport
+from senet_jax.metrics.report import evaluate_descriptors, evaluate_ranks
 from senet_jax.search.ranked_list import RankedList
 from senet_jax.system.errors import UserError
 from tests.oracles import scorer

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from senet_jax.models.inference import fold, fold_batch_norms, turn
-from senet_jax.models.senet import build_model, variable_shapes
+from senet_jax.models.inference import fold, fold_batch_norms, transpose
+from senet_jax.models.registry import build_model, variable_shapes
 from tests.oracles.lively_twin import (
     architecture_named,
     lively_twin,
@@ -62,7 +62,7 @@ def test_the_fast_form_describes_as_the_readable_one(name):
 
 @pytest.mark.parametrize("name", _some_slow("tiny_concat"))
 def test_a_turned_image_has_the_same_descriptor(name):
-    variables = turn(fold_batch_norms(lively_weights(name).variables()))
+    variables = transpose(fold_batch_norms(lively_weights(name).variables()))
     model, images = build_model(architecture_named(name), **FAST), _images()
     descriptors, maps = jax.jit(model.apply)(variables, images.swapaxes(1, 2))
     assert maps["s4"].shape[1:3] == (8, 5)
@@ -107,4 +107,4 @@ def test_a_layer_does_what_its_norm_did():
 
 def test_turning_twice_changes_nothing():
     variables = fold_batch_norms(lively_weights("tiny").variables())
-    jax.tree.map(np.testing.assert_array_equal, turn(turn(variables)), variables)
+    jax.tree.map(np.testing.assert_array_equal, transpose(transpose(variables)), variables)

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from benchmarks.kinds import KINDS, kinds_of_weights, twin_of
-from senet_jax.data.transforms import normalise
 from senet_jax.features.runner import Describer
+from senet_jax.models.preprocessing import normalise
 from tests.data.pictures import picture
 from tests.oracles.lively_twin import lively_weights, one_thread, smooth_images
 from tests.tolerances import TIMES_THE_TWIN
 
-FORMS = ("exact", "padded", pytest.param("turned", marks=pytest.mark.slow))
+FORMS = ("exact", "padded", pytest.param("transposed", marks=pytest.mark.slow))
 SIZE, PADDED = (57, 76), (64, 80)
 
 
@@ -43,15 +43,15 @@ def _of_pytorch(kind, dtype, count):
 def _described(kind, form):
     """Unit descriptors of the first pictures, one by each device: float64[n d]."""
     describer = Describer.of(_weights(kind), "exact" if form == "exact" else "auto")
-    images = np.stack([picture(*SIZE, seed) for seed in range(describer.lanes)])
+    images = np.stack([picture(*SIZE, seed) for seed in range(describer.devices)])
     if form == "exact":
         return np.asarray(describer(images), np.float64)
     (height, width), (rows, columns) = SIZE, PADDED
     images = np.pad(images, ((0, 0), (0, rows - height), (0, columns - width), (0, 0)))
     sizes = np.tile(np.int32(SIZE), (len(images), 1))
-    if form == "turned":
+    if form == "transposed":
         images, sizes = images.swapaxes(1, 2), sizes[:, ::-1]
-    return np.asarray(describer(images, sizes, turned=form == "turned"), np.float64)
+    return np.asarray(describer(images, sizes, transposed=form == "transposed"), np.float64)
 
 
 @pytest.mark.parametrize("form", FORMS)

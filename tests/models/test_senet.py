@@ -10,10 +10,10 @@ import torch
 
 from senet_jax.convert.mapping import table
 from senet_jax.data.revisitop import Photograph
-from senet_jax.data.transforms import Preprocessing, normalise
 from senet_jax.features.reader import read_pyramid
-from senet_jax.models.architecture import ARCHITECTURES
-from senet_jax.models.senet import build_model, variable_shapes, without_descriptor_norm
+from senet_jax.models.preprocessing import Preprocessing, normalise
+from senet_jax.models.registry import ARCHITECTURES, build_model, variable_shapes
+from senet_jax.models.senet import without_descriptor_norm
 from senet_jax.weights import flatten
 from tests.data.pictures import MINIPHOTOS, needs_miniphotos
 from tests.models.initial import initial_variables
@@ -114,7 +114,7 @@ def test_equals_the_twin_in_full_size(name):
 def test_r50_equals_the_twin_on_a_photograph_at_three_scales():
     file_name = sorted(path.name for path in (MINIPHOTOS / "jpg").iterdir())[0]
     photograph = Photograph(MINIPHOTOS / "jpg", file_name, box=(0, 0, 320, 240))
-    for pixels in read_pyramid(photograph, (0.7071, 1.0, 1.4142)):
+    for pixels in read_pyramid(photograph, (0.7071, 1.0, 1.4142)).levels:
         _assert_as_near_to_float64_as_the_twin("r50", normalise(pixels[None], Preprocessing()))
 
 

@@ -1,19 +1,20 @@
 import json
 
 import cv2
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from senet_jax.data.ground_truth import GroundTruth
 from senet_jax.data.revisitop import load_dataset
+from senet_jax.metrics.evaluation_report import EvaluationReport
 from senet_jax.report.examples import (
-    ScoredNetwork,
+    ScoredLists,
     average_precisions,
     find_examples,
     judge,
     query_at_percentile,
 )
+from senet_jax.search.ranked_list import NO_MORE, RankedList
 from senet_jax.system.errors import UserError
 
 IMAGES = 14
@@ -37,47 +38,48 @@ def town(tmp_path):
     return load_dataset(tmp_path, "town")
 
 
-class _Brightness:
-    """In place of a network: it finds bright images, or dark ones where the direction is -1."""
-
-    mode, width, lanes = "exact", 2, 1
-
-    def __init__(self, direction):
-        self._direction = direction
-
-    def __call__(self, images, sizes, *, turned):
-        if images.shape[2] == 8:  # A query, cut to its box.
-            return jnp.array([[self._direction, 0.0]])
-        return jnp.array([[images.mean(), 100.0]])
+def _lists(label, average_precisions, ranks):
+    """The same list for every query."""
+    ranked = RankedList(np.array([ranks] * len(average_precisions)), IMAGES)
+    return ScoredLists(label, np.array(average_precisions), ranked)
 
 
-def _network(direction, average_precisions):
-    return ScoredNetwork(_Brightness(direction), np.array(average_precisions))
+DOWN, UP = list(range(13, -1, -1)), list(range(IMAGES))
 
 
-def test_what_the_networks_find_for_the_chosen_queries(town):
-    trained = _network(1, [0.9, 0.2, np.nan])
-    untrained = _network(-1, [0.1, 0.3, np.nan])
-    examples = find_examples(town, trained, untrained, (1.0,))
+def test_what_was_found_for_the_chosen_queries(town):
+    lists = [_lists("one", [0.9, 0.2, np.nan], DOWN), _lists("other", [0.1, 0.3, np.nan], UP)]
+    examples = find_examples(town, town.queries, town.images, lists)
     names = [example.caption for example in examples]
     assert names == ["10th percentile: dark", "50th percentile: dark", "90th percentile: bright"]
     for example, query in zip(examples, (1, 1, 0), strict=True):
         assert example.box == (0, 0, 8, 16)
         assert example.image.mean() == pytest.approx([250, 5][query], abs=1)
-        assert example.trained.average_precision == trained.average_precisions[query]
-        assert example.untrained.average_precision == untrained.average_precisions[query]
-    greys = [image.mean() for image in examples[0].trained.images]
+        assert list(example.rows) == ["one", "other"]
+        for each in lists:
+            precision = example.rows[each.label].average_precision
+            assert precision == each.average_precisions[query]
+    one, other = examples[0].rows.values()
+    greys = [image.mean() for image in one.images]
     assert greys == pytest.approx([10 * item for item in range(13, 3, -1)], abs=1)
-    assert examples[0].trained.verdicts == ["right"] * 3 + ["wrong"] * 7
-    greys = [image.mean() for image in examples[0].untrained.images]
+    assert one.verdicts == ["right"] * 3 + ["wrong"] * 7
+    greys = [image.mean() for image in other.images]
     assert greys == pytest.approx([10 * item for item in range(10)], abs=1)
-    assert examples[0].untrained.verdicts == ["junk"] + ["wrong"] * 9
+    assert other.verdicts == ["junk"] + ["wrong"] * 9
+
+
+def test_a_short_list_and_a_photograph_that_is_broken_and_a_query_that_is_whole(town):
+    town.images[3].path.write_bytes(b"no picture")
+    lists = [_lists("one", [0.9, 0.2, 0.1], [13, 3, NO_MORE])]
+    for example in find_examples(town, town.whole_queries, town.images, lists):
+        assert example.box is None
+        right, broken = example.rows["one"].images
+        assert right.mean() > 120 and not broken.any()
 
 
 def test_no_query_is_scored(town):
-    network = _network(1, [np.nan] * 3)
     with pytest.raises(UserError, match="no query of town is scored under Medium"):
-        find_examples(town, network, network, (1.0,))
+        find_examples(town, town.queries, town.images, [_lists("one", [np.nan] * 3, UP)])
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -111,24 +113,24 @@ def test_verdicts_are_those_of_medium():
     assert judge(truth, 1, [3, 2, 0]) == ["junk", "wrong", "right"]
 
 
-def _report(count):
-    scores = [{"query": query, "ap": None if query else 0.5} for query in range(count)]
-    return {"town": {"medium": {"per_query": scores}}, "run": {}}
+def _report(names):
+    scores = np.full((len(names), 4), np.nan)
+    scores[0] = 0.5
+    return EvaluationReport(names, {"easy": scores, "medium": scores, "hard": scores})
 
 
-def test_average_precisions_of_a_report(town):
-    np.testing.assert_array_equal(
-        average_precisions(_report(3), "town", town), [0.5, *[np.nan] * 2]
-    )
+@pytest.mark.parametrize("names", [("bright", "dark", "none"), (None,) * 3])
+def test_average_precisions_of_a_report(town, names):
+    np.testing.assert_array_equal(average_precisions(_report(names), town), [0.5, *[np.nan] * 2])
 
 
 @pytest.mark.parametrize(
-    ("count", "name", "message"),
+    ("names", "message"),
     [
-        (3, "village", "no scores of village, but of town; choose"),
-        (2, "town", "the scores of 2 queries, town has 3"),
+        (("bright", "dark"), "the scores of 2 queries, town has 3"),
+        (("bright", "dark", "tower"), "the scores of other queries than town has now"),
     ],
 )
-def test_a_report_of_something_else(town, count, name, message):
+def test_a_report_of_something_else(town, names, message):
     with pytest.raises(UserError, match=message):
-        average_precisions(_report(count), name, town)
+        average_precisions(_report(names), town)

@@ -1,26 +1,32 @@
 import json
 import pathlib
 import shutil
+import subprocess
+import sys
 
 import cv2
-import jax
 import numpy as np
 import pytest
 
 from configs.demo import get_config
+from senet_jax import main as main_module
 from senet_jax.data.revisitop import load_dataset
-from senet_jax.features.extract import extract
+from senet_jax.features import described_list
+from senet_jax.features import extract as extract_module
 from senet_jax.metrics.report import evaluate_descriptors
-from senet_jax.report.__main__ import main
-from senet_jax.report.examples import find_examples
-from senet_jax.system.files import sha256_of_file
-from senet_jax.system.runtime import use_compilation_cache
-from senet_jax.training.evaluator import Evaluator
-from senet_jax.training.export import export, setup_of
-from senet_jax.weights import TENSORS, save_weights
+from senet_jax.metrics.saved import LISTED, REPORT
+from senet_jax.report import __main__ as report_module
+from senet_jax.report.__main__ import LEARNING_CURVE, RANKED_LISTS, main
+from senet_jax.training.final_report import keep_lists, write_final_report
+from senet_jax.weights import save_weights
 from tests.data.pictures import encoded, picture, write_dataset
+from tests.oracles.lively_twin import lively_weights
 
-MODEL = "tiny_baseline"
+# ml_collections loads a config file in an old way.
+pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
+
+ROOT = pathlib.Path(__file__).parents[2]
+FIXTURES = ROOT / "tests" / "metrics" / "fixtures"
 METRICS = [
     {"step": 0, "eval/town/medium/map": 0.1},
     {"step": 2, "train/loss": 3.0},
@@ -29,88 +35,156 @@ METRICS = [
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """The workdir of a training that ended."""
-    use_compilation_cache()
+def world(tmp_path_factory):
+    """A dataset, and distractors of which one is broken."""
     folder = tmp_path_factory.mktemp("report")
     write_dataset(folder, "town", boxes=[(2, 3, 40, 30), (0, 0, 48, 40)])
+    (folder / "noise" / "jpg").mkdir(parents=True)
     for seed, name in enumerate("abcqr"):
         (folder / "town" / "jpg" / f"{name}.jpg").write_bytes(encoded(picture(40, 48, seed)))
+    (folder / "noise" / "jpg" / "d.jpg").write_bytes(encoded(picture(40, 48, 9)))
+    (folder / "noise" / "jpg" / "e.jpg").write_bytes(b"no picture")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(world):
+    """The workdir of a training that ended."""
     settings = json.loads(get_config().to_json_best_effort())
-    settings["model"] = MODEL
-    settings["evaluation"] |= {"data_root": str(folder), "datasets": "town"}
-    settings["data_found"] = {"sha256": "0", "classes": 3, "steps_per_epoch": 1.0}
-    setup = setup_of(settings, "settings")
-    workdir = folder / "run"
-    untrained, rng = setup.initial_variables(), np.random.default_rng(0)
-    trained = jax.tree.map(lambda leaf: leaf * rng.uniform(0.5, 1.5, leaf.shape), untrained)
-    save_weights(workdir / "weights", export(setup, trained, settings))
-    evaluator = Evaluator(setup.architecture, [load_dataset(folder, "town")], (1.0,))
-    report = {
-        "town": evaluator.run(trained)["town"].to_json(),
-        "town_untrained": evaluator.run(untrained)["town"].to_json(),
-        "run": {"weights_sha256": sha256_of_file(workdir / "weights" / TENSORS)},
-    }
-    (workdir / "report.json").write_text(json.dumps(report))
-    (workdir / "config.json").write_text(json.dumps(settings))
+    settings["evaluation"] |= {"data_root": str(world), "datasets": "town"}
+    workdir, reports = world / "trained", {}
+    truth = load_dataset(world, "town").ground_truth
+    for step in (0, 2):
+        queries, images = np.random.default_rng(step).standard_normal((2, 3, 4))
+        report = evaluate_descriptors(truth, queries[:2], [images], listed=LISTED)
+        keep_lists(workdir, step, {"town": report})
+        reports[str(step)] = {"town": report.to_json()}
+    write_final_report(
+        *(workdir,),
+        settings=settings,
+        weights_sha256="0",
+        step=2,
+        classes=3,
+        seconds=1.0,
+        reports=reports,
+    )
     (workdir / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in METRICS))
     return workdir
 
 
+@pytest.fixture(scope="module")
+def evaluated(world):
+    """The workdir of an evaluation with two re-rankings, one after the other."""
+    workdir = world / "evaluated"
+    save_weights(world / "weights", lively_weights("tiny_baseline"))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(main_module, "tune_for_inference", lambda: None)
+        for method in ("dba,alpha_qe", "aqe"):
+            main_module.main(
+                [
+                    "main",
+                    f"--config={ROOT}/configs/evaluate.py:tiny_baseline",
+                    f"--workdir={workdir}",
+                    f"--config.weights={world / 'weights'}",
+                    f"--config.data_root={world}",
+                    "--config.datasets=town",
+                    "--config.distractors=noise",
+                    "--config.scales=(1.0,)",
+                    f"--config.rerank={method}",
+                ]
+            )
+    return workdir
+
+
 @pytest.fixture
-def workdir(finished, tmp_path):
-    """A copy that the test may break."""
-    return pathlib.Path(shutil.copytree(finished, tmp_path / "run"))
+def workdir(trained, tmp_path):
+    """A copy of the training's that the test may break."""
+    return shutil.copytree(trained, tmp_path / "run")
 
 
-def test_two_pictures_stand_beside_the_report(run_command_here, workdir):
-    done = run_command_here(main, workdir)
+@pytest.fixture(autouse=True)
+def nothing_is_computed(monkeypatch):
+    """No network is run and nothing is searched for a picture."""
+
+    def computed_again(*_, **__):
+        raise AssertionError("computed again")
+
+    for name in ("extract_batches", "plan_job"):
+        monkeypatch.setattr(extract_module, name, computed_again)
+        monkeypatch.setattr(described_list, name, computed_again)
+    monkeypatch.setattr("senet_jax.search.scores._dot_products", computed_again)
+
+
+def _drawn(run_command_here, workdir, monkeypatch, *flags):
+    """The examples that are drawn."""
+    seen = []
+    draw = report_module._draw_lists
+    monkeypatch.setattr(
+        report_module, "_draw_lists", lambda shown: seen.append(shown) or draw(shown)
+    )
+    done = run_command_here(main, workdir, *flags)
     assert done.returncode == 0, done.stderr
-    curve, lists = (workdir / "learning_curve.png", workdir / "ranked_lists.png")
-    assert done.stdout == f"wrote {curve} and {lists}\n"
+    return done.stdout, seen[0]
+
+
+def test_two_pictures_stand_beside_a_training_s_report(workdir, run_command_here, monkeypatch):
+    said, shown = _drawn(run_command_here, workdir, monkeypatch)
+    curve, lists = (workdir / LEARNING_CURVE, workdir / RANKED_LISTS)
+    assert said == f"wrote {curve} and {lists}\n"
     assert cv2.imread(str(curve)).shape == (480, 1280, 3)
     height, width, _ = cv2.imread(str(lists)).shape
     assert height > 3 * 234 and width > 234 + 3 * 112
-
-
-def test_the_networks_are_those_of_the_report(run_command_here, workdir, monkeypatch):
-    """Either network's scores, computed anew, are the scores that stand in the report for it."""
-    seen = {}
-
-    def find(dataset, trained, untrained, scales):
-        seen.update(town=trained, town_untrained=untrained)
-        return find_examples(dataset, trained, untrained, scales)
-
-    monkeypatch.setattr("senet_jax.report.examples.find_examples", find)
-    assert run_command_here(main, workdir).returncode == 0
-    report = json.loads((workdir / "report.json").read_text())
-    settings = json.loads((workdir / "config.json").read_text())
-    dataset = load_dataset(settings["evaluation"]["data_root"], "town")
-    descriptors = []
-    for name, network in seen.items():
-        queries, database = (
-            extract(network.describer, photographs, (1.0,), label="")[0]
-            for photographs in (dataset.queries, dataset.images)
-        )
-        descriptors.append(database)
-        again = evaluate_descriptors(dataset.ground_truth, queries, [database])
-        assert again.to_json() == report[name]
+    assert [each.label for each in shown.lists] == ["trained", "untrained"]
+    report = json.loads((workdir / REPORT).read_text())
+    for each, name in zip(shown.lists, ("town", "town_untrained"), strict=True):
         aps = [query["ap"] for query in report[name]["medium"]["per_query"]]
-        assert network.average_precisions.tolist() == aps
-    assert np.abs(descriptors[0] - descriptors[1]).max() > 0.1
+        assert each.average_precisions.tolist() == aps
+        np.testing.assert_array_equal(each.ranked.ranks, np.load(workdir / f"ranks/{name}.npy"))
 
 
-@pytest.mark.parametrize("file", ["report.json", "config.json", "metrics.jsonl", "weights"])
-def test_a_workdir_without_a_finished_training_is_one_line(run_command_here, workdir, file):
-    path = workdir / file
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
+def test_the_search_of_an_evaluation_and_its_re_rankings_stand_side_by_side(
+    evaluated, run_command_here, monkeypatch
+):
+    said, shown = _drawn(run_command_here, evaluated, monkeypatch)
+    assert said == f"wrote {evaluated / RANKED_LISTS}\n"
+    assert [each.label for each in shown.lists] == ["search", "dba,alpha_qe", "aqe"]
+    assert len(shown.database) == 5 and shown.queries[0].box == (2, 3, 40, 30)
+    height, width, _ = cv2.imread(str(evaluated / RANKED_LISTS)).shape
+    assert height > 3 * 3 * 112 and width > 234 + 5 * 112
+
+
+def test_as_a_command(evaluated):
+    (evaluated / RANKED_LISTS).unlink(missing_ok=True)
+    command = [sys.executable, "-m", "senet_jax.report", str(evaluated), "--dataset=town"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"wrote {evaluated / RANKED_LISTS}\n"
+    assert (evaluated / RANKED_LISTS).is_file()
+
+
+def test_the_demo_says_what_it_leaves():
+    lines = (ROOT / "Makefile").read_text().splitlines()
+    said = [line for line in lines if line.startswith('\t@echo "')]
+    assert any(
+        f"{REPORT}, {LEARNING_CURVE}, {RANKED_LISTS} and the weights" in line for line in said
+    )
+    commands = [line for line in lines if "runs/demo" in line and line.startswith("\t$(RUN) ")]
+    modules = [line.split()[1] for line in commands]
+    assert modules == ["senet_jax.data.prepare", "senet_jax.main", "senet_jax.report"]
+    assert commands[2].endswith(" runs/demo")
+
+
+@pytest.mark.parametrize("file", [REPORT, "metrics.jsonl", "ranks/town.npy", "scores/town.npy"])
+def test_a_workdir_in_which_something_is_missing_is_one_line(run_command_here, workdir, file):
+    (workdir / file).unlink()
     line = _refused(run_command_here(main, workdir))
-    assert str(path) in line or f"{workdir} has no {file}, so no training ended there" in line
+    expected = f"{workdir} has no {file}, so no training or evaluation ended there"
+    assert str(workdir / file) in line or expected in line
     assert not list(workdir.glob("*.png"))
 
 
 def test_a_workdir_that_is_not_there(run_command_here, tmp_path):
-    assert "nowhere has no config.json" in _refused(run_command_here(main, tmp_path / "nowhere"))
+    assert "nowhere has no report.json" in _refused(run_command_here(main, tmp_path / "nowhere"))
 
 
 def test_a_broken_line_of_metrics(run_command_here, workdir):
@@ -123,37 +197,41 @@ def test_no_metrics(run_command_here, workdir):
     assert "metrics.jsonl holds no line" in _refused(run_command_here(main, workdir))
 
 
-def test_weights_of_another_training(run_command_here, workdir):
-    report = json.loads((workdir / "report.json").read_text())
-    report["run"]["weights_sha256"] = "0"
-    (workdir / "report.json").write_text(json.dumps(report))
-    assert "holds other weights than report.json" in _refused(run_command_here(main, workdir))
+def test_lists_that_the_report_does_not_know(run_command_here, workdir):
+    ranks = np.load(workdir / "ranks" / "town.npy")
+    np.save(workdir / "ranks" / "town.npy", ranks[:, ::-1])
+    line = _refused(run_command_here(main, workdir))
+    assert "ranks/town.npy does not match its checksum in report.json; run the command" in line
 
 
 def test_a_dataset_that_was_not_evaluated(run_command_here, workdir):
-    settings = json.loads((workdir / "config.json").read_text())
-    root = pathlib.Path(settings["evaluation"]["data_root"])
-    if not (root / "village").exists():
-        shutil.copytree(root / "town", root / "village")
-        (root / "village" / "gnd_town.pkl").rename(root / "village" / "gnd_village.pkl")
     line = _refused(run_command_here(main, workdir, "--dataset=village"))
-    assert "no scores of village, but of town, town_untrained" in line
+    assert "no scores of 'village', but of 'town', 'town_untrained'; choose" in line
+
+
+def test_another_dataset_than_the_evaluated_one(run_command_here, evaluated, world, tmp_path):
+    copied = shutil.copytree(evaluated, tmp_path / "run")
+    shutil.copytree(world / "town", tmp_path / "town")
+    shutil.copytree(world / "noise", tmp_path / "noise")
+    (tmp_path / "noise" / "jpg" / "f.jpg").write_bytes(b"one more")
+    report = json.loads((copied / REPORT).read_text())
+    report["run"]["config"]["data_root"] = str(tmp_path)
+    (copied / REPORT).write_text(json.dumps(report))
+    line = _refused(run_command_here(main, copied))
+    assert "the photographs of noise database are not those that were evaluated" in line
 
 
 @pytest.mark.parametrize("when", ["never", "only after"])
 def test_without_an_evaluation_the_loss_is_drawn(run_command_here, workdir, when):
-    settings = json.loads((workdir / "config.json").read_text())
-    report = json.loads((workdir / "report.json").read_text())
-    del report["town_untrained"]
+    report = json.loads((workdir / REPORT).read_text())
+    del report["town_untrained"], report["run"]["results_crc32"]
     if when == "never":
         del report["town"]
-        settings["evaluation"]["datasets"] = ""
         (workdir / "metrics.jsonl").write_text('{"step": 2, "train/loss": 3.0}\n')
-    (workdir / "config.json").write_text(json.dumps(settings))
-    (workdir / "report.json").write_text(json.dumps(report))
+    (workdir / REPORT).write_text(json.dumps(report))
     done = run_command_here(main, workdir)
     assert done.returncode == 0, done.stderr
-    curve = workdir / "learning_curve.png"
+    curve = workdir / LEARNING_CURVE
     assert done.stdout == (
         f"wrote {curve}, but no ranked lists: no dataset was evaluated before and after\n"
     )
@@ -161,27 +239,42 @@ def test_without_an_evaluation_the_loss_is_drawn(run_command_here, workdir, when
     assert cv2.imread(str(curve)).shape == (480, 1280, 3)
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ("{}", "holds no settings of a training by this version"),
-        ('{"job": "train", "trunk": ""}', "holds no settings of a training by this version"),
-        ("[]", "is broken: it is no JSON object"),
-    ],
-)
-def test_settings_of_another_version_are_one_line(run_command_here, workdir, settings, message):
-    (workdir / "config.json").write_text(settings)
-    line = _refused(run_command_here(main, workdir))
-    assert f"{workdir / 'config.json'} {message}" in line
+@pytest.mark.parametrize("config", [{}, {"job": "train"}, {"job": "train", "evaluation": {}}])
+def test_a_config_of_another_version_is_one_line(run_command_here, workdir, config):
+    report = json.loads((workdir / REPORT).read_text())
+    report["run"]["config"] = config
+    (workdir / REPORT).write_text(json.dumps(report))
+    line = _refused(run_command_here(main, workdir, "--dataset=town"))
+    assert "the config in report.json is none of this version of senet_jax" in line
 
 
-def test_weights_that_are_not_what_it_started_from(run_command_here, workdir):
-    settings = json.loads((workdir / "config.json").read_text())
-    settings |= {"start": str(workdir / "weights"), "start_found": {"sha256": "0"}}
-    (workdir / "config.json").write_text(json.dumps(settings))
-    assert "other weights than the training was begun with" in _refused(
-        run_command_here(main, workdir)
-    )
+def _of_the_version_before(tmp_path, name):
+    """A workdir with the report that it wrote, and the line that it wrote of a training."""
+    (tmp_path / "run").mkdir()
+    shutil.copyfile(FIXTURES / f"{name}.json", tmp_path / "run" / REPORT)
+    (tmp_path / "run" / "metrics.jsonl").write_text('{"step": 2, "train/loss": 3.0}\n')
+    return tmp_path / "run"
+
+
+def test_a_training_of_the_version_before_has_a_curve(run_command_here, tmp_path):
+    workdir = _of_the_version_before(tmp_path, "trained")
+    done = run_command_here(main, workdir)
+    assert done.returncode == 0, done.stderr
+    curve = workdir / LEARNING_CURVE
+    assert done.stdout == f"wrote {curve}, but no ranked lists: the training kept none\n"
+    assert curve.is_file()
+    line = _refused(run_command_here(main, workdir, "--dataset=landmarks"))
+    assert "tells of no ranked lists of 'landmarks', for an earlier version" in line
+
+
+def test_an_evaluation_of_the_version_before_has_no_lists(run_command_here, tmp_path):
+    line = _refused(run_command_here(main, _of_the_version_before(tmp_path, "evaluated")))
+    assert "tells of no ranked lists of 'town', for an earlier version" in line
+
+
+def test_a_report_without_a_run(run_command_here, tmp_path):
+    line = _refused(run_command_here(main, _of_the_version_before(tmp_path, "score")))
+    assert "report.json tells of no run; give the workdir of a training or" in line
 
 
 def _refused(done):

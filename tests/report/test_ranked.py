@@ -10,10 +10,10 @@ from senet_jax.report.ranked import (
     TILE,
     Example,
     FoundItems,
+    Layout,
     compose,
     draw_ranked_lists,
-    query_corner,
-    tile_corner,
+    label_lines,
 )
 
 GREEN, RED, GREY = (0, 158, 115), (208, 52, 44), (154, 163, 170)
@@ -35,9 +35,13 @@ def _example(image=None, box=None, trained=("wrong", "junk"), untrained=("junk",
         caption="why",
         image=_blue() if image is None else image,
         box=box,
-        trained=_found(trained),
-        untrained=_found(untrained),
+        rows={"trained": _found(trained), "untrained": _found(untrained)},
     )
+
+
+# Of two rows of three items, with labels of a word.
+LAYOUT = Layout.of([_example()])
+query_corner, tile_corner = LAYOUT.query_corner, LAYOUT.tile_corner
 
 
 def _colours(canvas, x, y, *steps):
@@ -64,9 +68,31 @@ def test_places_do_not_overlap():
     assert query_corner(0)[1] + QUERY < query_corner(1)[1]
 
 
+@pytest.mark.parametrize(("count", "height"), [(1, QUERY), (2, QUERY), (4, 4 * TILE + 3 * GAP)])
+def test_any_number_of_rows_has_room(count, height):
+    rows = {f"method{row}": _found(["right"]) for row in range(count)}
+    examples = [Example("", _blue(), None, rows)] * 2
+    layout, canvas = Layout.of(examples), compose(examples)
+    for block in range(2):
+        for row in range(count):
+            x, y = layout.tile_corner(block, row, 0)
+            assert _colours(canvas, x, y, 0) == [GREEN]
+        assert y + TILE <= layout.query_corner(block)[1] + height
+    assert layout.query_corner(1)[1] - layout.query_corner(0)[1] > height
+    assert canvas.shape[0] > layout.query_corner(1)[1] + height
+
+
+def test_a_long_chain_of_methods_has_room_beside_its_items():
+    label = "dba(neighbours=10),alpha_qe(neighbours=10,alpha=3),cvnet"
+    lines = ["dba(neighbours=10),", "alpha_qe(neighbours=10,alpha=3),", "cvnet"]
+    assert label_lines(label) == lines
+    wide = Layout.of([Example("", _blue(), None, {label: _found(["right"])})])
+    assert wide.label_width > 9 * len(lines[1]) and LAYOUT.label_width == 112
+
+
 @pytest.mark.parametrize(("height", "width"), [(64, 32), (32, 64), (1000, 500), (1, 2)])
 def test_other_shapes_stand_in_the_middle_of_their_tile(height, width):
-    example = Example("", _blue(), None, _found(["right"], _blue(height, width)), _found([]))
+    example = Example("", _blue(), None, {"": _found(["right"], _blue(height, width))})
     x, y = tile_corner(0, 0, 0)
     tile = compose([example])[y : y + TILE, x : x + TILE]
     rows, columns = np.nonzero((tile == BLUE).all(axis=-1))

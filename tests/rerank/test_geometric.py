@@ -2,81 +2,18 @@ import jax
 import numpy as np
 import pytest
 
-from senet_jax.models.architecture import find_architecture
-from senet_jax.models.senet import build_model
-from senet_jax.rerank.geometric import (
-    InlierCounts,
-    LocalFeatures,
-    fit_whitening,
-    local_features,
-    mutual_matches,
-    strongest_positions,
-    verify,
-)
-from senet_jax.rerank.pairwise import PairCount, PairwiseRerank
-from senet_jax.rerank.retrieval import Retrieval
-from senet_jax.search.database import BlockedDatabase
-from senet_jax.search.ranked_list import RankedList
-from senet_jax.system.errors import UserError
+from senet_jax.features.local_features import LocalFeatures, fit_whitening
+from senet_jax.features.networks import LocalNetwork, Part
+from senet_jax.models.preprocessing import Preprocessing
+from senet_jax.models.registry import build_model, find_architecture
+from senet_jax.rerank.geometric import mutual_matches, verify
 from tests.models.initial import initial_variables
-from tests.rerank.retrievals import clustered, retrieval, shuffled
 
-WIDTH = 8
 STRIDE = 16
 
 
 def _unit(rows):
     return (rows / np.linalg.norm(rows, axis=-1, keepdims=True)).astype(np.float32)
-
-
-def test_whitened_activations_have_no_correlation():
-    rng = np.random.default_rng(0)
-    activations = np.abs(rng.standard_normal((4000, 20)) @ rng.standard_normal((20, 20)))
-    whitening = fit_whitening(activations.astype(np.float32), WIDTH)
-    projected = (_unit(activations) - whitening.mean) @ whitening.projection
-    np.testing.assert_allclose(np.cov(projected.T), np.eye(WIDTH), atol=1e-3)
-    # They are the axes along which the activations vary most.
-    kept = _unit(activations) - whitening.mean
-    variances = np.linalg.svd(kept, compute_uv=False) ** 2 / (len(kept) - 1)
-    lengths = np.linalg.norm(whitening.projection, axis=0)
-    np.testing.assert_allclose(lengths, variances[:WIDTH] ** -0.5, rtol=1e-3)
-    np.testing.assert_allclose(np.linalg.norm(whitening(activations), axis=1), 1, rtol=1e-5)
-
-
-def test_axes_without_variance_stay_small():
-    activations = np.zeros((30, 5), np.float32)
-    activations[:, :2] = np.random.default_rng(0).random((30, 2))
-    assert np.isfinite(fit_whitening(activations, 5)(activations)).all()
-    same = np.ones((30, 5), np.float32)
-    with np.errstate(all="raise"):
-        assert np.isfinite(fit_whitening(same, 5)(same)).all()
-
-
-@pytest.mark.parametrize(("count", "width"), [(9, 9), (100, 21), (100, 0)])
-def test_more_components_than_there_are_are_refused(count, width):
-    with pytest.raises(UserError, match=f"{width} components of {count} activations with 20"):
-        fit_whitening(np.ones((count, 20), np.float32), width)
-
-
-def test_strongest_positions():
-    maps = np.zeros((3, 4, 2), np.float32)
-    maps[2, 1], maps[0, 3], maps[1, 0], maps[1, 1] = [3, 4], [6, 0], [0, 1], [1, 0]
-    assert strongest_positions(maps, 3).tolist() == [[0, 3], [2, 1], [1, 0]]
-    assert strongest_positions(maps, 99).tolist() == [[0, 3], [2, 1], [1, 0], [1, 1]]
-    assert strongest_positions(maps * 0, 99).shape == (0, 2)
-
-
-def test_local_features_are_in_pixels():
-    maps = np.random.default_rng(0).random((3, 4, 20)).astype(np.float32)
-    whitening = fit_whitening(maps.reshape(-1, 20), WIDTH)
-    features = local_features(maps, whitening, STRIDE, count=5)
-    positions = strongest_positions(maps, 5)
-    assert features.stride == STRIDE
-    assert features.points.tolist() == [[16 * column, 16 * row] for row, column in positions]
-    expected = whitening(np.stack([maps[row, column] for row, column in positions]))
-    assert features.descriptors.tolist() == expected.tolist()
-    with pytest.raises(UserError, match="maps have 19 channels, the whitening 20"):
-        local_features(maps[..., :-1], whitening, STRIDE)
 
 
 def test_mutual_matches_against_loops():
@@ -104,7 +41,12 @@ def _mapped(points):
 
 
 def _features(points, descriptors):
-    return LocalFeatures(points.astype(np.float32), descriptors, STRIDE)
+    return _strided(points, descriptors, STRIDE)
+
+
+def _strided(points, descriptors, stride):
+    ones = np.ones(len(points), np.float32)
+    return LocalFeatures(points.astype(np.float32), descriptors, ones, ones, stride)
 
 
 def test_inliers_are_the_points_that_lie_alike():
@@ -119,7 +61,7 @@ def test_inliers_are_the_points_that_lie_alike():
     query, item = _features(points, descriptors), _features(moved[shuffle], descriptors[shuffle])
     found = verify(query, item)
     assert found.inliers == 50
-    assert found.query_points.tolist() == query.points[:50].tolist()
+    assert found.query_points.tolist() == query.keypoints[:50].tolist()
     assert found.item_points.tolist() == moved[:50].astype(np.float32).tolist()
     again = verify(query, item)
     assert again.item_points.tolist() == found.item_points.tolist()
@@ -136,7 +78,6 @@ def test_few_or_degenerate_points(count):
 @pytest.mark.slow
 def test_the_networks_own_maps_find_the_shift_of_a_photograph():
     architecture = find_architecture("tiny_baseline")
-    stride = 4 * int(np.prod(architecture.stage_strides[:3]))
     rng = np.random.default_rng(0)
     coarse, elsewhere = rng.standard_normal((2, 20, 20, 3)).astype(np.float32)
     pixels = np.ones((8, 8, 1), np.float32)
@@ -148,51 +89,14 @@ def test_the_networks_own_maps_find_the_shift_of_a_photograph():
     variables = initial_variables(model, views[:1])
     maps = np.asarray(jax.jit(lambda v, x: model.apply(v, x)[1]["s3"])(variables, views))
     whitening = fit_whitening(maps[:2].reshape(-1, maps.shape[-1]), 32)
-    query, item, other = (local_features(m, whitening, stride, count=150) for m in maps)
+    network = LocalNetwork(architecture, Preprocessing(), whitening=whitening)
+    parts = [Part((view.shape[:2],), transposed=False, corner=(0, 0)) for view in views]
+    query, item, other = map(LocalFeatures.of, network.values([maps], parts))
     found = verify(query, item)
     assert found.inliers > 50
     shifts = found.query_points - found.item_points
     assert np.median(shifts, axis=0).tolist() == [24, 16]
     assert verify(query, other).inliers < found.inliers / 4
-
-
-def _scene(seed, shared):
-    """Features of which the first `shared` lie as in every other scene."""
-    common, rng = np.random.default_rng(0), np.random.default_rng(seed)
-    points, descriptors = common.uniform(0, 500, (40, 2)), _unit(common.standard_normal((40, 16)))
-    points[shared:] = rng.uniform(0, 500, (40 - shared, 2))
-    descriptors[shared:] = _unit(rng.standard_normal((40 - shared, 16)))
-    return _features(points, descriptors)
-
-
-def test_a_shortlist_is_in_the_order_of_inliers():
-    rows = clustered(7)
-    database = BlockedDatabase((rows,), unranked=[4])
-    ranks = np.array([[3, 0, 1, 2, 5, 6], [2, 4, 1, -1, -1, -1], [0, 3, 6, 2, 1, 5]])
-    found = Retrieval(clustered(3, seed=1), database, RankedList(ranks, 7))
-    shared = {0: 12, 1: 30, 2: 12, 3: 0, 5: 40, 6: 20}
-    inliers = {item: verify(_scene(99, 40), _scene(item, n)).inliers for item, n in shared.items()}
-    assert inliers[1] > inliers[0] > inliers[3]
-    count = PairCount()
-    inlier_counts = InlierCounts(
-        lambda query: _scene(99, 40), lambda item: _scene(item, shared[item]), count
-    )
-    verified = PairwiseRerank(inlier_counts, top=4)(found)
-    expected = [
-        [*sorted([3, 0, 1, 2], key=lambda item: -inliers[item]), 5, 6],
-        [*sorted([2, 1], key=lambda item: -inliers[item]), 4, -1, -1, -1],
-        [*sorted([0, 3, 6, 2], key=lambda item: -inliers[item]), 1, 5],
-    ]
-    assert verified.ranked.ranks.tolist() == expected
-    assert expected[0][:2] != [3, 0]
-    other, order = shuffled(found)
-    inlier_counts = InlierCounts(
-        lambda query: _scene(99, 40), lambda item: _scene(order[item], shared[order[item]]), count
-    )
-    verified = PairwiseRerank(inlier_counts, top=4)(other)
-    assert [order[verified.ranked.items(query)].tolist() for query in range(3)] == [
-        [item for item in items if item >= 0] for items in expected
-    ]
 
 
 def test_points_may_be_off_by_their_stride():
@@ -201,30 +105,7 @@ def test_points_may_be_off_by_their_stride():
     shaken = points + rng.uniform(-12, 12, (80, 2))
 
     def inliers(stride):
-        query, item = (
-            LocalFeatures(p.astype(np.float32), descriptors, stride) for p in (points, shaken)
-        )
+        query, item = (_strided(p, descriptors, stride) for p in (points, shaken))
         return verify(query, item).inliers
 
     assert inliers(16) == 80 and inliers(2) < 40
-
-
-def test_no_pair_is_verified_twice():
-    asked, count = [], PairCount()
-    inlier_counts = InlierCounts(
-        lambda query: _scene(99, 40), lambda item: asked.append(item) or _scene(item, 20), count
-    )
-    pairs = np.array([[0, 3], [1, 3], [0, 3]])
-    first = inlier_counts(pairs)
-    np.testing.assert_array_equal(inlier_counts(pairs), first)
-    assert (
-        first.dtype == np.float32
-        and first[0] == first[2] == verify(_scene(99, 40), _scene(3, 20)).inliers
-    )
-    assert asked == [3, 3] and count == PairCount(compared=6, computed=2)
-
-
-def test_an_empty_list_has_nothing_to_verify():
-    nothing = retrieval(length=0)
-    verified = PairwiseRerank(InlierCounts(None, None, PairCount()))(nothing)
-    assert verified.ranked.ranks.shape == (5, 0)

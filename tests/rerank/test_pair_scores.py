@@ -8,10 +8,10 @@ import torch
 
 from senet_jax.data.revisitop import Photograph
 from senet_jax.data.transforms import UnreadableImage
+from senet_jax.features.cache import FeatureCache
 from senet_jax.rerank import pair_scores as pair_scores_module
-from senet_jax.rerank.maps import MapCache, MapNetwork
-from senet_jax.rerank.pair_scores import PROGRAM_POSITIONS, PairScores, pair_shapes
-from senet_jax.rerank.pairwise import PairCount
+from senet_jax.rerank.pair_scores import PROGRAM_POSITIONS, PairScores, map_cache, pair_shapes
+from senet_jax.rerank.pairs import PairCount
 from tests.data.pictures import encoded, picture
 from tests.oracles import pyramid
 from tests.oracles.cvnet_twin import (
@@ -29,8 +29,8 @@ PAIRS = np.array([(query, item) for query in range(2) for item in range(4)])
 
 
 @pytest.fixture(scope="module")
-def network():
-    return MapNetwork(dataclasses.replace(lively_cvnet_weights(), sha256="of a file"))
+def runner(tmp_path_factory):
+    return map_cache(lively_cvnet_weights(), tmp_path_factory.mktemp("maps"), 0).runner
 
 
 @pytest.fixture
@@ -42,8 +42,8 @@ def photographs(tmp_path):
     return [images[0], Photograph(tmp_path, "1.png", box=BOX)], images
 
 
-def _scorer(network, tmp_path, photographs, limit_bytes=10**9, count=None, **options):
-    cache = MapCache(network, tmp_path / "maps", limit_bytes, **options)
+def _scorer(runner, tmp_path, photographs, limit_bytes=10**9, count=None, origin="a network"):
+    cache = FeatureCache(runner, {"of": origin}, tmp_path / "maps", limit_bytes)
     return PairScores(cache, *photographs, count or PairCount())
 
 
@@ -69,22 +69,22 @@ def _scores_of_twin(photographs, dtype):
 
 
 def test_scores_from_photographs_are_as_near_to_float64_as_the_twins(
-    network, tmp_path, photographs, capsys
+    runner, tmp_path, photographs, capsys
 ):
-    ours = _scorer(network, tmp_path, photographs)(PAIRS)
+    ours = _scorer(runner, tmp_path, photographs)(PAIRS)
     theirs, exact = (
         _scores_of_twin(photographs, dtype) for dtype in (torch.float32, torch.float64)
     )
     assert ours.dtype == np.float32 and np.ptp(exact) > 0.1
     assert np.linalg.norm(ours - exact) <= TIMES_THE_TWIN * np.linalg.norm(theirs - exact)
-    assert (
-        "cvnet: 8 pairs in 1 programs; the maps of 5 images are 0.00 GiB" in capsys.readouterr().out
-    )
+    printed = capsys.readouterr().out
+    assert "cvnet: 8 pairs in 1 programs\n" in printed
+    assert "cvnet, maps: 5 of 5 images to compute; all take 0.00 GiB" in printed
 
 
-def test_one_by_one_is_as_near(network, tmp_path, photographs):
+def test_one_by_one_is_as_near(runner, tmp_path, photographs):
     alone = [
-        _scorer(network, tmp_path / str(index), photographs)(PAIRS[index : index + 1])[0]
+        _scorer(runner, tmp_path / str(index), photographs)(PAIRS[index : index + 1])[0]
         for index in range(len(PAIRS))
     ]
     theirs, exact = (_scores_of_twin(photographs, d) for d in (torch.float32, torch.float64))
@@ -95,35 +95,35 @@ def _never(*_):
     raise AssertionError("computed again")
 
 
-def test_no_pair_is_scored_twice(network, tmp_path, photographs, monkeypatch):
-    first = _scorer(network, tmp_path, photographs)(PAIRS[:5])
+def test_no_pair_is_scored_twice(runner, tmp_path, photographs, monkeypatch):
+    first = _scorer(runner, tmp_path, photographs)(PAIRS[:5])
     count = PairCount()
-    twice = _scorer(network, tmp_path, photographs, count=count)(
+    twice = _scorer(runner, tmp_path, photographs, count=count)(
         np.concatenate([PAIRS[::-1], PAIRS])
     )
     assert count == PairCount(compared=16, computed=3)
     np.testing.assert_array_equal(twice[8:13], first)
     np.testing.assert_array_equal(twice[:8], twice[:7:-1])
     monkeypatch.setattr(pair_scores_module, "_scores", _never)
-    np.testing.assert_array_equal(_scorer(network, tmp_path, photographs)(PAIRS), twice[8:])
+    np.testing.assert_array_equal(_scorer(runner, tmp_path, photographs)(PAIRS), twice[8:])
 
 
 @pytest.mark.parametrize("lines", range(8))
-def test_what_was_ended_has_the_same_scores(network, tmp_path, photographs, lines):
+def test_what_was_ended_has_the_same_scores(runner, tmp_path, photographs, lines):
     """To the bit, wherever it was ended, be it in the middle of a line."""
-    scores = _scorer(network, tmp_path, photographs)(PAIRS)
+    scores = _scorer(runner, tmp_path, photographs)(PAIRS)
     journal = tmp_path / "maps" / "scores.csv"
     content = journal.read_text().splitlines(keepends=True)
     journal.write_text("".join(content[:lines]) + content[lines][:-3])
-    np.testing.assert_array_equal(_scorer(network, tmp_path, photographs)(PAIRS), scores)
+    np.testing.assert_array_equal(_scorer(runner, tmp_path, photographs)(PAIRS), scores)
     assert sorted(journal.read_text().splitlines(keepends=True)) == sorted(content)
 
 
-def test_what_is_known_from_before_is_compared_but_not_computed(network, tmp_path, photographs):
+def test_what_is_known_from_before_is_compared_but_not_computed(runner, tmp_path, photographs):
     count = PairCount()
-    _scorer(network, tmp_path, photographs, count=count)(PAIRS[:3])
+    _scorer(runner, tmp_path, photographs, count=count)(PAIRS[:3])
     assert (count.compared, count.computed) == (3, 3)
-    _scorer(network, tmp_path, photographs, count=count)(PAIRS[:4])
+    _scorer(runner, tmp_path, photographs, count=count)(PAIRS[:4])
     assert (count.compared, count.computed) == (7, 4)
 
 
@@ -151,58 +151,58 @@ def _boxed(photograph, box):
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_scores_of_a_changed_photograph_are_computed_again(network, tmp_path, photographs, change):
+def test_scores_of_a_changed_photograph_are_computed_again(runner, tmp_path, photographs, change):
     computed, apply = CHANGES[change]
     photographs = [list(part) for part in photographs]
-    _scorer(network, tmp_path, photographs)(PAIRS)
+    _scorer(runner, tmp_path, photographs)(PAIRS)
     apply(tmp_path, photographs)
     count = PairCount()
-    scores = _scorer(network, tmp_path, photographs, count=count)(PAIRS)
+    scores = _scorer(runner, tmp_path, photographs, count=count)(PAIRS)
     assert count.computed == computed
-    expected = _scorer(network, tmp_path / "anew", photographs)(PAIRS)
+    expected = _scorer(runner, tmp_path / "anew", photographs)(PAIRS)
     # Other pairs share a program.
     np.testing.assert_allclose(scores, expected, atol=1e-4)
 
 
-def test_other_maps_have_other_scores(network, tmp_path, photographs):
-    scores = _scorer(network, tmp_path, photographs)(PAIRS[:2])
-    rough = _scorer(network, tmp_path, photographs, dtype="float16")(PAIRS[:2])
-    assert (scores != rough).all()
-    # Maps in float16 have 11 bits; through nine layers a logit moves by some per cent.
-    np.testing.assert_allclose(scores, rough, atol=0.02)
+def test_other_maps_have_other_scores(runner, tmp_path, photographs):
+    count = PairCount()
+    scores = _scorer(runner, tmp_path, photographs, count=count)(PAIRS[:2])
+    others = _scorer(runner, tmp_path, photographs, count=count, origin="another")(PAIRS[:2])
+    assert count.computed == 4
+    np.testing.assert_array_equal(others, scores)
 
 
-def test_a_cache_without_room_says_so(network, tmp_path, photographs, capsys):
-    small = _scorer(network, tmp_path / "small", photographs, limit_bytes=0)(PAIRS[:3])
+def test_a_cache_without_room_says_so(runner, tmp_path, photographs, capsys):
+    small = _scorer(runner, tmp_path / "small", photographs, limit_bytes=0)(PAIRS[:3])
     assert "holds 0.00: SOME WILL BE COMPUTED MORE THAN ONCE" in capsys.readouterr().out
-    np.testing.assert_array_equal(small, _scorer(network, tmp_path, photographs)(PAIRS[:3]))
+    np.testing.assert_array_equal(small, _scorer(runner, tmp_path, photographs)(PAIRS[:3]))
 
 
 @pytest.mark.parametrize("content", ["", "a,b\n", "a,b,c\n", "\x80\n", "\n,\n"])
 def test_broken_lines_of_the_journal_are_scored_anew(
-    network, tmp_path, photographs, content, capsys
+    runner, tmp_path, photographs, content, capsys
 ):
-    scores = _scorer(network, tmp_path, photographs)(PAIRS)
+    scores = _scorer(runner, tmp_path, photographs)(PAIRS)
     journal = tmp_path / "maps" / "scores.csv"
     whole = journal.read_bytes()
     lines = whole.splitlines(keepends=True)
     journal.write_bytes(content.encode("latin-1") + b"".join(lines[:5]) + lines[5][3:])
     count = PairCount()
-    again = _scorer(network, tmp_path, photographs, count=count)(PAIRS)
+    again = _scorer(runner, tmp_path, photographs, count=count)(PAIRS)
     np.testing.assert_array_equal(again, scores)
     assert count.computed == len(PAIRS) - 5
     assert "lines are broken" in capsys.readouterr().out
     assert sorted(journal.read_bytes().splitlines()) == sorted(whole.splitlines())
 
 
-def test_no_pair_needs_nothing(network, tmp_path, photographs):
-    assert _scorer(network, tmp_path, photographs)(np.zeros((0, 2), int)).shape == (0,)
+def test_no_pair_needs_nothing(runner, tmp_path, photographs):
+    assert _scorer(runner, tmp_path, photographs)(np.zeros((0, 2), int)).shape == (0,)
 
 
-def test_an_unreadable_photograph_is_named(network, tmp_path, photographs):
+def test_an_unreadable_photograph_is_named(runner, tmp_path, photographs):
     (tmp_path / "3.png").write_text("text")
     with pytest.raises(UnreadableImage, match=r"3\.png: its 4 bytes are no image"):
-        _scorer(network, tmp_path, photographs)(PAIRS)
+        _scorer(runner, tmp_path, photographs)(PAIRS)
 
 
 def test_batches_are_as_full_as_they_can_be():

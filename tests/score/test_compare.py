@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 from senet_jax.metrics.bootstrap import mean_interval
-from senet_jax.metrics.report import EvaluationReport
+from senet_jax.metrics.evaluation_report import EvaluationReport
 from senet_jax.score.compare import (
     CHANGES,
-    QueryScores,
+    common_entries,
     compare,
     main,
-    paired_datasets,
-    read_report,
+    read_side,
     warnings,
 )
 from senet_jax.system.errors import UserError
@@ -24,13 +23,18 @@ FIRST = np.array([0.5, 0.25, np.nan, 1, 0, 0.5, 0.5, 0.1, 0.2])
 CHANGED = np.array([0.625, 0, np.nan, 0.5, 1, 0.5, 0.5 + 1e-12, 0.11, 0.22])
 
 
-def _scores(average_precisions, names=NAMES):
-    """As `score --json` has them: Medium is as given, Easy scores nobody, Hard is all right."""
+def _report(average_precisions, names=NAMES):
+    """Medium is as given, Easy scores nobody, Hard is all right."""
     columns = np.where(np.isnan(average_precisions), np.nan, 0.5)[:, None].repeat(4, axis=1)
     medium = columns.copy()
     medium[:, 0] = average_precisions
     nobody, right = np.full_like(columns, np.nan), np.ones_like(columns)
-    return EvaluationReport(names, {"easy": nobody, "medium": medium, "hard": right}).to_json()
+    return EvaluationReport(names, {"easy": nobody, "medium": medium, "hard": right})
+
+
+def _scores(average_precisions, names=NAMES):
+    """As `score --json` has them."""
+    return _report(average_precisions, names).to_json()
 
 
 @pytest.fixture
@@ -68,7 +72,7 @@ def test_the_comparison_for_people(write, run_command_here):
 
 
 def test_pairs_of_queries():
-    comparison = compare(QueryScores(NAMES, FIRST), QueryScores((None,) * 9, CHANGED))
+    comparison = compare(_report(FIRST), _report(CHANGED, (None,) * 9), "medium")
     assert comparison.names == tuple(name for name in NAMES if name != "house_2")
     np.testing.assert_allclose(
         comparison.differences, [0.125, -0.25, -0.5, 1, 0, 0, 0.01, 0.02], rtol=0, atol=1e-15
@@ -79,9 +83,10 @@ def test_pairs_of_queries():
 
 
 def test_queries_without_names_are_called_by_their_numbers():
-    unnamed = QueryScores((None,) * 9, FIRST)
-    assert compare(unnamed, unnamed).names[:3] == ("query 0", "query 1", "query 3")
-    assert compare(unnamed, unnamed).largest_changes().size == 0
+    unnamed = _report(FIRST, (None,) * 9)
+    comparison = compare(unnamed, unnamed, "medium")
+    assert comparison.names[:3] == ("query 0", "query 1", "query 3")
+    assert comparison.largest_changes().size == 0
 
 
 @pytest.mark.parametrize(
@@ -97,7 +102,7 @@ def test_other_queries_are_not_comparable(
     write, run_command_here, names, average_precisions, message
 ):
     with pytest.raises(UserError, match=message):
-        compare(QueryScores(NAMES, FIRST), QueryScores(names, average_precisions))
+        compare(_report(FIRST), _report(average_precisions, names), "medium")
     first = write("a.json", {"town": _scores(FIRST)})
     done = run_command_here(
         main, first, write("b.json", {"town": _scores(average_precisions, names)})
@@ -123,7 +128,7 @@ def test_other_datasets_are_not_comparable(write, run_command_here):
 def test_only_the_datasets_of_both_are_compared(write, run_command_here):
     first = write("a.json", {"town": _scores(FIRST), "town+aqe": _scores(FIRST)})
     second = write("b.json", {"village": _scores(FIRST), "town": _scores(CHANGED), "run": {}})
-    assert list(paired_datasets(read_report(first), read_report(second))) == ["town"]
+    assert list(common_entries(read_side(first), read_side(second))) == ["town"]
     done = run_command_here(main, first, second)
     assert done.returncode == 0
     assert done.stderr.splitlines() == [
@@ -220,7 +225,7 @@ def test_an_entry_that_is_not_there(
 def test_other_images_and_scales_are_told(write):
     def report(name, lists, scales):
         run = {"lists_sha256": lists, "config": {"scales": scales}}
-        return read_report(write(name, {"town": _scores(FIRST), "run": run}))
+        return read_side(write(name, {"town": _scores(FIRST), "run": run}))
 
     first = report("a.json", {"town query": "0a", "town database": "1b"}, [1.0])
     same = report("b.json", {"town database": "1b", "port query": "3d"}, [1.0])
@@ -230,7 +235,7 @@ def test_other_images_and_scales_are_told(write):
         "the images of town database are not the same in both (lists_sha256)",
         f"the scales are [1.0] in {first.path} and [0.7071, 1.0] in {other.path}",
     ]
-    assert list(warnings(first, read_report(write("d.json", _scores(FIRST))), ["town"])) == []
+    assert list(warnings(first, read_side(write("d.json", _scores(FIRST))), ["town"])) == []
 
 
 @pytest.mark.parametrize(
@@ -247,7 +252,7 @@ def test_other_images_and_scales_are_told(write):
 def test_what_is_no_report(write, value):
     path = write("a.json", value)
     with pytest.raises(UserError, match=f"{path} is no report of scores"):
-        read_report(path)
+        read_side(path)
 
 
 def test_as_a_command(write):
@@ -281,7 +286,7 @@ def test_as_a_command(write):
 def test_a_report_of_other_values_is_one_line(write, damage):
     path = write("a.json", damage(_scores(FIRST)))
     with pytest.raises(UserError, match="is no report of scores") as raised:
-        read_report(path)
+        read_side(path)
     assert str(raised.value).isprintable()
 
 

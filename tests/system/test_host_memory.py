@@ -19,6 +19,6 @@ def test_pixels_that_it_suffices_for(tmp_path, monkeypatch):
     limit = tmp_path / "memory.max"
     monkeypatch.setattr(memory, "_LIMIT", limit)
     limit.write_text(f"{2 * (KERNEL_BYTES + 300 * 1000)}\n")
-    assert most_cpu_pixels(lanes=2) == 1000
+    assert most_cpu_pixels(devices=2) == 1000
     limit.write_text("1000\n")
     assert most_cpu_pixels() == 0

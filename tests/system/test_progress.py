@@ -174,6 +174,8 @@ class _Terminal:
 @pytest.fixture
 def terminal(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
+    # What is drawn here is forgotten at the end: the terminal is closed then.
+    monkeypatch.setattr(Progress, "_latest", None)
     opened = _Terminal()
     yield opened
     opened.close()

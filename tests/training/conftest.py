@@ -44,7 +44,7 @@ def train(tiny_world, tmp_path, monkeypatch, run_command_here):
     )
 
     def run(step=add_one, after_step=lambda step: False, workdir=tmp_path / "run", **changes):
-        monkeypatch.setattr(loop, "make_step", lambda *_: step)
+        monkeypatch.setattr(Setup, "make_step", lambda setup, axis_name: step)
         monkeypatch.setattr(loop, "Preemption", lambda: Stops(after_step))
         given = flags | {key.replace("__", "."): value for key, value in changes.items()}
         arguments = [

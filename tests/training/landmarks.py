@@ -1,17 +1,21 @@
 """Small trainings on a generated world: their batches, settings and first states."""
 
+import dataclasses
 import functools
 
 import jax
 import numpy as np
 
 from senet_jax.data.synthetic_landmarks import TINY
-from senet_jax.data.transforms import Preprocessing, normalise
-from senet_jax.models.architecture import ARCHITECTURES
-from senet_jax.models.senet import build_model, initial_variables
-from senet_jax.training.optimizer import OptimizerOptions, make_optimizer
+from senet_jax.losses.classification import Classification
+from senet_jax.losses.loss import Dimensions, Loss
+from senet_jax.losses.momentum_contrast import Contrastive
+from senet_jax.models.preprocessing import Preprocessing, normalise
+from senet_jax.models.registry import ARCHITECTURES, build_model, initial_variables
+from senet_jax.training import step as training_step
+from senet_jax.training.optimizer import Duration, OptimizerSettings, make_optimizer
+from senet_jax.training.settings import StepSettings
 from senet_jax.training.state import create_state
-from senet_jax.training.step import StepOptions
 
 ARCHITECTURE = ARCHITECTURES["tiny"]
 # The biases of `tiny` that the next batch norm takes away again: their gradient is zero.
@@ -20,7 +24,17 @@ BATCH_SIZE = 16
 QUEUE_LENGTH = 64
 
 # The recipe's optimiser, at a rate that suits sixteen images and a network without trained weights.
-SGD = OptimizerOptions("sgd", learning_rate=1e-4, total_steps=100, weight_decay=1e-4)
+SGD = OptimizerSettings(learning_rate=1e-4, nesterov=False)
+DURATION = Duration(total_steps=100)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The settings of a step."""
+
+    losses: tuple[Loss, ...]
+    step: StepSettings = dataclasses.field(default_factory=StepSettings)
+    clip_norm: float = 0.0
 
 
 def batch(step, size=BATCH_SIZE):
@@ -44,18 +58,46 @@ def _pictures(labels, views):
 
 
 def step_options(classification=1.0, contrastive=0.0, **changes):
-    """The recipe's settings, with the losses weighed as given."""
-    recipe = {
-        "class_count": TINY.training_classes,
-        "scale": 30.0,
-        "contrastive_scale": 30.0,
-        "margin_radians": 0.15,
-        "contrastive_margin_radians": 0.15,
-        "margin_kind": "curricular",
-        "max_positives": 32,
-        "network_momentum": 0.999,
-    }
-    return StepOptions(classification, contrastive, **(recipe | changes))
+    """The recipe's settings, with the losses weighed as given; without a weight they are left out.
+
+    A change is of every loss that has the setting, or else of the step.
+    """
+    losses = (
+        Classification(weight=classification),
+        Contrastive(weight=contrastive, queue_length=QUEUE_LENGTH),
+    )
+    return changed(Options(tuple(loss for loss in losses if loss.weight)), **changes)
+
+
+def changed(options, **changes):
+    """Settings with others for some."""
+    for key, value in changes.items():
+        if key == "clip_norm":
+            options = dataclasses.replace(options, clip_norm=value)
+        elif hasattr(options.step, key):
+            step = dataclasses.replace(options.step, **{key: value})
+            options = dataclasses.replace(options, step=step)
+        else:
+            losses = [
+                dataclasses.replace(loss, **{key: value}) if hasattr(loss, key) else loss
+                for loss in options.losses
+            ]
+            assert losses != list(options.losses), key
+            options = dataclasses.replace(options, losses=tuple(losses))
+    return options
+
+
+def make_step(options, architecture=ARCHITECTURE, sgd=SGD, duration=DURATION, axis_name=None):
+    """The function of a step."""
+    return training_step.make_step(
+        architecture,
+        make_optimizer(sgd, duration),
+        options.losses,
+        options.step,
+        class_count=TINY.training_classes,
+        clip_norm=options.clip_norm,
+        axis_name=axis_name,
+    )
 
 
 @functools.cache
@@ -82,12 +124,10 @@ def lively(architecture=ARCHITECTURE, descriptor_norm=False):
 def first_state(options, optimizer=SGD, variables=None):
     """The state of a training of `tiny` before its first step, of NumPy leaves."""
     state = create_state(
-        variables or initial(descriptor_norm=options.descriptor_norm),
-        make_optimizer(optimizer),
-        class_count=options.class_count if options.classification_weight else 0,
-        queue_length=QUEUE_LENGTH if options.contrastive_weight else 0,
-        width=ARCHITECTURE.outputs,
-        seed=0,
+        variables or initial(descriptor_norm=options.step.descriptor_norm),
+        make_optimizer(optimizer, DURATION),
+        options.losses,
+        Dimensions(TINY.training_classes, ARCHITECTURE.outputs, seed=0),
     )
     return jax.tree.map(np.asarray, state)
 

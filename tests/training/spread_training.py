@@ -22,9 +22,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from senet_jax.training.optimizer import make_optimizer
 from senet_jax.training.parallel import AXIS, ParallelStep
-from senet_jax.training.step import make_step
 from tests.training import landmarks
 from tests.training.landmarks import named_leaves
 
@@ -46,15 +44,14 @@ def run(options, sgd, *, with_relu):
 
 def _run(options, sgd):
     first = landmarks.first_state(options, sgd, landmarks.lively())
-    body = make_step(landmarks.ARCHITECTURE, make_optimizer(sgd), options, AXIS)
-    step = ParallelStep(body, first)
+    step = ParallelStep(landmarks.make_step(options, sgd=sgd, axis_name=AXIS), first)
     state = step.to_devices(first)
     share = landmarks.BATCH_SIZE // jax.process_count()
     own = slice(jax.process_index() * share, (jax.process_index() + 1) * share)
     metrics = []
     for number in range(STEPS):
         batch = landmarks.batch(number)
-        if not options.contrastive_weight:
+        if not any(loss.pairs for loss in options.losses):
             del batch["positives"]
         state, values = step(state, {key: array[own] for key, array in batch.items()})
         metrics.append(values)

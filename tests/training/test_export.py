@@ -18,7 +18,6 @@ from senet_jax.system.files import read_json
 from senet_jax.system.signals import PREEMPTED_EXIT_CODE
 from senet_jax.training.checkpoint import Checkpoints
 from senet_jax.training.export import CHECKPOINTS, load_trained, setup_of
-from senet_jax.training.setup import make_setup
 from senet_jax.training.stored_steps import StoredSteps
 from senet_jax.weights import TENSORS
 from tests.training.training_command import ENVIRONMENT, STEPS, Command
@@ -97,7 +96,7 @@ SETTINGS = json.loads(common.train("tiny").to_json_best_effort()) | {
 
 def _trained(workdir, scores, settings=SETTINGS):
     """A workdir with a checkpoint for each score; the biases of the head tell which step it is."""
-    setup = make_setup(settings, 12, 3.0)
+    setup = setup_of(SETTINGS, workdir)
     zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), setup.abstract_state())
     with Checkpoints(workdir / CHECKPOINTS, keep_latest=9) as checkpoints:
         for step, score in enumerate(scores, start=1):
@@ -138,7 +137,7 @@ def test_the_best_step_that_is_whole_is_exported(tmp_path, capfd, scores, broken
 
 def test_scores_of_an_earlier_evaluation_do_not_choose(tmp_path):
     workdir = _trained(tmp_path / "run", [0.9])
-    state = make_setup(SETTINGS, 12, 3.0).abstract_state()
+    state = setup_of(SETTINGS, "settings").abstract_state()
     state = jax.tree.map(lambda leaf: np.full(leaf.shape, 2, leaf.dtype), state)
     with Checkpoints(workdir / CHECKPOINTS, keep_latest=9, score_of="town") as checkpoints:
         checkpoints.save(2, state, {"settings": SETTINGS})

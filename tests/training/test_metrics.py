@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from senet_jax.metrics.report import MEASURES, EvaluationReport
+from senet_jax.metrics.evaluation_report import MEASURES, EvaluationReport
 from senet_jax.system.errors import UserError
 from senet_jax.training.metrics import (
     FILE,

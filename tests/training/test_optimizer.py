@@ -8,8 +8,8 @@ import torch
 
 from senet_jax.system.errors import UserError
 from senet_jax.training.optimizer import (
-    OptimizerOptions,
-    check_expressions,
+    Duration,
+    OptimizerSettings,
     clip_by_norm,
     learning_rate_schedule,
     make_optimizer,
@@ -17,7 +17,8 @@ from senet_jax.training.optimizer import (
 from tests.tolerances import FEW_ROUNDINGS
 
 STEPS = 5
-CONSTANT = OptimizerOptions("sgd", learning_rate=0.1, total_steps=10**9, warmup_steps=0)
+CONSTANT = OptimizerSettings(learning_rate=0.1, nesterov=False, weight_decay=0.0)
+ENDLESS = Duration(total_steps=10**9)
 
 
 def _params():
@@ -36,9 +37,9 @@ def _gradients(step):
     return jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), _params())
 
 
-def _after(options, params, steps=STEPS):
+def _after(options, params, steps=STEPS, duration=ENDLESS):
     """The parameters after steps with the gradients above."""
-    optimizer = make_optimizer(options)
+    optimizer = make_optimizer(options, duration)
     params = jax.tree.map(np.float32, params)
     state = optimizer.init(params)
     for step in range(steps):
@@ -64,15 +65,9 @@ def _torch_after(make, params, rates):
 @pytest.mark.parametrize("weight_decay", [0.0, 0.3])
 @pytest.mark.parametrize("warmup_steps", [0, 3])
 def test_sgd_is_that_of_pytorch(nesterov, weight_decay, warmup_steps):
-    options = OptimizerOptions(
-        "sgd",
-        learning_rate=0.1,
-        total_steps=STEPS + 1,
-        warmup_steps=warmup_steps,
-        nesterov=nesterov,
-        weight_decay=weight_decay,
-    )
-    schedule = learning_rate_schedule(options)
+    options = dataclasses.replace(CONSTANT, nesterov=nesterov, weight_decay=weight_decay)
+    duration = Duration(STEPS + 1, warmup_steps)
+    schedule = learning_rate_schedule(options, duration)
     expected = _torch_after(
         lambda tensors: torch.optim.SGD(
             tensors, lr=1, momentum=0.9, nesterov=nesterov, weight_decay=weight_decay
@@ -80,7 +75,8 @@ def test_sgd_is_that_of_pytorch(nesterov, weight_decay, warmup_steps):
         jax.tree.leaves(_params()),
         [float(schedule(step)) for step in range(STEPS)],
     )
-    for leaf, other in zip(jax.tree.leaves(_after(options, _params())), expected, strict=True):
+    found = _after(options, _params(), duration=duration)
+    for leaf, other in zip(jax.tree.leaves(found), expected, strict=True):
         np.testing.assert_allclose(leaf, other, rtol=0, atol=STEPS * FEW_ROUNDINGS)
 
 
@@ -100,7 +96,7 @@ def test_adamw_is_that_of_pytorch():
 def test_the_rate_rises_from_a_tenth_and_falls_along_a_cosine_to_zero(warmup_steps):
     total = 12
     schedule = learning_rate_schedule(
-        OptimizerOptions("sgd", learning_rate=0.5, total_steps=total, warmup_steps=warmup_steps)
+        OptimizerSettings(learning_rate=0.5), Duration(total, warmup_steps)
     )
     rates = np.array([schedule(step) for step in range(total + 3)])
     for step in range(warmup_steps):
@@ -114,8 +110,8 @@ def test_the_rate_rises_from_a_tenth_and_falls_along_a_cosine_to_zero(warmup_ste
 
 
 def test_a_warm_up_that_begins_elsewhere():
-    options = OptimizerOptions("sgd", 0.5, total_steps=9, warmup_steps=4, warmup_start=0.0)
-    schedule = learning_rate_schedule(options)
+    settings = OptimizerSettings(learning_rate=0.5, warmup_start=0.0)
+    schedule = learning_rate_schedule(settings, Duration(total_steps=9, warmup_steps=4))
     assert [float(schedule(step)) for step in range(5)] == [0, 0.125, 0.25, 0.375, 0.5]
 
 
@@ -137,7 +133,7 @@ def test_weight_decay_by_path(name):
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
 def test_rates_by_path_and_the_first_expression_counts(name):
-    factors = {"^classes$": 4.0, "fc/kernel": 0.0, "fc": 0.5}
+    factors = (("^classes$", 4.0), ("fc/kernel", 0.0), ("fc", 0.5))
     options = dataclasses.replace(CONSTANT, name=name, rate_multipliers=factors)
     before = jax.tree.map(np.float32, _params())
     plain = _after(CONSTANT if name == "sgd" else dataclasses.replace(CONSTANT, name=name), before)
@@ -157,15 +153,18 @@ def test_rates_by_path_and_the_first_expression_counts(name):
 
 def test_an_expression_that_finds_nothing_is_one_line():
     options = dataclasses.replace(
-        CONSTANT, no_weight_decay=("bias$", "/bn/"), rate_multipliers={"^classes$": 2.0}
+        CONSTANT, no_weight_decay=("bias$", "/bn/"), rate_multipliers=(("^classes$", 2.0),)
     )
-    check_expressions(options, _params())
+    options.check_found(_params())
     for changes, message in (
         ({"no_weight_decay": ("bias$", "/norm/")}, r"no_weight_decay has '/norm/', which no param"),
-        ({"rate_multipliers": {"^class$": 2.0}}, r"rate_multipliers has '\^class\$', which no par"),
+        (
+            {"rate_multipliers": (("^class$", 2.0),)},
+            r"rate_multipliers has '\^class\$', which",
+        ),
     ):
         with pytest.raises(UserError, match=message) as raised:
-            check_expressions(dataclasses.replace(options, **changes), _params())
+            dataclasses.replace(options, **changes).check_found(_params())
         assert "there are 4, such as classes, network/bn/scale, network/fc/bias" in str(
             raised.value
         )

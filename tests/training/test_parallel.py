@@ -11,7 +11,6 @@ import pytest
 
 from senet_jax.system.errors import UserError
 from senet_jax.training.parallel import AXIS, ParallelStep, check_divisible
-from senet_jax.training.state import is_sharded
 from tests.tolerances import AFTER_A_SWITCH, SPREAD
 from tests.training import landmarks
 from tests.training.landmarks import BEFORE_A_NORM
@@ -35,7 +34,7 @@ def test_to_devices_and_back_is_the_same_to_the_bit(state):
     step = ParallelStep(lambda *_: None, state)
     there = step.to_devices(state)
     assert there.params["classes"].shape == (8, 64, 128)
-    assert there.queue.labels.shape == (8, 8)
+    assert there.losses["contrastive"]["queue"].labels.shape == (8, 8)
     back = step.to_host(there)
     assert jax.tree.structure(back) == jax.tree.structure(state)
     for leaf, expected in zip(jax.tree.leaves(back), jax.tree.leaves(state), strict=True):
@@ -79,12 +78,12 @@ def test_the_second_step_is_not_compiled_anew(state):
 
 
 def test_the_leaves_that_are_spread(state):
-    spread = {path for path in landmarks.named_leaves(state) if is_sharded(path)}
+    spread = {path for path in landmarks.named_leaves(state) if state.is_by_rows(path)}
     assert spread == {
         "params/classes",
         "optimizer/1/trace/classes",
-        "queue/descriptors",
-        "queue/labels",
+        "losses/contrastive/queue/descriptors",
+        "losses/contrastive/queue/labels",
     }
 
 
@@ -107,9 +106,11 @@ def test_a_batch_that_cannot_be_shared_is_one_line(state, size, accumulate, mess
 
 
 def test_a_queue_that_cannot_be_shared_is_one_line(state):
-    queue = state.queue._replace(labels=state.queue.labels[:60])
-    with pytest.raises(UserError, match="the queue of 60 cannot be shared by 8 devices"):
-        check_divisible(16, 1, state.replace(queue=queue))
+    contrastive = state.losses["contrastive"]
+    queue = contrastive["queue"]._replace(labels=contrastive["queue"].labels[:60])
+    shorter = state.replace(losses=state.losses | {"contrastive": contrastive | {"queue": queue}})
+    with pytest.raises(UserError, match="queue/labels of 60 cannot be shared by 8 devices"):
+        check_divisible(16, 1, shorter)
 
 
 def _train(folder, devices, names, *clusters):

@@ -4,9 +4,10 @@ import json
 import pytest
 
 from configs import common
-from senet_jax.config import RATES, flat
+from senet_jax.config import flat
 from senet_jax.system.errors import UserError
 from senet_jax.training.resume import NOTES, measured, note, resumed
+from senet_jax.training.settings import RATES
 
 BEFORE = json.loads(common.train("tiny").to_json_best_effort()) | {
     "data_found": {"sha256": "images", "classes": 12, "steps_per_epoch": 3.0},

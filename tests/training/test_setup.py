@@ -1,10 +1,11 @@
 import jax
-import jax.numpy as jnp
 import pytest
 
 from configs import common
+from senet_jax.config import read
 from senet_jax.data.sampling import Grouping
 from senet_jax.system.errors import UserError
+from senet_jax.training.settings import TrainingSettings
 from senet_jax.training.setup import (
     Setup,
     make_augmentation,
@@ -15,33 +16,31 @@ from senet_jax.training.setup import (
 from tests.training import landmarks
 
 
-def _config(**changes):
+def _settings(**changes):
     config = common.train("tiny")
     config.update_from_flattened_dict({k.replace("__", "."): v for k, v in changes.items()})
-    return config
+    return read(TrainingSettings, config)
 
 
 def test_the_recipe_on_gldv2_clean():
     """SPEC: 1,580,470 images in batches of 144 for 25 epochs are 274 thousand steps."""
-    setup = make_setup(_config(), 81_313, 1_580_470 / 144)
-    assert setup.total_steps == 274_387
-    assert setup.optimizer.warmup_steps == 54_877
-    assert setup.optimizer.total_steps == setup.total_steps
-    assert setup.queue_length == 73_728
-    options = setup.step
-    assert (options.classification_weight, options.contrastive_weight) == (0.5, 0.5)
-    assert (options.scale, options.margin_radians, options.class_count) == (30, 0.15, 81_313)
-    assert setup.optimizer.learning_rate == pytest.approx(0.01 * 144 / 256)
+    setup = make_setup(_settings(), 81_313, 1_580_470 / 144)
+    assert setup.duration.total_steps == 274_387
+    assert setup.duration.warmup_steps == 54_877
+    assert [loss.name for loss in setup.losses] == ["classification", "contrastive"]
+    for loss in setup.losses:
+        assert (loss.weight, loss.scale, loss.margin_radians) == (0.5, 30, 0.15)
+    assert setup.settings.optimizer.learning_rate == pytest.approx(0.01 * 144 / 256)
     state = setup.abstract_state()
     assert state.params["classes"].shape == (81_408, 128)
-    assert state.queue.descriptors.shape == (73_728, 128)
+    assert state.losses["contrastive"]["queue"].descriptors.shape == (73_728, 128)
 
 
 def test_another_batch_with_the_rate_of_the_recipe_is_said():
-    assert rate_note(_config()) is None
-    assert rate_note(_config(optimizer__learning_rate=0.001)) is None
-    assert rate_note(_config(batch_size=32, optimizer__learning_rate=0.00125)) is None
-    assert rate_note(_config(batch_size=32)) == (
+    assert rate_note(_settings()) is None
+    assert rate_note(_settings(optimizer__learning_rate=0.001)) is None
+    assert rate_note(_settings(batch_size=32, optimizer__learning_rate=0.00125)) is None
+    assert rate_note(_settings(batch_size=32)) == (
         "config.optimizer.learning_rate 0.005625 is the recipe's, for a batch of 144; "
         "for config.batch_size 32 the linear rule gives --config.optimizer.learning_rate=0.00125"
     )
@@ -51,7 +50,7 @@ def test_another_batch_with_the_rate_of_the_recipe_is_said():
 def test_an_expression_that_finds_nothing_is_one_line_before_the_first_step(
     make_state, monkeypatch
 ):
-    config = _config(optimizer__no_weight_decay=("biass",))
+    config = _settings(optimizer__no_weight_decay=("biass",))
     setup = make_setup(config, class_count=10, steps_per_epoch=3.0)
     monkeypatch.setattr(
         Setup, "initial_variables", lambda setup, start: landmarks.initial(setup.architecture)
@@ -62,7 +61,7 @@ def test_an_expression_that_finds_nothing_is_one_line_before_the_first_step(
 
 def test_every_setting_arrives():
     setup = make_setup(
-        _config(
+        _settings(
             losses__contrastive_weight=0.0,
             losses__margin_kind="arc",
             precision="bfloat16",
@@ -76,16 +75,17 @@ def test_every_setting_arrives():
         class_count=10,
         steps_per_epoch=3.0,
     )
-    assert setup.total_steps == 1
-    assert setup.queue_length == 0
-    assert setup.step.dtype == jnp.bfloat16
-    assert (setup.step.margin_kind, setup.step.clip_norm, setup.step.accumulate) == ("arc", 5, 2)
-    assert setup.optimizer.no_weight_decay == ("bias",)
-    assert list(setup.optimizer.rate_multipliers.items()) == [("fc", 2.0), ("classes", 10.0)]
+    assert setup.duration.total_steps == 1
+    (loss,) = setup.losses
+    assert (loss.name, loss.margin_kind) == ("classification", "arc")
+    step, optimizer = setup.settings.step, setup.settings.optimizer
+    assert (step.precision, step.accumulate, optimizer.clip_norm) == ("bfloat16", 2, 5)
+    assert optimizer.no_weight_decay == ("bias",)
+    assert optimizer.rate_multipliers == (("fc", 2.0), ("classes", 10.0))
 
 
 def test_the_abstract_state_is_that_of_the_first(monkeypatch):
-    setup = make_setup(_config(losses__queue_length=64), 12, 3.0)
+    setup = make_setup(_settings(losses__queue_length=144), 12, 3.0)
     monkeypatch.setattr(Setup, "initial_variables", lambda setup, start: landmarks.initial())
     state = setup.initial_state()
     abstract = setup.abstract_state()
@@ -95,13 +95,15 @@ def test_the_abstract_state_is_that_of_the_first(monkeypatch):
 
 
 def test_changes_of_images():
-    augmentation = make_augmentation(_config(data__widest_aspect=2.0, data__smallest_area=0.5))
+    augmentation = make_augmentation(
+        _settings(data__widest_aspect=2.0, data__smallest_area=0.5).data
+    )
     assert augmentation.aspect == (0.5, 2.0)
     assert augmentation.area == (0.5, 1.0)
     assert augmentation.side == 512
 
 
 def test_groups():
-    assert make_grouping(_config()) is None
-    groups = make_grouping(_config(data__group_classes=4, data__group_views=2))
+    assert make_grouping(_settings().data) is None
+    groups = make_grouping(_settings(data__group_classes=4, data__group_views=2).data)
     assert groups == Grouping(4, 2)

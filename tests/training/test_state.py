@@ -4,21 +4,21 @@ import jax
 import numpy as np
 import pytest
 
-from senet_jax.training.state import is_sharded
 from tests.training import landmarks
 from tests.training.landmarks import named_leaves
 
 
 def test_the_first_state():
     state = landmarks.first_state(landmarks.step_options(0.5, 0.5))
-    assert (state.step, state.queue.position) == (0, 0)
+    assert (state.step, state.losses["contrastive"]["queue"].position) == (0, 0)
     assert state.params["classes"].shape == (512, 128)  # 12 classes and padding.
     assert state.params["classes"].std() == pytest.approx(0.01, rel=0.02)
-    assert state.queue.descriptors.shape == (landmarks.QUEUE_LENGTH, 128)
-    assert set(state.running) == {"classification", "contrastive"}
+    contrastive = state.losses["contrastive"]
+    assert contrastive["queue"].descriptors.shape == (landmarks.QUEUE_LENGTH, 128)
+    assert set(state.losses) == {"classification", "contrastive"}
     initial = landmarks.initial()
     for found, expected in (
-        (state.momentum_network, initial),
+        (contrastive["momentum_network"], initial),
         (state.params["network"], initial["params"]),
         (state.batch_stats, initial["batch_stats"]),
     ):
@@ -29,22 +29,21 @@ def test_the_first_state():
 
 def test_without_a_loss_there_is_nothing_of_it():
     state = landmarks.first_state(landmarks.step_options(1.0, 0.0))
-    assert state.momentum_network == {}
-    assert state.queue.descriptors.shape == (0, 128)
+    assert set(state.losses) == {"classification"}
     state = landmarks.first_state(landmarks.step_options(0.0, 1.0))
-    assert state.params["classes"].shape == (0, 128)
+    assert (set(state.params), set(state.losses)) == ({"network"}, {"contrastive"})
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_what_is_kept_of_a_row_is_spread_with_it(optimizer):
     options = dataclasses.replace(landmarks.SGD, name=optimizer)
-    leaves = named_leaves(landmarks.first_state(landmarks.step_options(0.5, 0.5), options))
-    spread = {path: leaf for path, leaf in leaves.items() if is_sharded(path)}
+    state = landmarks.first_state(landmarks.step_options(0.5, 0.5), options)
+    spread = {path: leaf for path, leaf in named_leaves(state).items() if state.is_by_rows(path)}
     moments = {"sgd": ["1/trace"], "adamw": ["0/mu", "0/nu"]}[optimizer]
     assert set(spread) == {
         "params/classes",
-        "queue/descriptors",
-        "queue/labels",
+        "losses/contrastive/queue/descriptors",
+        "losses/contrastive/queue/labels",
         *(f"optimizer/{moment}/classes" for moment in moments),
     }
     assert {len(leaf) for leaf in spread.values()} == {512, landmarks.QUEUE_LENGTH}

@@ -7,15 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from senet_jax.models.architecture import ARCHITECTURES
 from senet_jax.models.layers import l2_normalise
-from senet_jax.models.senet import build_model, variable_shapes, without_descriptor_norm
-from senet_jax.training.optimizer import make_optimizer
+from senet_jax.models.registry import ARCHITECTURES, build_model, variable_shapes
+from senet_jax.models.senet import without_descriptor_norm
+from senet_jax.training.optimizer import Duration
 from senet_jax.training.parallel import AXIS, ParallelStep
-from senet_jax.training.step import make_step
 from tests.tolerances import FEW_ROUNDINGS, SPREAD
 from tests.training import landmarks
-from tests.training.landmarks import BEFORE_A_NORM, named_leaves, step_options
+from tests.training.landmarks import BEFORE_A_NORM, changed, named_leaves, step_options
 
 BOTH = step_options(0.5, 0.5)
 CONTRASTIVE = step_options(0.0, 1.0)
@@ -30,13 +29,13 @@ CLEARLY_A_GRADIENT = 1e-3
 QUICKLY = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
-def _jitted(options, architecture=landmarks.ARCHITECTURE, sgd=landmarks.SGD):
-    return QUICKLY(make_step(architecture, make_optimizer(sgd), options))
+def _jitted(options, *arguments):
+    return QUICKLY(landmarks.make_step(options, *arguments))
 
 
 def _batch(options, step=0):
     batch = landmarks.batch(step)
-    if not options.contrastive_weight:
+    if not any(loss.pairs for loss in options.losses):
         del batch["positives"]
     return batch
 
@@ -44,10 +43,14 @@ def _batch(options, step=0):
 @functools.cache
 def _first_step(options, architecture=landmarks.ARCHITECTURE):
     """The state before and after a step, and its metrics."""
-    variables = landmarks.lively(architecture, options.descriptor_norm)
+    variables = landmarks.lively(architecture, options.step.descriptor_norm)
     before = landmarks.first_state(options, variables=variables)
     after, metrics = _jitted(options, architecture)(before, _batch(options))
     return before, jax.tree.map(np.asarray, after), jax.tree.map(float, metrics)
+
+
+def _contrastive(state):
+    return state.losses["contrastive"]
 
 
 def _gradients(before, after):
@@ -104,14 +107,16 @@ def test_what_a_step_leaves_behind():
     )
     squares = sum(np.sum(np.square(g, dtype=float)) for g in _gradients(before, after).values())
     assert metrics["gradient_norm"] == pytest.approx(np.sqrt(squares), rel=1e-5)
-    assert after.running["classification"] == pytest.approx(0.01 * metrics["target_cosine"])
-    assert after.running["contrastive"] == pytest.approx(0.01 * metrics["positive_cosine"])
+    assert after.losses["classification"]["running"] == pytest.approx(
+        0.01 * metrics["target_cosine"]
+    )
+    assert _contrastive(after)["running"] == pytest.approx(0.01 * metrics["positive_cosine"])
     average = jax.tree.map(
         lambda slow, new: 0.999 * slow + 0.001 * new,
-        before.momentum_network["params"],
+        _contrastive(before)["momentum_network"]["params"],
         after.params["network"],
     )
-    _assert_close(after.momentum_network["params"], average, FEW_ROUNDINGS)
+    _assert_close(_contrastive(after)["momentum_network"]["params"], average, FEW_ROUNDINGS)
 
 
 def test_keys_enter_the_queue_with_their_labels():
@@ -119,22 +124,23 @@ def test_keys_enter_the_queue_with_their_labels():
     batch = _batch(BOTH)
     model = build_model(landmarks.ARCHITECTURE, train=True)
     apply = QUICKLY(functools.partial(model.apply, mutable=["batch_stats"]))
-    (keys, _), updated = apply(before.momentum_network, batch["positives"])
+    (keys, _), updated = apply(_contrastive(before)["momentum_network"], batch["positives"])
     rows = landmarks.BATCH_SIZE
     np.testing.assert_allclose(
-        after.queue.descriptors[:rows], l2_normalise(keys), rtol=0, atol=SPREAD
+        _contrastive(after)["queue"].descriptors[:rows],
+        l2_normalise(keys),
+        rtol=0,
+        atol=SPREAD,
     )
-    np.testing.assert_array_equal(after.queue.labels[:rows], batch["labels"])
-    np.testing.assert_array_equal(after.queue.labels[rows:], -1)
-    assert after.queue.position == rows
-    _assert_close(after.momentum_network["batch_stats"], updated["batch_stats"])
+    np.testing.assert_array_equal(_contrastive(after)["queue"].labels[:rows], batch["labels"])
+    np.testing.assert_array_equal(_contrastive(after)["queue"].labels[rows:], -1)
+    assert _contrastive(after)["queue"].position == rows
+    _assert_close(_contrastive(after)["momentum_network"]["batch_stats"], updated["batch_stats"])
     # The queue was empty: each query had its own key alone.
     assert metrics["positives"] == 1
 
 
-OTHER_KEYS = dataclasses.replace(
-    CONTRASTIVE, keys_first=True, keys_batch_norm="running", clip_norm=0.5
-)
+OTHER_KEYS = changed(CONTRASTIVE, keys_first=True, keys_batch_norm="running", clip_norm=0.5)
 
 
 def test_keys_first_are_positives_of_their_own_step():
@@ -147,16 +153,19 @@ def test_keys_first_are_positives_of_their_own_step():
 def test_keys_by_running_statistics():
     before, after, _ = _first_step(OTHER_KEYS)
     apply = QUICKLY(build_model(landmarks.ARCHITECTURE).apply)
-    keys, _ = apply(before.momentum_network, _batch(OTHER_KEYS)["positives"])
+    keys, _ = apply(_contrastive(before)["momentum_network"], _batch(OTHER_KEYS)["positives"])
     np.testing.assert_allclose(
-        after.queue.descriptors[: landmarks.BATCH_SIZE], l2_normalise(keys), rtol=0, atol=SPREAD
+        _contrastive(after)["queue"].descriptors[: landmarks.BATCH_SIZE],
+        l2_normalise(keys),
+        rtol=0,
+        atol=SPREAD,
     )
     average = jax.tree.map(
         lambda slow, new: 0.999 * slow + 0.001 * new,
-        before.momentum_network["batch_stats"],
+        _contrastive(before)["momentum_network"]["batch_stats"],
         after.batch_stats,
     )
-    _assert_close(after.momentum_network["batch_stats"], average, FEW_ROUNDINGS)
+    _assert_close(_contrastive(after)["momentum_network"]["batch_stats"], average, FEW_ROUNDINGS)
 
 
 def test_clipped_to_a_norm():
@@ -167,9 +176,9 @@ def test_clipped_to_a_norm():
 
 
 def test_bfloat16_is_the_arithmetic_of_the_network_alone():
-    options = dataclasses.replace(BOTH, dtype=jnp.bfloat16, descriptor_norm=True)
+    options = changed(BOTH, precision="bfloat16", descriptor_norm=True)
     state = landmarks.first_state(options)
-    step = make_step(landmarks.ARCHITECTURE, make_optimizer(landmarks.SGD), options)
+    step = landmarks.make_step(options)
     program, (after, metrics) = jax.make_jaxpr(step, return_shape=True)(state, _batch(options))
     assert {str(leaf.dtype) for leaf in jax.tree.leaves(after)} == {"float32", "int32"}
     assert jax.tree.map(lambda leaf: leaf.dtype, after) == jax.tree.map(
@@ -213,9 +222,7 @@ def smooth(monkeypatch):
 
 @pytest.mark.slow
 def test_computed_again_instead_of_kept_is_the_same(smooth):
-    expected, found = (
-        _first_step(dataclasses.replace(BOTH, remat=remat)) for remat in (False, True)
-    )
+    expected, found = (_first_step(changed(BOTH, remat=remat)) for remat in (False, True))
     _assert_same_step(found, expected)
 
 
@@ -225,7 +232,10 @@ def _assert_same_step(found, expected):
         if not path.endswith(BEFORE_A_NORM):
             _assert_close(gradients[path], expected_gradients[path], 10 * SPREAD)
     _assert_close(found[1].params, expected[1].params)
-    _assert_close(found[1].queue, expected[1].queue)
+    queue, expected_queue = (
+        state.losses["contrastive"]["queue"] for state in (found[1], expected[1])
+    )
+    _assert_close(queue, expected_queue)
     for name, value in expected[2].items():
         assert float(found[2][name]) == pytest.approx(float(value), rel=SPREAD, abs=SPREAD), name
 
@@ -237,28 +247,26 @@ def test_a_batch_in_two_parts_has_the_gradient_of_the_whole(smooth):
     In general they have not, and a batch norm makes another network of each part. Nor do the
     running scalars agree, which count each part; so the margin is the one that has none.
     """
-    whole = dataclasses.replace(BOTH, margin_kind="arc")
+    whole = changed(BOTH, margin_kind="arc")
     half = landmarks.batch(0, landmarks.BATCH_SIZE // 2)
     batch = {name: np.concatenate([half[name]] * 2) for name in ("images", "positives")}
     batch["labels"] = landmarks.batch(1)["labels"]
     assert (batch["labels"][:8] != batch["labels"][8:]).any()
     before = landmarks.first_state(whole, variables=landmarks.lively())
     expected, found = (
-        (before, *_jitted(dataclasses.replace(whole, accumulate=parts))(before, batch))
-        for parts in (1, 2)
+        (before, *_jitted(changed(whole, accumulate=parts))(before, batch)) for parts in (1, 2)
     )
     _assert_same_step(found, expected)
 
 
 @pytest.mark.slow
 def test_statistics_of_each_device_are_averaged_before_they_are_kept():
-    options = dataclasses.replace(step_options(1.0, 0.0), sync_batch_norm=False)
+    options = changed(step_options(1.0, 0.0), sync_batch_norm=False)
     state = landmarks.first_state(options, variables=landmarks.lively())
-    optimizer = make_optimizer(landmarks.SGD)
-    step = ParallelStep(make_step(landmarks.ARCHITECTURE, optimizer, options, AXIS), state)
+    step = ParallelStep(landmarks.make_step(options, axis_name=AXIS), state)
     batch = _batch(options)
     after, _ = step(step.to_devices(state), batch)
-    replicated = after.replace(params=after.params["network"], optimizer=(), queue=())
+    replicated = after.replace(params=after.params["network"], optimizer=())
     for path, leaf in jax.tree.leaves_with_path(replicated):
         copies = [np.asarray(shard.data) for shard in leaf.addressable_shards]
         assert len(copies) == 8
@@ -284,12 +292,13 @@ def test_statistics_of_each_device_are_averaged_before_they_are_kept():
 @pytest.mark.parametrize("options", [step_options(1.0, 0.0), CONTRASTIVE], ids=["cls", "con"])
 def test_one_batch_can_be_learned_by_heart(options):
     # Keys of the network as it is: those of a slow one are another thing to learn.
-    options = dataclasses.replace(options, descriptor_norm=True, network_momentum=0.0)
-    adam = dataclasses.replace(landmarks.SGD, name="adamw", learning_rate=3e-3, total_steps=120)
+    options = changed(options, descriptor_norm=True, network_momentum=0.0)
+    adam = dataclasses.replace(landmarks.SGD, name="adamw", learning_rate=3e-3)
+    duration = Duration(total_steps=120)
     state, batch = landmarks.first_state(options, adam), _batch(options)
-    step = _jitted(options, sgd=adam)
+    step = _jitted(options, landmarks.ARCHITECTURE, adam, duration)
     losses = []
-    for _ in range(adam.total_steps):
+    for _ in range(duration.total_steps):
         state, metrics = step(state, batch)
         losses.append(float(metrics["loss"]))
     assert max(losses) > 3

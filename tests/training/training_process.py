@@ -18,12 +18,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
+from senet_jax.losses.loss import Dimensions
+from senet_jax.losses.momentum_contrast import Contrastive
 from senet_jax.system.errors import UserError, run_command
 from senet_jax.system.process import Preemption, locked_workdir
 from senet_jax.system.signals import PREEMPTED_EXIT_CODE
 from senet_jax.training import resume
 from senet_jax.training.checkpoint import Checkpoints
-from senet_jax.training.optimizer import OptimizerOptions, make_optimizer
+from senet_jax.training.optimizer import Duration, OptimizerSettings, make_optimizer
 from senet_jax.training.state import create_state
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -35,13 +37,13 @@ def _first_state(side, queue_length):
         "params": {
             "conv": {"kernel": jnp.zeros((3, side, side)), "bias": jnp.zeros(7, jnp.bfloat16)},
             "fc": {"kernel": jnp.zeros((side, 2))},
+            "nothing": jnp.zeros((0, side)),
         },
         "batch_stats": {"bn": {"mean": jnp.zeros(side)}},
     }
-    optimizer = make_optimizer(OptimizerOptions("sgd", learning_rate=0.1, total_steps=10))
-    return create_state(
-        variables, optimizer, class_count=0, queue_length=queue_length, width=4, seed=0
-    )
+    optimizer = make_optimizer(OptimizerSettings(), Duration(total_steps=10))
+    losses = [Contrastive(queue_length=queue_length)] if queue_length else []
+    return create_state(variables, optimizer, losses, Dimensions(class_count=0, width=4, seed=0))
 
 
 def state_after(step, side=20, queue_length=0):

@@ -4,10 +4,10 @@ To add one: a `Reader` in the table of a module here, and in `corpus/NAME/` what
 """
 
 from tests.fuzz.reader import Reader
-from tests.fuzz.readers import arrays, images, lists, prepared, weights
+from tests.fuzz.readers import arrays, images, lists, prepared, results, weights
 
 READERS: dict[str, Reader] = {
     name: reader
-    for module in (lists, arrays, images, prepared, weights)
+    for module in (lists, arrays, images, prepared, results, weights)
     for name, reader in module.READERS.items()
 }

@@ -1,11 +1,10 @@
-"""Text and pickles: ground truth, lists, reports, metrics, command lines."""
+"""Text and pickles: ground truth, lists, command lines."""
 
 import contextlib
 import json
 import os
 import pathlib
 import pickle
-import sys
 from typing import Any
 
 import numpy as np
@@ -62,36 +61,9 @@ def _landmarks(path: pathlib.Path) -> Any:
     return source.sha256
 
 
-def _reports(_) -> list[bytes]:
-    from senet_jax.metrics.report import EvaluationReport
-
-    nothing, some = np.full((2, 4), np.nan), np.array([[0.5] * 4, [1.0] * 4])
-    scores = {"easy": nothing, "medium": some, "hard": some}
-    report = EvaluationReport(("q", "r"), scores).to_json()
-    run = {"config": {"scales": [1.0]}, "lists_sha256": {"town query": "0f"}}
-    return [json.dumps(value).encode() for value in (report, {"town": report, "run": run})]
-
-
-def _compared(path: pathlib.Path) -> None:
-    """What `score.compare` prints of a report and itself."""
-    from senet_jax.score import compare
-
-    sys.argv = ["compare", str(path), str(path)]
-    compare.main()
-
-
-def _metrics(path: pathlib.Path) -> Any:
-    from senet_jax.report.curve import series
-    from senet_jax.training.metrics import read_metrics
-
-    metrics = read_metrics(path.parent)
-    return [series(metrics, key) for key in ("train/loss", "step")]
-
-
 def _flags(path: pathlib.Path) -> Any:
     """A command line, a line a flag, as `main` takes it."""
-    from senet_jax.command_line import CONFIGS, parse_with_config
-    from senet_jax.config import expand_paths, validate
+    from senet_jax.command_line import CONFIGS, expand_paths, parse_with_config, validate
     from senet_jax.system.errors import CommandParser, UserError
 
     lines = os.fsdecode(path.read_bytes()).split("\n")[:100]
@@ -141,31 +113,6 @@ READERS: dict[str, Reader] = {
         _landmarks,
         ("senet_jax.data.gldv2",),
         (b'"', b",", b"\n", b"\0", b"9" * 5_000, b"\x1b[2J", b"\xd9\xa1", b" " * 100, b"../"),
-    ),
-    "report": Reader(
-        "report.json",
-        _reports,
-        _compared,
-        ("senet_jax.score.compare",),
-        (
-            b"null",
-            b"[]",
-            b"{}",
-            b'"0.5"',
-            b"true",
-            b"1e999",
-            b"2",
-            b"\\u001b",
-            b"\\ud800",
-            b"[" * 99,
-        ),
-    ),
-    "metrics": Reader(
-        "metrics.jsonl",
-        lambda _: [b'{"step": 1, "train/loss": 0.5}\n{"step": 2, "train/loss": 1}\n'],
-        _metrics,
-        ("senet_jax.training.metrics", "senet_jax.report.curve"),
-        (b"null", b"[]", b"{}", b"1e999", b"NaN", b'"', b"\n"),
     ),
     "config_flags": Reader(
         "flags.txt",

@@ -1,0 +1,74 @@
+"""The settings of the job `evaluate`; see `senet_jax.config`."""
+
+import dataclasses
+
+from senet_jax import config
+from senet_jax.config import setting
+from senet_jax.search.storage import STORAGES
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluationSettings(config.Job):
+    """What is evaluated, on what, and how."""
+
+    job: str = setting(config.text, "what is run: train or evaluate", "evaluate")
+    model: str = setting(config.filled, "name of the network; the weights have to be of it")
+    weights: str = setting(config.path, "weights folder, made by python -m senet_jax.convert", "")
+    data_root: str = setting(
+        config.path,
+        "folder of all datasets: NAME/gnd_NAME.pkl and NAME/jpg/*.jpg in it",
+        "datasets",
+    )
+    datasets: str = setting(
+        config.some_names, "names of the datasets, separated by commas", "roxford5k,rparis6k"
+    )
+    distractors: str = setting(
+        config.text,
+        "name of a set of distractors that is appended to every database, such as revisitop1m "
+        "for the +1M figures; empty: none",
+        "",
+    )
+    scales: tuple[float, ...] = setting(
+        config.scales,
+        "the sizes at which an image is described, relative to its own",
+        (0.7071, 1.0, 1.4142),
+    )
+    crop_queries: bool = setting(
+        config.yes_or_no,
+        "cut queries to their boxes, as the benchmark does; figures without are not comparable",
+        True,
+    )
+    strict: bool = setting(
+        config.yes_or_no,
+        "stop at the first unreadable database image, instead of ranking it last",
+        False,
+    )
+    allow_unreadable: float = setting(
+        config.number(0, 1.0001),
+        "the share of a list of database images that may be unreadable; with more the job ends",
+        0.5,
+    )
+    mode: str = setting(
+        config.one_of("auto", "exact"),
+        "exact: one program for each shape of image; auto: the fastest way that is as precise",
+        "auto",
+    )
+    storage: str = setting(
+        config.one_of(*STORAGES),
+        "how the databases' descriptors are kept; float16, bfloat16 and int8 are smaller",
+        "float32",
+    )
+    rerank: str = setting(
+        config.text,
+        "re-ranking methods, such as dba(neighbours=10),alpha_qe, each on what the one before "
+        "it found; python -m senet_jax.rerank --help tells them all; empty: none",
+        "",
+    )
+    cvnet_weights: str = setting(
+        config.path_or_nothing, "for cvnet: weights folder made of a CVNet checkpoint", ""
+    )
+    rerank_top: int = setting(
+        config.integer(1),
+        "how many items of a list cvnet and geometric score, unless their setting top says",
+        100,
+    )

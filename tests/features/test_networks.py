@@ -1,0 +1,114 @@
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+import torch
+
+from senet_jax.data.revisitop import Photograph
+from senet_jax.features import origin
+from senet_jax.features import runner as runner_module
+from senet_jax.features.networks import DenseNetwork, GlobalNetwork, LocalNetwork, Part
+from senet_jax.features.origin import origin_of_features
+from senet_jax.rerank.pair_scores import map_cache
+from senet_jax.system.errors import UserError
+from tests.data.pictures import encoded, picture
+from tests.oracles import pyramid
+from tests.oracles.cvnet_twin import TRUNK, lively_cvnet_weights, lively_reranker, stage3_of_twin
+from tests.oracles.lively_twin import lively_twin, lively_weights
+from tests.tolerances import TIMES_THE_TWIN
+
+# The second is transposed; the third is much smaller than the shape that it is padded to.
+SHAPES = [(128, 192), (61, 37), (5, 9), (97, 160)]
+
+
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])  # They have forms of their own.
+def test_maps_of_cvnet_are_as_near_to_float64_as_the_twins(backend, tmp_path, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    # Compiled functions are kept for a network, whatever the backend.
+    monkeypatch.setattr(runner_module, "_compiled", runner_module._compiled.__wrapped__)
+    for seed, shape in enumerate(SHAPES):
+        (tmp_path / f"{seed}.png").write_bytes(encoded(picture(*shape, seed=seed), ".png"))
+    photographs = [Photograph(tmp_path, f"{seed}.png") for seed in range(len(SHAPES))]
+    cache = map_cache(lively_cvnet_weights(), tmp_path / "maps", 2**30)
+    assert cache.runner.devices == jax.local_device_count() > 1
+    cache.fill(photographs, "maps")
+    for seed, shape in enumerate(SHAPES):
+        ours = cache[photographs[seed]]["maps"]
+        image = picture(*shape, seed=seed)
+        theirs, exact = (_maps_of_twin(image, dtype) for dtype in (torch.float32, torch.float64))
+        assert ours.shape == exact.shape and ours.dtype == np.float32
+        assert np.linalg.norm(ours - exact) <= TIMES_THE_TWIN * np.linalg.norm(theirs - exact)
+        needed = cache.runner.network.value_bytes(shape)
+        assert (
+            0
+            < (tmp_path / "maps" / f"{cache.key(photographs[seed])}.npz").stat().st_size - (needed)
+            < 1000
+        )
+
+
+def _maps_of_twin(image, dtype):
+    pixels = torch.from_numpy(image.copy()).to(dtype) / 255
+    pixels = (pixels - torch.tensor(pyramid.MEAN, dtype=dtype)) / torch.tensor(
+        pyramid.STD, dtype=dtype
+    )
+    trunk, reranker = lively_twin(TRUNK), lively_reranker()
+    try:
+        with torch.no_grad():
+            stage3 = stage3_of_twin(trunk.to(dtype), pixels.permute(2, 0, 1)[None])
+            maps = []
+            for scale in reranker.to(dtype).scales(stage3):
+                unit = scale / scale.norm(dim=1, keepdim=True)
+                unit = torch.nn.functional.interpolate(
+                    unit, stage3.shape[2:], mode="bilinear", align_corners=True
+                )
+                maps.append(unit[0].permute(1, 2, 0).double().numpy())
+    finally:
+        trunk.float(), reranker.float()
+    return np.stack(maps)
+
+
+def test_weights_without_a_reranker_are_refused(tmp_path):
+    with pytest.raises(UserError, match="tiny_learnable have no reranker; convert a checkpoint"):
+        map_cache(lively_weights("tiny_learnable"), tmp_path, 0)
+    with pytest.raises(
+        UserError, match="tiny gives no dense features of images, but global and local"
+    ):
+        map_cache(lively_weights("tiny"), tmp_path, 0)
+
+
+def test_broken_values_of_a_reranker_are_named():
+    weights = lively_cvnet_weights()
+    tensors = {**weights.tensors, "params/reranker/mlp_1/bias": np.full(2, np.nan, np.float32)}
+    with pytest.raises(UserError, match=r"reranker/mlp_1/bias holds 2 values .* not finite"):
+        dataclasses.replace(weights, tensors=tensors)
+
+
+def test_the_part_of_an_image_is_cut_out_upright():
+    maps = np.arange(4 * 6 * 2).reshape(4, 6, 2)
+    upright = Part(((17, 33),), transposed=False, corner=(0, 0))
+    np.testing.assert_array_equal(upright.cut(maps, 8), maps[:3, :5])
+    lying = Part(((17, 33),), transposed=True, corner=(0, 0))
+    np.testing.assert_array_equal(lying.cut(maps, 8), maps[:3, :5].swapaxes(0, 1))
+
+
+def test_an_origin_tells_all_that_values_depend_on(monkeypatch):
+    weights = lively_cvnet_weights()
+    dense = DenseNetwork(weights.architecture, weights.preprocessing)
+    changed = [
+        dataclasses.replace(weights, **changes)
+        for changes in (
+            {"sha256": "a"},
+            {"sha256": "b"},
+            {"preprocessing": dataclasses.replace(weights.preprocessing, channel_order="RGB")},
+            {"architecture": dataclasses.replace(weights.architecture, stage_strides=(1, 1, 1, 1))},
+        )
+    ]
+    origins = [origin_of_features(each, dense.settings()) for each in changed]
+    others = (GlobalNetwork, LocalNetwork)
+    networks = [network(dense.architecture, dense.preprocessing) for network in others]
+    networks.append(dataclasses.replace(dense, mode="exact"))
+    origins += [origin_of_features(weights, network.settings()) for network in networks]
+    monkeypatch.setattr(origin, "versions", lambda: {"jax": "0.0"})
+    origins.append(origin_of_features(weights, dense.settings()))
+    assert all(origins.count(each) == 1 for each in origins) and len(origins) == 8
