@@ -63,7 +63,7 @@ def _theirs(arguments: argparse.Namespace) -> None:
     import torch
 
     from benchmarks import authors
-    from senet_jax.data.transforms import normalise
+    from senet_jax.models.preprocessing import normalise
     from senet_jax.weights import load_weights
 
     weights = load_weights(arguments.weights)
@@ -103,7 +103,7 @@ def _ours(arguments: argparse.Namespace) -> None:
 
     from senet_jax.features.networks import fast_form, from_pixels
     from senet_jax.models.inference import fold_batch_norms
-    from senet_jax.models.senet import build_model
+    from senet_jax.models.registry import build_model
     from senet_jax.models.valid_region import ValidRegion
     from senet_jax.weights import load_weights
 

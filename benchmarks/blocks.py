@@ -16,8 +16,8 @@ import torch
 
 from benchmarks.forward import REPEATS
 from senet_jax.convert.twin import Twin
-from senet_jax.models.architecture import find_architecture
 from senet_jax.models.layers import LayerOptions
+from senet_jax.models.registry import find_architecture
 from senet_jax.models.resnet import ResidualBlock
 from senet_jax.models.valid_region import WHOLE
 from senet_jax.system.errors import CommandParser, run_command

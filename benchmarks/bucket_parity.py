@@ -19,11 +19,11 @@ from benchmarks.kinds import twin_of
 from benchmarks.memory import in_own_process
 from benchmarks.noise import write_images
 from senet_jax.data.revisitop import Photograph
-from senet_jax.data.transforms import normalise
 from senet_jax.features.extract import extract, plan_job
 from senet_jax.features.plan import Mode
 from senet_jax.features.reader import read_pyramid
 from senet_jax.features.runner import Describer
+from senet_jax.models.preprocessing import normalise
 from senet_jax.system.errors import CommandParser, run_command
 from senet_jax.system.progress import Progress
 from senet_jax.system.runtime import tune_for_inference, use_compilation_cache

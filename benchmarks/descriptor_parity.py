@@ -19,10 +19,10 @@ from benchmarks.memory import in_own_process
 from benchmarks.noise import noise_image
 from senet_jax.data.ground_truth import GroundTruth
 from senet_jax.data.revisitop import Dataset, load_dataset
-from senet_jax.data.transforms import normalise
 from senet_jax.features.extract import extract
 from senet_jax.features.plan import Mode
 from senet_jax.features.runner import Describer
+from senet_jax.models.preprocessing import normalise
 from senet_jax.system.errors import CommandParser, run_command
 from senet_jax.system.runtime import tune_for_inference, use_compilation_cache
 from senet_jax.weights import Weights, load_weights

@@ -111,7 +111,7 @@ def _make_ours(arguments: argparse.Namespace, images: list[np.ndarray]) -> Calla
 
     from senet_jax.features.networks import fast_form
     from senet_jax.models.inference import fold_batch_norms
-    from senet_jax.models.senet import build_model
+    from senet_jax.models.registry import build_model
     from senet_jax.models.valid_region import WHOLE, ValidRegion
     from senet_jax.weights import load_weights
 

@@ -22,7 +22,7 @@ from senet_jax.data.builder import build
 from senet_jax.data.image_source import ImageSource
 from senet_jax.data.loader import TrainingData
 from senet_jax.data.prepared import open_prepared
-from senet_jax.data.transforms import Preprocessing
+from senet_jax.models.preprocessing import Preprocessing
 from senet_jax.system.errors import CommandParser, run_command
 
 BATCH_SIZE = 32

@@ -16,8 +16,8 @@ import torch
 from benchmarks import authors
 from senet_jax.data.revisitop import Dataset, Photograph, load_dataset
 from senet_jax.data.sizes import photograph_size
-from senet_jax.data.transforms import Preprocessing
 from senet_jax.features.reader import read_pyramid
+from senet_jax.models.preprocessing import Preprocessing
 from senet_jax.rerank.pair_scores import PairScores, map_cache
 from senet_jax.rerank.pairwise import PairCount
 from senet_jax.system.errors import CommandParser, run_command

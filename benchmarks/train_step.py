@@ -15,7 +15,7 @@ import numpy as np
 
 from configs.r50_cls import get_config
 from senet_jax.data.gldv2 import CLASSES
-from senet_jax.models.senet import build_model
+from senet_jax.models.registry import build_model
 from senet_jax.system.errors import CommandParser, run_command
 from senet_jax.system.runtime import use_compilation_cache
 from senet_jax.training.setup import make_setup

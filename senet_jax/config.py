@@ -11,7 +11,7 @@ from typing import Any
 
 from ml_collections import config_dict
 
-from senet_jax.models.architecture import find_architecture
+from senet_jax.models.registry import describes, find_architecture
 from senet_jax.search.storage import STORAGES
 from senet_jax.system.errors import UserError, reason, shown
 from senet_jax.system.files import local_path
@@ -298,7 +298,7 @@ def validate(config: Mapping[str, Any]) -> None:
         expected = check(values[key])
         if expected:
             raise UserError(f"config.{key} is {shown(values[key])}; it has to be {expected}")
-    if not find_architecture(config["model"]).describes:
+    if not describes(find_architecture(config["model"])):
         raise UserError(
             f"config.model is {shown(config['model'])}, a classifier of ImageNet; the job {job} "
             "needs a network that gives descriptors, such as r50"

@@ -2,8 +2,11 @@
 
 The names in the safetensors file are the paths of the Flax variables (`params/trunk/stem/conv/
 kernel`), in Flax's layouts and the source's dtypes. Tensors of a source that the network here has
-no use for (`num_batches_tracked`, the re-ranker of a CVNet checkpoint) are carried along under
-`carried/` with the source's own names, so that a file converted there and back loses nothing.
+no use for (`num_batches_tracked`) are carried along under `carried/` with the source's own names,
+so that a file converted there and back loses nothing.
+
+`model.json` is of format 2, which names the family of the network. Format 1 told it by the
+network's head, and carried the re-ranker of a CVNet checkpoint along; it is read as well.
 """
 
 import dataclasses
@@ -12,16 +15,17 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 
 from senet_jax import __version__
-from senet_jax.data.transforms import Preprocessing
-from senet_jax.models.architecture import Architecture
-from senet_jax.models.senet import variable_shapes
+from senet_jax.models.checkpoint_keys import rows
+from senet_jax.models.preprocessing import Preprocessing
+from senet_jax.models.registry import families, family_of, find_family, variable_shapes
+from senet_jax.models.settings import Settings
 from senet_jax.system.checksummed import sealed, unsealed
 from senet_jax.system.errors import UserError, shown
 from senet_jax.system.files import (
@@ -37,6 +41,7 @@ from senet_jax.system.safetensors_file import format_safetensors, parse_safetens
 TENSORS = "weights.safetensors"
 DESCRIPTION = "model.json"
 CARRIED = "carried"
+FORMAT = 2
 
 DESCRIPTION_BYTES = 2**22
 """The largest `model.json` that is read; it says by which settings weights were trained."""
@@ -51,9 +56,10 @@ class Weights:
     """A model's weights and what has to be known to use them.
 
     Attributes:
-        architecture: the network.
+        architecture: the settings of the network.
         preprocessing: what its images have to undergo.
-        tensors: path of the Flax variable -> array, as the source had it (dtype included).
+        tensors: path of the Flax variable -> array, as the source had it (dtype included); the
+            extra parts that the family knows (CVNet's re-ranker) are there whole or not at all.
         carried: the source's own name -> array, for what the network has no use for.
         source: where the weights came from: `file`, `sha256` and `naming` of a checkpoint, with
             the `key` and the `prefix` under which they stood there, or `random` and `seed`, or
@@ -65,7 +71,7 @@ class Weights:
             source has too many levels.
     """
 
-    architecture: Architecture
+    architecture: Any
     preprocessing: Preprocessing
     tensors: Mapping[str, np.ndarray]
     carried: Mapping[str, np.ndarray]
@@ -74,6 +80,10 @@ class Weights:
 
     def __post_init__(self):
         expected = tensor_shapes(self.architecture)
+        if any(path not in expected for path in self.tensors):
+            for name, shapes in extra_shapes(self.architecture).items():
+                if any(_is_in(name, path) for path in self.tensors):
+                    expected |= shapes
         for path in (*expected, *self.tensors):
             if path not in self.tensors or path not in expected:
                 where = "missing from" if path in expected else "unknown to"
@@ -99,9 +109,29 @@ class Weights:
         """Whether nothing was ever learned in them."""
         return bool(self.source.get("random"))
 
-    def variables(self) -> dict[str, Any]:
-        """The tree that `model.apply` takes, float32."""
-        return unflatten({p: tensor.astype(np.float32) for p, tensor in self.tensors.items()})
+    def variables(self, extras: Collection[str] = ()) -> dict[str, Any]:
+        """The tree that `model.apply` takes, float32.
+
+        Args:
+            extras: the extra parts that it shall have as well, `params/NAME`.
+
+        Raises:
+            UserError: there is no such part in these weights.
+        """
+        left_out = set(family_of(self.architecture).extras) - set(extras)
+        for name in extras:
+            if not any(_is_in(name, path) for path in self.tensors):
+                raise UserError(
+                    f"these weights of {self.architecture.name} have no {name}; convert a "
+                    "checkpoint that has one, or random:NAME:SEED of a network that has"
+                )
+        return unflatten(
+            {
+                path: tensor.astype(np.float32)
+                for path, tensor in self.tensors.items()
+                if not any(_is_in(name, path) for name in left_out)
+            }
+        )
 
 
 def check_values(name: str, tensor: np.ndarray) -> None:
@@ -137,9 +167,21 @@ def unflatten(leaves: Mapping[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def tensor_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
+def tensor_shapes(architecture: Settings) -> dict[str, tuple[int, ...]]:
     """Path of each Flax variable of a network -> its shape."""
     return {path: leaf.shape for path, leaf in flatten(variable_shapes(architecture))}
+
+
+def extra_shapes(architecture: Settings) -> dict[str, dict[str, tuple[int, ...]]]:
+    """For each extra part that weights of a network may have, by name, as `tensor_shapes`."""
+    return {
+        name: {path: leaf.shape for path, leaf in flatten(shapes(architecture), f"params/{name}/")}
+        for name, shapes in family_of(architecture).extras.items()
+    }
+
+
+def _is_in(extra: str, path: str) -> bool:
+    return path.startswith(f"params/{extra}/")
 
 
 def is_weights_folder(folder: str | os.PathLike) -> bool:
@@ -150,7 +192,8 @@ def is_weights_folder(folder: str | os.PathLike) -> bool:
 def description(weights: Weights) -> dict[str, Any]:
     """What `model.json` says of weights, but for their checksum."""
     return {
-        "format": 1,
+        "format": FORMAT,
+        "family": family_of(weights.architecture).name,
         "architecture": weights.architecture.to_json(),
         "preprocessing": weights.preprocessing.to_json(),
         "source": dict(weights.source),
@@ -238,12 +281,16 @@ def load_weights(folder: str | os.PathLike) -> Weights:
     except ValueError as error:
         raise UserError(f"{folder / TENSORS} cannot be read: {error}; convert it again") from error
     prefix = f"{CARRIED}/"
+    tensors = {n: t for n, t in named.items() if not n.startswith(prefix)}
+    carried = {n.removeprefix(prefix): t for n, t in named.items() if n.startswith(prefix)}
+    if described.get("format", 1) == 1:
+        tensors, carried = _with_carried_extras(architecture, tensors, carried)
     try:
         weights = Weights(
             architecture=architecture,
             preprocessing=preprocessing,
-            tensors={n: t for n, t in named.items() if not n.startswith(prefix)},
-            carried={n.removeprefix(prefix): t for n, t in named.items() if n.startswith(prefix)},
+            tensors=tensors,
+            carried=carried,
             source=described["source"],
             sha256=actual,
         )
@@ -254,7 +301,39 @@ def load_weights(folder: str | os.PathLike) -> Weights:
     return weights
 
 
-def _read_description(path: pathlib.Path) -> tuple[Architecture, Preprocessing, dict[str, Any]]:
+def settings_described(described: Mapping[str, Any]) -> Any:
+    """The settings of the network of which a `model.json` of any format says all.
+
+    Raises:
+        UserError: the format, the family or the settings are not known here.
+    """
+    version, value = described.get("format", 1), described.get("architecture")
+    if version == 1 and type(version) is int:
+        head = value.get("head", "gem") if isinstance(value, Mapping) else None
+        known = [family for family in families() if head in family.format_1_heads]
+        return (known or families())[0].settings.from_json(value)
+    if version == FORMAT and type(version) is int:
+        return find_family(described.get("family")).settings.from_json(value)
+    raise UserError(
+        f"the format is {shown(version)}, and 1 to {FORMAT} are read here; install the version of "
+        "senet_jax that wrote it, or convert the weights again"
+    )
+
+
+def _with_carried_extras(
+    architecture: Settings, tensors: Mapping[str, Any], carried: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Tensors of format 1, with the extra parts that were carried along brought to their place."""
+    tensors, carried = dict(tensors), dict(carried)
+    naming = family_of(architecture).namings[0]
+    for shapes in extra_shapes(architecture).values():
+        for row in rows(naming, shapes):
+            if row.key in carried and carried[row.key].shape == row.shape:
+                tensors[row.path] = row.layout.from_torch(carried.pop(row.key))
+    return tensors, carried
+
+
+def _read_description(path: pathlib.Path) -> tuple[Any, Preprocessing, dict[str, Any]]:
     value = read_json(path, DESCRIPTION_BYTES)
     keys = ("architecture", "preprocessing", "source", "weights_sha256")
     missing = [key for key in keys if not (isinstance(value, dict) and key in value)]
@@ -266,7 +345,7 @@ def _read_description(path: pathlib.Path) -> tuple[Architecture, Preprocessing, 
             "again"
         )
     try:
-        architecture = Architecture.from_json(value["architecture"])
+        architecture = settings_described(value)
         preprocessing = Preprocessing.from_json(value["preprocessing"])
     except UserError as error:
         raise UserError(f"{path}: {error}") from error

@@ -9,8 +9,7 @@ from ml_collections import config_dict
 from senet_jax.config import flat, keys_help, names, validate
 from senet_jax.data.builder import build
 from senet_jax.data.synthetic_landmarks import TINY, training_source
-from senet_jax.models.architecture import ARCHITECTURES
-from senet_jax.models.senet import variable_shapes
+from senet_jax.models.registry import ARCHITECTURES, describes, variable_shapes
 from senet_jax.system.errors import UserError
 from senet_jax.training.loop import train
 
@@ -53,7 +52,7 @@ def _training(changes):
 NAMES = {
     "ablation.py": ["baseline", "concat", "direct", "dot"],
     "finetune.py": ["datasets/mine"],
-    "evaluate.py": [name for name, known in ARCHITECTURES.items() if known.describes],
+    "evaluate.py": [name for name, known in ARCHITECTURES.items() if describes(known)],
 }
 SHIPPED = [
     (path.name, *name)

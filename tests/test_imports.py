@@ -21,11 +21,11 @@ BELOW = {
     "models": {"system"},
     "losses": {"models", "system"},
     "search": {"system"},
-    "data": {"system"},
+    "data": {"models", "system"},
     "metrics": {"data", "search", "system"},
     "weights": {"data", "models", "system"},
     "features": {"data", "models", "search", "system", "weights"},
-    "rerank": {"convert", "data", "features", "metrics", "models", "search", "system", "weights"},
+    "rerank": {"data", "features", "metrics", "models", "search", "system", "weights"},
     "config": {"models", "search", "system"},
     "training": {
         *("config", "data", "features", "losses", "metrics", "models", "system", "weights"),

@@ -22,16 +22,14 @@ from senet_jax.convert.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from senet_jax.convert.mapping import canonical_naming, naming_of
+from senet_jax.convert.mapping import naming_of
 from senet_jax.convert.translate import (
     MisfitError,
+    adapted_to,
     state_from_weights,
     weights_from_state,
-    with_classifier_of,
-    with_reranker,
 )
-from senet_jax.data.transforms import Preprocessing
-from senet_jax.models.architecture import Architecture, find_architecture
+from senet_jax.models.registry import family_of, find_architecture, random_variables
 from senet_jax.system.errors import CommandParser, UserError, printable, run_command, shown
 from senet_jax.system.files import local_path
 from senet_jax.weights import (
@@ -41,6 +39,7 @@ from senet_jax.weights import (
     is_weights_folder,
     load_weights,
     save_weights,
+    settings_described,
 )
 
 RANDOM = "random:"
@@ -125,11 +124,7 @@ def _from_checkpoint(checkpoint: Checkpoint, path: str, model: str | None) -> We
     state, described = checkpoint.state, checkpoint.described
     if described:
         # What names and shapes do not tell stands beside them: cosine or dot, random or learned.
-        architecture, source = (
-            Architecture.from_json(described["architecture"]),
-            described["source"],
-        )
-        return weights_from_state(state, source, architecture)
+        return weights_from_state(state, described["source"], settings_described(described))
     source = {
         "file": pathlib.Path(path).name,
         "sha256": checkpoint.sha256,
@@ -137,7 +132,7 @@ def _from_checkpoint(checkpoint: Checkpoint, path: str, model: str | None) -> We
         "key": checkpoint.key,
         "prefix": checkpoint.prefix,
     }
-    architecture = with_classifier_of(state, find_architecture(model)) if model else None
+    architecture = adapted_to(state, find_architecture(model)) if model else None
     return weights_from_state(state, source, architecture)
 
 
@@ -153,8 +148,6 @@ def _told(checkpoint: Checkpoint) -> list[str]:
 
 
 def _random_weights(source: str) -> Weights:
-    from senet_jax.models.random_weights import random_reranker, random_variables
-
     match = re.fullmatch(rf"{RANDOM}([^:]+):([0-9]{{1,9}})", source)
     if match is None:
         raise UserError(
@@ -162,28 +155,28 @@ def _random_weights(source: str) -> Weights:
             "random:r50:0 is one"
         )
     architecture, seed = find_architecture(match[1]), int(match[2])
-    variables = random_variables(architecture, seed)
-    weights = Weights(
+    return Weights(
         architecture=architecture,
-        preprocessing=Preprocessing(),
-        tensors=dict(flatten(variables)),
+        preprocessing=family_of(architecture).preprocessing,
+        tensors=dict(flatten(random_variables(architecture, seed))),
         carried={},
         source={"random": True, "seed": seed},
     )
-    if canonical_naming(architecture) != "cvnet":
-        return weights
-    return with_reranker(weights, random_reranker(architecture, variables, seed))
 
 
 def _summary(weights: Weights) -> str:
+    family, architecture = family_of(weights.architecture), weights.architecture
     parameters = sum(a.size for path, a in weights.tensors.items() if path.startswith("params/"))
-    origin = "random weights, nothing is learned in them" if weights.random else "from a checkpoint"
-    if weights.architecture.head == "average":
-        origin += ", without a classifier"
-    if weights.source.get("naming") == "torchvision":
-        origin += ", stem flipped from RGB to BGR"
-    carried = f", {len(weights.carried)} tensors carried along" if weights.carried else ""
-    return f"{weights.architecture.name}, {parameters:,} parameters, {origin}{carried}"
+    naming = family.naming(weights.source.get("naming", ""))
+    parts = [
+        architecture.name,
+        f"{parameters:,} parameters",
+        "random weights, nothing is learned in them" if weights.random else "from a checkpoint",
+        family.note(architecture),
+        naming.note if naming else "",
+        f"{len(weights.carried)} tensors carried along" if weights.carried else "",
+    ]
+    return ", ".join(part for part in parts if part)
 
 
 if __name__ == "__main__":

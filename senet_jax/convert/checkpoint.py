@@ -55,7 +55,8 @@ class Checkpoint:
 
     Attributes:
         state: the network's tensors, without the prefix of their names.
-        described: what `write_checkpoint` said of the network; empty for a file of others.
+        described: what `write_checkpoint` said of the network, as `model.json` has it; empty for
+            a file of others.
         sha256: of the file.
         container: the kind of the file.
         key: where in the file the state is, `a.b`; empty if it is the whole.
@@ -226,9 +227,8 @@ def _load(torch: ModuleType, content: bytes, container: str) -> Any:
 
 def _described(text: Any) -> dict[str, Any]:
     try:
-        description = parse_json(text)
-        described = {key: description[key] for key in ("architecture", "source")}
-        if not all(isinstance(value, dict) for value in described.values()):
+        described = parse_json(text)
+        if not all(isinstance(described[key], dict) for key in ("architecture", "source")):
             raise TypeError("no objects")
     except (TypeError, ValueError, KeyError) as error:
         raise UserError(f"holds a broken {DESCRIPTION!r}; convert it again") from error

@@ -17,9 +17,9 @@ from senet_jax.convert.checkpoint import import_torch, read_checkpoint
 from senet_jax.convert.mapping import naming_of, table
 from senet_jax.convert.translate import weights_from_state
 from senet_jax.data.revisitop import read_image
-from senet_jax.data.transforms import Preprocessing, normalise
 from senet_jax.models.architecture import Architecture
-from senet_jax.models.senet import build_model
+from senet_jax.models.preprocessing import Preprocessing, normalise
+from senet_jax.models.registry import build_model
 from senet_jax.system.errors import CommandParser, UserError, run_command
 from senet_jax.system.files import local_path
 from senet_jax.weights import Weights, load_weights

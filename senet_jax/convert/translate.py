@@ -1,25 +1,23 @@
 """From a checkpoint's state to `Weights` and back, through the table of `mapping`."""
 
-import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from senet_jax.convert.mapping import (
-    Naming,
-    Row,
     canonical_naming,
     carried_rows,
-    depths_of,
+    extra_tables,
     naming_of,
-    reranker_table,
     table,
 )
-from senet_jax.data.transforms import Preprocessing
-from senet_jax.models.architecture import ARCHITECTURES, Architecture
+from senet_jax.models.checkpoint_keys import Row
+from senet_jax.models.registry import ARCHITECTURES, family_of
+from senet_jax.models.settings import Settings
 from senet_jax.system.errors import UserError, printable, shortened, shown
-from senet_jax.weights import Weights, check_values, flatten, unflatten
+from senet_jax.weights import Weights, check_values
 
 State = Mapping[str, np.ndarray]
 
@@ -42,7 +40,7 @@ class MisfitError(UserError):
 
 
 def weights_from_state(
-    state: State, source: Mapping[str, Any], architecture: Architecture | None = None
+    state: State, source: Mapping[str, Any], architecture: Settings | None = None
 ) -> Weights:
     """Translates a checkpoint's state.
 
@@ -56,20 +54,21 @@ def weights_from_state(
         UserError: names, shapes, dtypes or values are not those of the network.
     """
     naming = naming_of(state)
-    guessed = _guess(state, naming)
+    candidates = _candidates(state, naming)
     if architecture is None:
-        architecture = guessed
+        architecture = _guess(state, naming, candidates)
     differences = _differences(state, architecture, naming)
     if differences:
-        fits = guessed != architecture and not _differences(state, guessed, naming)
-        raise MisfitError(architecture.name, differences, guessed.name if fits else None)
+        fitting = (c for c in candidates if not _differences(state, c, naming))
+        raise MisfitError(architecture.name, differences, next((c.name for c in fitting), None))
     tensors = {}
-    for row in table(architecture, naming):
-        check_values(row.key, state[row.key])
-        tensors[row.path] = np.ascontiguousarray(row.layout.from_torch(state[row.key]))
+    for row in _rows(architecture, naming):
+        if row.key in state:
+            check_values(row.key, state[row.key])
+            tensors[row.path] = np.ascontiguousarray(row.layout.from_torch(state[row.key]))
     return Weights(
         architecture=architecture,
-        preprocessing=Preprocessing(),
+        preprocessing=family_of(architecture).preprocessing,
         tensors=tensors,
         carried={
             row.path: state[row.key]
@@ -80,88 +79,63 @@ def weights_from_state(
     )
 
 
-def with_classifier_of(state: State, architecture: Architecture) -> Architecture:
-    """A trunk with the classifier that a checkpoint has: its number of classes, or none at all.
-
-    Networks that describe come back as they are.
-    """
-    if architecture.describes:
-        return architecture
-    fc = "fc" if naming_of(state) == "torchvision" else "head.fc"
-    if f"{fc}.weight" not in state and f"{fc}.bias" not in state:
-        return architecture.without_classifier()
-    bias = state.get(f"{fc}.bias")
-    is_vector = bias is not None and bias.ndim == 1
-    return dataclasses.replace(architecture, outputs=len(bias)) if is_vector else architecture
+def adapted_to(state: State, architecture: Settings) -> Settings:
+    """A network with the sizes that a checkpoint has; unchanged if it cannot be one of these."""
+    family = family_of(architecture)
+    naming = family.naming(naming_of(state))
+    return architecture if naming is None else family.adapted(architecture, naming, _shapes(state))
 
 
 def state_from_weights(weights: Weights) -> dict[str, np.ndarray]:
     """The state under the authors' names: what the network's own PyTorch code loads strictly."""
-    rows = table(weights.architecture, canonical_naming(weights.architecture))
-    state = {row.key: row.layout.to_torch(weights.tensors[row.path]) for row in rows}
+    architecture, naming = weights.architecture, canonical_naming(weights.architecture)
+    state = {
+        row.key: row.layout.to_torch(weights.tensors[row.path])
+        for row in _rows(architecture, naming)
+        if row.path in weights.tensors
+    }
     return state | dict(weights.carried)
 
 
-def reranker_params(weights: Weights) -> dict[str, Any]:
-    """The parameters of the re-ranker that CVNet's weights carry, for `models.cvnet.Reranker`.
-
-    Raises:
-        UserError: there is none, or it holds values that are no finite numbers.
-    """
-    architecture = weights.architecture
-    rows = reranker_table(architecture) if canonical_naming(architecture) == "cvnet" else []
-    if not rows or any(row.key not in weights.carried for row in rows):
-        raise UserError(
-            f"these weights of {architecture.name} have no re-ranker; "
-            "convert a checkpoint of CVNet-Rerank, or random:cvnet_r50:0"
-        )
-    leaves = {}
-    for row in rows:
-        check_values(row.key, weights.carried[row.key])
-        leaves[row.path] = row.layout.from_torch(weights.carried[row.key]).astype(np.float32)
-    return unflatten(leaves)
+def _rows(architecture: Settings, naming: str) -> list[Row]:
+    """Of the network and of the extra parts, which a checkpoint may lack."""
+    return [*table(architecture, naming), *itertools.chain(*extra_tables(architecture, naming))]
 
 
-def with_reranker(weights: Weights, params: Mapping[str, Any]) -> Weights:
-    """CVNet's weights with a re-ranker, carried as that of a checkpoint is."""
-    leaves = dict(flatten(params))
-    reranker = {
-        row.key: row.layout.to_torch(leaves[row.path])
-        for row in reranker_table(weights.architecture)
-    }
-    return dataclasses.replace(weights, carried={**weights.carried, **reranker})
+def _shapes(state: State) -> dict[str, tuple[int, ...]]:
+    return {key: array.shape for key, array in state.items()}
 
 
-def _guess(state: State, naming: Naming) -> Architecture:
-    """The known network whose names and shapes differ least from a checkpoint's."""
-    depths = depths_of(state)
-    candidates = []
-    for known in ARCHITECTURES.values():
-        if known.depths == depths and _may_be_named(known, naming):
-            candidates.append(with_classifier_of(state, known))
+def _candidates(state: State, naming: str) -> list[Settings]:
+    """The named networks that a checkpoint may be of, by its names, with its sizes."""
+    return [
+        adapted_to(state, known)
+        for known in ARCHITECTURES.values()
+        if family_of(known).naming(naming) and family_of(known).fits(known, state.keys())
+    ]
+
+
+def _guess(state: State, naming: str, candidates: Sequence[Settings]) -> Settings:
+    """The candidate whose names and shapes differ least from a checkpoint's."""
     if not candidates:
+        kind = f"{naming} names" if naming else "no names that are known here"
         raise UserError(
-            f"no model has residual blocks {depths} in its stages under {naming} names, as this "
-            f"checkpoint has, which begins with {', '.join(map(shown, list(state)[:2]))}; is it a "
-            "ResNet with bottleneck blocks of depth 50, 101 or 152?"
+            f"no model has the layers of this checkpoint, which begins with "
+            f"{', '.join(map(shown, list(state)[:2]))} ({kind}); is it a ResNet with bottleneck "
+            "blocks of depth 50, 101 or 152?"
         )
     return min(candidates, key=lambda known: len(_differences(state, known, naming)))
 
 
-def _may_be_named(architecture: Architecture, naming: Naming) -> bool:
-    if naming == "torchvision":
-        return not architecture.describes
-    return naming == "authors" or canonical_naming(architecture) == naming
-
-
-def _differences(state: State, architecture: Architecture, naming: Naming) -> list[str]:
-    if not _may_be_named(architecture, naming):
-        return [f"{naming} names, which {architecture.name} does not have"]
-    needed: dict[str, Row] = {row.key: row for row in table(architecture, naming)}
+def _differences(state: State, architecture: Settings, naming: str) -> list[str]:
+    if family_of(architecture).naming(naming) is None:
+        return [f"{naming or 'unknown'} names, which {architecture.name} does not have"]
+    needed = {row.key: row for row in table(architecture, naming)}
+    for extra in extra_tables(architecture, naming):
+        rows = {row.key: row for row in extra}
+        if rows.keys() & state.keys():
+            needed |= rows
     allowed = {row.key: row for row in carried_rows(architecture, naming)}
-    reranker = {row.key for row in reranker_table(architecture)} if naming == "cvnet" else set()
-    if reranker & state.keys():
-        needed |= {key: allowed[key] for key in reranker}
     differences = [f"{key} is missing" for key in needed if key not in state]
     for key, array in state.items():
         row = needed.get(key) or allowed.get(key)

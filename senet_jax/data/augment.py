@@ -11,7 +11,7 @@ import math
 import cv2
 import numpy as np
 
-from senet_jax.data.transforms import Preprocessing, normalise
+from senet_jax.models.preprocessing import Preprocessing, normalise
 from senet_jax.system.errors import UserError
 
 # Principal components of the colours of ImageNet, for pixels in [0, 1]; rows are R, G, B.

@@ -23,8 +23,8 @@ from senet_jax.data.sampling import (
     ShuffledImages,
     random_generator,
 )
-from senet_jax.data.transforms import Preprocessing
 from senet_jax.data.workers import Made, Spec, batches_of_workers
+from senet_jax.models.preprocessing import Preprocessing
 from senet_jax.system.errors import UserError, printable
 from senet_jax.system.threads import in_order
 

@@ -4,14 +4,12 @@ Decoding, cropping and resizing are OpenCV's, as in the authors' inference code:
 resizing, or OpenCV's own towards a given size, changes most of the pixels.
 """
 
-import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-from senet_jax.system.errors import UserError, shown
+from senet_jax.system.errors import UserError
 
 MOST_PIXELS = 2**30
 """Of an image that OpenCV decodes."""
@@ -152,88 +150,3 @@ def resize(image: np.ndarray, scale: float) -> np.ndarray:
         return cv2.resize(image, None, fx=scale, fy=scale, interpolation=interpolation)
     height, width = resized_shape(height, width, scale)
     return cv2.resize(image, (width, height), interpolation=interpolation)
-
-
-_LARGEST = 1e3
-"""Of a mean or a standard deviation; the least deviation is its inverse."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Preprocessing:
-    """What a network's weights expect of the pixels; the default is SENet's.
-
-    Attributes:
-        channel_order: "BGR" or "RGB".
-        mean: of each channel, in that order, for pixels in [0, 1].
-        std: likewise, the standard deviation.
-
-    Raises:
-        UserError: another order, or not three numbers a list, of a size that pixels can take.
-    """
-
-    channel_order: str = "BGR"
-    mean: tuple[float, float, float] = (0.406, 0.456, 0.485)
-    std: tuple[float, float, float] = (0.225, 0.224, 0.229)
-
-    def __post_init__(self):
-        if self.channel_order not in ("BGR", "RGB"):
-            raise UserError(
-                f"the channel order is {shown(self.channel_order)}; give 'BGR' or 'RGB'"
-            )
-        for name, least in (("mean", -_LARGEST), ("std", 1 / _LARGEST)):
-            values = getattr(self, name)
-            if not _are_three_numbers(values, least):
-                raise UserError(
-                    f"{name} is {shown(values)}; give three numbers of {least:g} to {_LARGEST:g}, "
-                    "one for each channel of pixels in [0, 1]"
-                )
-            object.__setattr__(self, name, tuple(map(float, values)))
-
-    def to_json(self) -> dict[str, Any]:
-        """A value that `json` can write."""
-        return {
-            "channel_order": self.channel_order,
-            "mean": list(self.mean),
-            "std": list(self.std),
-        }
-
-    @classmethod
-    def from_json(cls, value: Any) -> "Preprocessing":
-        """Reads what `to_json` gave.
-
-        Raises:
-            UserError: a key is missing or unknown, or a value is not what the class takes.
-        """
-        keys = [field.name for field in dataclasses.fields(cls)]
-        if not isinstance(value, Mapping) or set(value) != set(keys):
-            seen = shown(list(value) if isinstance(value, Mapping) else value)
-            raise UserError(f"preprocessing holds {seen}; give {', '.join(keys)}")
-        return cls(**value)
-
-
-def _are_three_numbers(values: Any, least: float) -> bool:
-    return (
-        isinstance(values, list | tuple)
-        and len(values) == 3
-        and all(_is_number(value) and least <= value <= _LARGEST for value in values)
-    )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, float | int) and not isinstance(value, bool)
-
-
-def normalise(images: Any, preprocessing: Preprocessing) -> Any:
-    """Pixels as a network takes them: in its channel order, `(pixel / 255 - mean) / std`.
-
-    Args:
-        images: uint8[... 3] in the order BGR, of NumPy or JAX.
-        preprocessing: what the network expects.
-
-    Returns:
-        float32[... 3] of the same library.
-    """
-    if preprocessing.channel_order == "RGB":
-        images = images[..., ::-1]
-    mean, std = np.float32(preprocessing.mean), np.float32(preprocessing.std)
-    return (images.astype(np.float32) / np.float32(255) - mean) / std

@@ -1,37 +1,30 @@
-"""What networks give of images: the one place that says how each kind of output is computed.
+"""What the engine makes of what networks give of images: a kind is a class here.
 
 - `global`: a descriptor of unit length, the mean over the scales;
-- `dense`: the maps that a pairwise re-ranker compares, here those of CVNet-Rerank;
-- `local`: keypoints with a descriptor each, here the most active positions after stage 3.
+- `dense`: the maps that a pairwise re-ranker compares;
+- `local`: keypoints with a descriptor each, the most active positions of a map.
 
+How a network computes it, and what may be done to its images, says its family; see `models.family`.
 A network is a pure function of variables and pixels for the devices, and a function of NumPy arrays
 that takes one image's part out of what a batch gave. It holds no variables.
 """
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from senet_jax.data.transforms import Preprocessing, normalise
 from senet_jax.features.local_features import Whitening, strongest_positions
 from senet_jax.features.plan import Mode
 from senet_jax.models.architecture import Architecture
-from senet_jax.models.cvnet import (
-    SCALES,
-    WIDTH,
-    Reranker,
-    Resizing,
-    resizings,
-    stage3_before_relu,
-    stage3_stride,
-)
+from senet_jax.models.family import Family, Kind, Output
 from senet_jax.models.inference import fold_batch_norms
 from senet_jax.models.layers import l2_normalise
-from senet_jax.models.senet import build_model
+from senet_jax.models.preprocessing import Preprocessing, normalise
+from senet_jax.models.registry import family_of, output_of
 from senet_jax.models.valid_region import ValidRegion
 
 # Positions of R50 have 50 KB of self-similarities each.
@@ -39,7 +32,6 @@ POSITIONS_AT_ONCE = 4096
 # Of each photograph; 500 of 128 numbers are 256 KB.
 KEYPOINTS, LOCAL_WIDTH = 500, 128
 
-Gives = Literal["global", "dense", "local"]
 Size = tuple[int, int]
 Value = dict[str, np.ndarray]
 """What a network gives of one photograph: arrays by name."""
@@ -54,7 +46,7 @@ def plain_form() -> dict[str, Any]:
 
 
 def fast_form() -> dict[str, Any]:
-    """Options of `build_model` for networks that describe on these devices, see `in_fast_form`.
+    """Options of `build_model` for networks that describe on these devices; see `Network.prepared`.
 
     On a GPU norms cost less than the biases that they are folded to; Winograd's algorithm saves a
     fifth of the time, and five times as long goes into compiling.
@@ -64,11 +56,6 @@ def fast_form() -> dict[str, Any]:
         "positions_at_once": POSITIONS_AT_ONCE,
         **dict.fromkeys(("folded", "fast_blocks", "fast_offsets"), on_cpu),
     }
-
-
-def in_fast_form(variables: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The variables that a network takes in `fast_form`."""
-    return fold_batch_norms(variables) if fast_form()["folded"] else variables
 
 
 def from_pixels(apply: Callable, preprocessing: Preprocessing) -> Callable:
@@ -134,33 +121,58 @@ class Network:
     preprocessing: Preprocessing
     mode: Mode = "auto"
 
-    gives: ClassVar[Gives]
+    gives: ClassVar[Kind]
     names: ClassVar[frozenset[str]]
     """Of the arrays of a `Value`."""
-    transposes: ClassVar[bool] = True
-    """Whether a transposed image, by transposed kernels, has the transposed maps."""
+
+    def __post_init__(self):
+        if "masks" not in self._family.allows:
+            object.__setattr__(self, "mode", "exact")
+        output_of(self.architecture, self.gives)
+
+    @property
+    def _family(self) -> Family:
+        return family_of(self.architecture)
+
+    @property
+    def output(self) -> Output:
+        """How it is computed, as the network's family says."""
+        return output_of(self.architecture, self.gives)
+
+    @property
+    def transposes(self) -> bool:
+        """Whether a transposed image, by transposed kernels, has the transposed maps."""
+        return "transposing" in self._family.allows
 
     @property
     def stride(self) -> int:
-        """How many pixels, along a side, lie between neighbouring positions after stage 3."""
-        return stage3_stride(self.architecture)
+        """How many pixels of an image, along a side, are one position of its maps."""
+        return self.output.stride(self.architecture)
+
+    def form(self) -> dict[str, Any]:
+        """Options of the family's `build` for the mode."""
+        form = fast_form() if self.mode == "auto" else plain_form()
+        return form if self._folds(form) else form | {"folded": False}
+
+    def _folds(self, form: Mapping[str, Any]) -> bool:
+        return form.get("folded", False) and "folding" in self._family.allows
 
     def prepared(self, variables: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The variables in the form that the mode takes."""
-        return in_fast_form(variables) if self.mode == "auto" else variables
+        """The variables in the form that the mode takes; extra parts have one form."""
+        if not self._folds(self.form()):
+            return variables
+        params = dict(variables["params"])
+        extras = {name: params.pop(name) for name in self.output.extras}
+        folded = fold_batch_norms({**variables, "params": params})
+        return {"params": folded["params"] | extras}
 
     def function(self) -> Callable:
         """`(variables, uint8[b h w 3] BGR, region, inputs) -> arrays` with b first; pure."""
-        return from_pixels(self.apply(self.model()), self.preprocessing)
+        return from_pixels(self.apply(), self.preprocessing)
 
-    def model(self) -> Any:
-        """The Flax module in the form that the mode takes."""
-        form = fast_form() if self.mode == "auto" else plain_form()
-        return build_model(self.architecture, **form)
-
-    def apply(self, model: Any) -> Callable:
+    def apply(self) -> Callable:
         """`(variables, float32[b h w 3], region, inputs) -> arrays`."""
-        raise NotImplementedError
+        return self.output.function(self.architecture, **self.form())
 
     def inputs(self, sizes: np.ndarray, shape: Size) -> Any:
         """What the function takes of each image besides its pixels: arrays with b first.
@@ -169,7 +181,10 @@ class Network:
             sizes: int32[b 2], of the images.
             shape: to which they are padded.
         """
-        return ()
+        if self.output.inputs is None:
+            return ()
+        of_maps = -(-sizes // self.stride)
+        return self.output.inputs(self.architecture, of_maps, map_size(shape, self.stride))
 
     def values(self, scales: Sequence[Any], parts: Sequence[Part | None]) -> list[Value | None]:
         """What the images of a batch have, None where there is none.
@@ -198,15 +213,10 @@ class GlobalNetwork(Network):
     gives = "global"
     names = frozenset({"descriptor"})
 
-    def apply(self, model: Any) -> Callable:
+    def apply(self) -> Callable:
         """Gives float32[b d] of unit length."""
-
-        def descriptors(
-            variables: Any, images: jax.Array, region: ValidRegion, inputs: Any
-        ) -> jax.Array:
-            return l2_normalise(model.apply(variables, images, region)[0])
-
-        return descriptors
+        function = super().apply()
+        return lambda *inputs: l2_normalise(function(*inputs))
 
     def values(self, scales: Sequence[Any], parts: Sequence[Part | None]) -> list[Value | None]:
         """A value is `descriptor`, float32[d]."""
@@ -225,42 +235,10 @@ def mean_descriptors(scales: Sequence[jax.Array]) -> jax.Array:
 
 
 class DenseNetwork(Network):
-    """CVNet's maps: the trunk, and the first layers of the re-ranker.
-
-    Its variables are `trunk` and `reranker`. A value is `maps`, float32[s h w d].
-    """
+    """Maps that are compared with another image's. A value is `maps`, float32[s h w d]."""
 
     gives = "dense"
     names = frozenset({"maps"})
-
-    def prepared(self, variables: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The trunk in the form that the mode takes; the re-ranker has one form."""
-        return {**variables, "trunk": super().prepared(variables["trunk"])}
-
-    def apply(self, model: Any) -> Callable:
-        """Gives float32[b s h w d]; `inputs` are the resizings of each image."""
-
-        def maps(
-            variables: Mapping[str, Any],
-            images: jax.Array,
-            region: ValidRegion,
-            to_scales: tuple[Resizing, ...],
-        ) -> jax.Array:
-            stage3 = stage3_before_relu(model, variables["trunk"], images, region)
-
-            def of_image(stage3: jax.Array, to_scales: tuple[Resizing, ...]) -> jax.Array:
-                params = {"params": variables["reranker"]}
-                return Reranker().apply(params, stage3[None], to_scales, method="maps")[0]
-
-            return jax.vmap(of_image)(stage3, to_scales)
-
-        return maps
-
-    def inputs(self, sizes: np.ndarray, shape: Size) -> tuple[Resizing, ...]:
-        """The resizings of each image's map, see `models.cvnet.resizings`."""
-        whole = map_size(shape, self.stride)
-        each = [resizings(map_size(tuple(size), self.stride), whole) for size in sizes.tolist()]
-        return jax.tree.map(lambda *matrices: np.stack(matrices), *each)
 
     def values(self, scales: Sequence[Any], parts: Sequence[Part | None]) -> list[Value | None]:
         """A value is `maps`, float32[s h w d]."""
@@ -273,12 +251,12 @@ class DenseNetwork(Network):
     def value_bytes(self, size: Size) -> int:
         """About what the maps take, in bytes."""
         height, width = map_size(size, self.stride)
-        return 4 * len(SCALES) * WIDTH * height * width
+        return 4 * self.output.channels(self.architecture) * height * width
 
 
 @dataclasses.dataclass(frozen=True)
 class LocalNetwork(Network):
-    """Local features: the most active positions after stage 3, without attention.
+    """Local features: the most active positions of a map, without attention.
 
     A value is what `local_features.LocalFeatures` holds.
 
@@ -288,20 +266,10 @@ class LocalNetwork(Network):
 
     whitening: Whitening | None = dataclasses.field(default=None, compare=False)
 
-    gives: ClassVar[Gives] = "local"
+    gives: ClassVar[Kind] = "local"
     names: ClassVar[frozenset[str]] = frozenset(
         {"keypoints", "descriptors", "scores", "scales", "stride"}
     )
-
-    def apply(self, model: Any) -> Callable:
-        """Gives the maps after stage 3, float32[b h w c]."""
-
-        def stage3(
-            variables: Any, images: jax.Array, region: ValidRegion, inputs: Any
-        ) -> jax.Array:
-            return model.apply(variables, images, region)[1]["s3"]
-
-        return stage3
 
     def values(self, scales: Sequence[Any], parts: Sequence[Part | None]) -> list[Value | None]:
         """A value is what `LocalFeatures` holds."""
@@ -335,6 +303,6 @@ class LocalNetwork(Network):
         return super().settings() | {"keypoints": KEYPOINTS, "whitening": fitted}
 
 
-NETWORKS: Mapping[Gives, type[Network]] = {
+NETWORKS: Mapping[Kind, type[Network]] = {
     network.gives: network for network in (GlobalNetwork, DenseNetwork, LocalNetwork)
 }

@@ -9,11 +9,11 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from senet_jax.data.transforms import Preprocessing
 from senet_jax.features.networks import GlobalNetwork, Network, Part, Value
 from senet_jax.features.plan import Mode
 from senet_jax.models.architecture import Architecture
 from senet_jax.models.inference import transpose
+from senet_jax.models.preprocessing import Preprocessing
 from senet_jax.models.valid_region import WHOLE, ValidRegion
 from senet_jax.weights import Weights
 

@@ -10,14 +10,14 @@ from ml_collections import ConfigDict
 from senet_jax.config import names
 from senet_jax.data.revisitop import Photograph, load_dataset, load_distractors
 from senet_jax.features.extract import plan_for
+from senet_jax.features.networks import GlobalNetwork
 from senet_jax.forecast.lines import Line, in_bytes
-from senet_jax.models.architecture import find_architecture
-from senet_jax.models.senet import variable_shapes
+from senet_jax.models.registry import family_of, find_architecture, variable_shapes
 from senet_jax.search.storage import quantise
 
 
 def forecast_evaluation(config: ConfigDict) -> Iterator[Line]:
-    """The forecast of an evaluation; the heads of its photographs are read for it.
+    """The forecast of an evaluation; the headers of its photographs are read for it.
 
     Raises:
         UserError: a dataset is not there.
@@ -33,12 +33,18 @@ def forecast_evaluation(config: ConfigDict) -> Iterator[Line]:
         distractors = load_distractors(config.data_root, config.distractors).images
         lists[config.distractors] = distractors, config.storage
 
+    network = GlobalNetwork(architecture, family_of(architecture).preprocessing, config.mode)
     programs: set[tuple[int, int, int]] = set()
     needed = 0
     for name, (photographs, storage) in lists.items():
-        devices = jax.local_device_count()
         job = plan_for(
-            config.mode, devices, photographs, config.scales, label=name, skip_unreadable=True
+            network.mode,
+            jax.local_device_count(),
+            photographs,
+            config.scales,
+            label=name,
+            skip_unreadable=True,
+            may_transpose=network.transposes,
         )
         programs |= job.plan.programs
         needed = max(needed, job.needed_bytes)

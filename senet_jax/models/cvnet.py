@@ -1,4 +1,4 @@
-"""CVNet-Rerank: how surely two images show the same, from the correlations of their maps.
+"""CVNet: its descriptors, and how surely two images show the same, from their maps' correlations.
 
 Source: the authors' public code of CVNet. An image has maps of its own, which are computed once;
 a pair of images is then scored from their maps alone. The first image is the query, the second
@@ -6,7 +6,7 @@ the key: axes `h w` are the query's, `u v` the key's.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -16,9 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from senet_jax.models.architecture import Architecture
+from senet_jax.models.families.cvnet import RERANKER
 from senet_jax.models.layers import Array, torch_init
-from senet_jax.models.resnet import BEFORE_RELU
-from senet_jax.models.senet import ResNetClassifier, SENet
+from senet_jax.models.pooling import LearnableGeneralisedMean
+from senet_jax.models.resnet import BEFORE_RELU, ResNetClassifier
+from senet_jax.models.senet import SENet
 from senet_jax.models.valid_region import ValidRegion, positions_inside
 
 # Of the area of a map; its sides shrink by the square root.
@@ -36,6 +38,14 @@ BLOCKS = (
 )
 
 
+class CVNetGlobal(SENet):
+    """SENet's baseline with a pooling power that is learned."""
+
+    def pooled(self, maps: Array, region: ValidRegion) -> Array:
+        """The maps' generalised mean: float[b h w c] -> float32[b c]."""
+        return LearnableGeneralisedMean(name="pool")(maps, region)
+
+
 def stage3_before_relu(
     model: SENet | ResNetClassifier, variables: Any, images: Array, region: ValidRegion
 ) -> Array:
@@ -46,11 +56,6 @@ def stage3_before_relu(
     _, state = model.apply(variables, images, region, mutable=["intermediates"])
     last = f"b{model.architecture.depths[2]}"
     return state["intermediates"]["trunk"]["s3"][last][BEFORE_RELU][0]
-
-
-def stage3_stride(architecture: Architecture) -> int:
-    """How many pixels of an image, along a side, are one position after stage 3."""
-    return 4 * math.prod(architecture.stage_strides[:3])
 
 
 class Resizing(flax.struct.PyTreeNode):
@@ -87,6 +92,17 @@ def resizings(size: tuple[int, int], shape: tuple[int, int]) -> tuple[Resizing, 
             )
         found.append(Resizing(*zip(*matrices, strict=True)))
     return tuple(found)
+
+
+def resizings_of_images(sizes: np.ndarray, shape: tuple[int, int]) -> tuple[Resizing, ...]:
+    """The resizings of the maps of a batch, with the images as the first axis of each matrix.
+
+    Args:
+        sizes: int32[b 2], see `resizings`.
+        shape: the same for all.
+    """
+    each = [resizings(tuple(size), shape) for size in sizes.tolist()]
+    return jax.tree.map(lambda *matrices: np.stack(matrices), *each)
 
 
 def _scaled(side: int, scale: float) -> int:
@@ -268,6 +284,32 @@ class Reranker(nn.Module):
 
 def _resized(maps: Array, matrices: tuple[Array, Array]) -> Array:
     return jnp.einsum("ih,jw,bhwc->bijc", *matrices, maps)
+
+
+def maps_of_images(
+    model: SENet, variables: Any, images: Array, region: ValidRegion, to_scales: Sequence[Resizing]
+) -> Array:
+    """The maps that the re-ranker compares: float32[b h w 3] -> float32[b s h' w' d].
+
+    Args:
+        model: the network.
+        variables: of the network, with the re-ranker's beside them.
+        images: normalised.
+        region: what of them is image.
+        to_scales: of each image, see `resizings_of_images`.
+    """
+    stage3 = stage3_before_relu(model, variables, images, region)
+    params = {"params": reranker_params(variables)}
+
+    def of_image(stage3: Array, to_scales: Sequence[Resizing]) -> Array:
+        return Reranker().apply(params, stage3[None], to_scales, method="maps")[0]
+
+    return jax.vmap(of_image)(stage3, to_scales)
+
+
+def reranker_params(variables: Mapping[str, Any]) -> Any:
+    """The parameters of the re-ranker that stand beside those of the network."""
+    return variables["params"][RERANKER]
 
 
 def reranker_shapes(architecture: Architecture) -> dict[str, Any]:

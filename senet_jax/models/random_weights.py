@@ -18,7 +18,7 @@ from senet_jax.models.cvnet import (
     stage3_before_relu,
 )
 from senet_jax.models.layers import Array
-from senet_jax.models.senet import build_model, initial_variables
+from senet_jax.models.registry import build_model, initial_variables
 from senet_jax.models.valid_region import WHOLE
 
 IMAGE_SHAPE = (192, 256)

@@ -12,14 +12,13 @@ from typing import cast
 import jax
 import numpy as np
 
-from senet_jax.convert.translate import reranker_params
 from senet_jax.data.revisitop import Photograph
 from senet_jax.features.cache import FeatureCache
 from senet_jax.features.networks import DenseNetwork, map_size
 from senet_jax.features.origin import origin_of_features
 from senet_jax.features.plan import join_groups
 from senet_jax.features.runner import Runner
-from senet_jax.models.cvnet import PairRegion, Reranker
+from senet_jax.models.cvnet import PairRegion, Reranker, reranker_params
 from senet_jax.rerank.pairwise import PairCount
 from senet_jax.system.files import written_whole
 from senet_jax.system.progress import Progress
@@ -46,10 +45,10 @@ def map_cache(weights: Weights, folder: str | os.PathLike, limit_bytes: int) -> 
     """The maps that CVNet-Rerank compares; see `FeatureCache`.
 
     Raises:
-        UserError: the weights have no re-ranker.
+        UserError: the weights are not of CVNet, or have no re-ranker.
     """
     network = DenseNetwork(weights.architecture, weights.preprocessing)
-    variables = {"trunk": weights.variables(), "reranker": reranker_params(weights)}
+    variables = weights.variables(network.output.extras)
     origin = origin_of_features(weights, network.settings())
     return FeatureCache(Runner(network, variables), origin, folder, limit_bytes)
 
@@ -76,7 +75,7 @@ class PairScores:
     ):
         self._cache, self._queries, self._images = cache, queries, images
         self._count = count
-        reranker = cache.runner.variables["reranker"]
+        reranker = reranker_params(cache.runner.variables)
         self._reranker = jax.device_put(reranker, jax.local_devices()[0])
 
     def __call__(self, pairs: np.ndarray) -> np.ndarray:

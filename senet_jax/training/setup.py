@@ -10,9 +10,14 @@ import optax
 
 from senet_jax.data.augment import Augmentation
 from senet_jax.data.sampling import Grouping
-from senet_jax.data.transforms import Preprocessing
-from senet_jax.models.architecture import Architecture, find_architecture
-from senet_jax.models.senet import build_model, initial_variables, variable_shapes
+from senet_jax.models.architecture import Architecture
+from senet_jax.models.preprocessing import Preprocessing
+from senet_jax.models.registry import (
+    build_model,
+    find_architecture,
+    initial_variables,
+    variable_shapes,
+)
 from senet_jax.training.optimizer import OptimizerOptions, check_expressions, make_optimizer
 from senet_jax.training.start import Start, start_from
 from senet_jax.training.state import TrainState, create_state

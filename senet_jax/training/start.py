@@ -6,9 +6,10 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from senet_jax.data.transforms import Preprocessing
 from senet_jax.models.architecture import Architecture
-from senet_jax.models.senet import DESCRIPTOR_NORM, variable_shapes
+from senet_jax.models.preprocessing import Preprocessing
+from senet_jax.models.registry import describes, variable_shapes
+from senet_jax.models.senet import DESCRIPTOR_NORM
 from senet_jax.system.errors import UserError
 from senet_jax.weights import Weights, flatten, unflatten
 
@@ -19,6 +20,7 @@ _PARTS = {
     "pool": "pooling power",
     "fc": "head",
     DESCRIPTOR_NORM: "descriptor_norm",
+    "reranker": "re-ranker",
 }
 # What makes a part another one although its tensors have the same shapes.
 _SWITCHES = {"trunk": "stage_strides", "ssm": "self_similarity"}
@@ -81,7 +83,7 @@ def start_from(
     shapes = flatten(variable_shapes(architecture, descriptor_norm=descriptor_norm))
     wanted, found = _by_part({path: leaf.shape for path, leaf in shapes}), _by_part(weights.tensors)
     unused = [_PARTS[part] for part in found if part not in wanted]
-    if not theirs.describes and found.pop("fc", None):
+    if not describes(theirs) and found.pop("fc", None):
         unused.append(f"its classifier of {theirs.outputs} classes")
     shared = [part for part in wanted if part in found]
     for part in shared:

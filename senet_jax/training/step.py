@@ -17,7 +17,7 @@ from senet_jax.losses.classification import classification_loss
 from senet_jax.losses.contrastive import contrastive_loss, enqueue
 from senet_jax.losses.margin import Kind
 from senet_jax.models.architecture import Architecture
-from senet_jax.models.senet import build_model
+from senet_jax.models.registry import build_model
 from senet_jax.training.optimizer import clip_by_norm
 from senet_jax.training.state import TrainState
 

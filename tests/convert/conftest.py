@@ -1,6 +1,6 @@
 import pytest
 
-from senet_jax.models.architecture import ARCHITECTURES
+from senet_jax.models.registry import ARCHITECTURES
 from tests.oracles.lively_twin import architecture_named
 
 

@@ -9,7 +9,7 @@ import torch
 
 from senet_jax.convert.__main__ import main
 from senet_jax.convert.twin import Twin
-from senet_jax.models.architecture import ARCHITECTURES
+from senet_jax.models.registry import ARCHITECTURES
 from senet_jax.weights import load_weights, save_weights
 from tests.convert.checkpoints import (
     assert_equal_states,

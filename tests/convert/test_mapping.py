@@ -5,19 +5,20 @@ import pytest
 from senet_jax.convert.mapping import (
     canonical_naming,
     carried_rows,
-    depths_of,
+    extra_tables,
     naming_of,
-    reranker_table,
     table,
 )
 from senet_jax.convert.twin import Twin
-from senet_jax.models.architecture import ARCHITECTURES
+from senet_jax.models.families.resnet import depths_of
+from senet_jax.models.registry import ARCHITECTURES
 from tests.oracles.cvnet_twin import RerankerTwin
 from tests.oracles.lively_twin import architecture_named, lively_twin
 
 
 def _shapes(architecture, naming):
     rows = [*table(architecture, naming), *carried_rows(architecture, naming)]
+    rows += [row for extra in extra_tables(architecture, naming) for row in extra]
     shapes = {row.key: row.shape for row in rows}
     assert len(shapes) == len(rows)
     return shapes
@@ -61,21 +62,24 @@ def test_names_and_shapes_in_full_size():
 
 @pytest.mark.parametrize(("name", "count"), [("cvnet_r50", 35_190_499), ("cvnet_r101", 54_182_627)])
 def test_parameters_of_cvnet_with_its_reranker(name, count):
-    rows = [*table(ARCHITECTURES[name], "cvnet"), *reranker_table(ARCHITECTURES[name])]
+    [reranker] = extra_tables(ARCHITECTURES[name], "cvnet")
+    rows = [*table(ARCHITECTURES[name], "cvnet"), *reranker]
     parameters = [row for row in rows if not row.path.startswith("batch_stats/")]
     assert sum(math.prod(row.shape) for row in parameters) == count
 
 
 def test_reranker_has_the_names_and_shapes_of_the_twin():
     twin = RerankerTwin(1024).state_dict()
-    rows = reranker_table(ARCHITECTURES["cvnet_r50"])
+    [rows] = extra_tables(ARCHITECTURES["cvnet_r50"], "cvnet")
     assert {row.key: row.shape for row in rows} == {k: tuple(t.shape) for k, t in twin.items()}
     # The keys that the paper's authors gave the two halves of a convolution and its norm.
     assert {"cv_learner.block2.3.conv1.weight", "cv_learner.block2.4.weight"} < set(twin)
-    paths = {row.key: row.path for row in rows}
-    assert paths["cv_learner.block2.3.conv1.bias"] == "blocks_1_1/conv/over_query/bias"
-    assert paths["cv_learner.block4.6.conv2.weight"] == "blocks_3_2/conv/over_key/kernel"
-    assert paths["cv_learner.block3.7.weight"] == "blocks_2_2/scale"
+    paths, reranker = {row.key: row.path for row in rows}, "params/reranker"
+    assert paths["cv_learner.block2.3.conv1.bias"] == f"{reranker}/blocks_1_1/conv/over_query/bias"
+    assert (
+        paths["cv_learner.block4.6.conv2.weight"] == f"{reranker}/blocks_3_2/conv/over_key/kernel"
+    )
+    assert paths["cv_learner.block3.7.weight"] == f"{reranker}/blocks_2_2/scale"
 
 
 def test_namings_are_told_apart():
@@ -83,6 +87,7 @@ def test_namings_are_told_apart():
     assert naming_of(["encoder_q.stem.conv.weight", "conv2ds.0.weight"]) == "cvnet"
     assert naming_of(["conv1.weight", "fc.bias"]) == "torchvision"
     assert naming_of(["layer1.0.conv1.weight"]) == "torchvision"
+    assert naming_of(["embedding.weight"]) == ""
 
 
 @pytest.mark.parametrize("naming", ["authors", "torchvision"])

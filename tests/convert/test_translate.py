@@ -2,17 +2,14 @@ import numpy as np
 import pytest
 import torch
 
-from senet_jax.convert.mapping import canonical_naming, carried_rows, table
+from senet_jax.convert.mapping import canonical_naming, carried_rows, extra_tables, table
 from senet_jax.convert.translate import (
     MisfitError,
-    reranker_params,
     state_from_weights,
     weights_from_state,
-    with_reranker,
 )
-from senet_jax.data.transforms import Preprocessing
-from senet_jax.models.architecture import ARCHITECTURES
-from senet_jax.models.senet import build_model
+from senet_jax.models.preprocessing import Preprocessing
+from senet_jax.models.registry import ARCHITECTURES, build_model
 from tests.convert.checkpoints import state_dict, under_torchvision_names
 from tests.data.pictures import picture
 from tests.oracles.cvnet_twin import lively_cvnet_weights
@@ -31,6 +28,7 @@ def _empty_state(name):
     architecture = ARCHITECTURES[name]
     naming = canonical_naming(architecture)
     rows = [*table(architecture, naming), *carried_rows(architecture, naming)]
+    rows += [row for extra in extra_tables(architecture, naming) for row in extra]
     return {row.key: np.broadcast_to(np.float32(0), row.shape) for row in rows}
 
 
@@ -77,12 +75,14 @@ def test_state_and_weights_are_inverse():
         np.testing.assert_array_equal(again.tensors[path], tensor)
 
 
-def test_a_reranker_is_carried_there_and_back():
+def test_a_reranker_is_translated_there_and_back():
     weights = lively_cvnet_weights()
-    again = with_reranker(lively_weights("tiny_learnable"), reranker_params(weights))
-    assert again.carried.keys() == weights.carried.keys()
-    for key, tensor in weights.carried.items():
-        np.testing.assert_array_equal(again.carried[key], tensor)
+    assert any(path.startswith("params/reranker/") for path in weights.tensors)
+    again = weights_from_state(state_from_weights(weights), weights.source, weights.architecture)
+    for ours, theirs in ((again.tensors, weights.tensors), (again.carried, weights.carried)):
+        assert ours.keys() == theirs.keys()
+        for key, tensor in theirs.items():
+            np.testing.assert_array_equal(ours[key], tensor)
 
 
 def test_a_torchvision_trunk_sees_the_same_in_bgr_as_pytorch_in_rgb(small_heads):

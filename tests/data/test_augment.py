@@ -6,7 +6,7 @@ import pytest
 
 from senet_jax.data import augment as augment_module
 from senet_jax.data.augment import Augmentation, augment, random_crop, random_light
-from senet_jax.data.transforms import Preprocessing, normalise
+from senet_jax.models.preprocessing import Preprocessing, normalise
 from senet_jax.system.errors import UserError
 
 from .pictures import picture

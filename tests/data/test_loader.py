@@ -10,7 +10,8 @@ from senet_jax.data.augment import Augmentation, augment
 from senet_jax.data.loader import TrainingData
 from senet_jax.data.prepared import PreparedImages, open_prepared
 from senet_jax.data.sampling import Grouping, Purpose, random_generator
-from senet_jax.data.transforms import Preprocessing, decode
+from senet_jax.data.transforms import decode
+from senet_jax.models.preprocessing import Preprocessing
 from senet_jax.system.errors import UserError
 
 from .pictures import encoded, picture, with_broken_pixels

@@ -7,14 +7,14 @@ from senet_jax.data.revisitop import Photograph
 from senet_jax.data.transforms import UnreadableImage
 from senet_jax.features.cache import FeatureCache
 from senet_jax.features.networks import DenseNetwork
-from senet_jax.models.architecture import find_architecture
 from senet_jax.system.errors import UserError
 from tests.data.pictures import encoded, picture
+from tests.oracles.lively_twin import architecture_named
 
 SHAPE = (24, 32)
 MAP_BYTES = 3 * 3 * 4 * 256 * 4  # One position is 8x8 pixels.
 LIMIT = 10**9
-ARCHITECTURE = find_architecture("tiny_baseline")
+ARCHITECTURE = architecture_named("tiny_learnable")
 
 
 class _MeanColours:

@@ -8,8 +8,7 @@ from senet_jax.features import device_memory as memory
 from senet_jax.features.device_memory import device_costs, memory_bytes, most_pixels, needed_bytes
 from senet_jax.features.networks import fast_form, plain_form
 from senet_jax.features.plan import ACCELERATOR_COSTS, CPU_COSTS, Batch, Plan
-from senet_jax.models.architecture import ARCHITECTURES
-from senet_jax.models.senet import build_model
+from senet_jax.models.registry import ARCHITECTURES, build_model
 from senet_jax.models.valid_region import ValidRegion
 from senet_jax.system.host_memory import KERNEL_BYTES
 

@@ -74,17 +74,19 @@ def _maps_of_twin(image, dtype):
 
 
 def test_weights_without_a_reranker_are_refused(tmp_path):
-    with pytest.raises(UserError, match="tiny_learnable have no re-ranker; convert a checkpoint"):
+    with pytest.raises(UserError, match="tiny_learnable have no reranker; convert a checkpoint"):
         map_cache(lively_weights("tiny_learnable"), tmp_path, 0)
-    with pytest.raises(UserError, match="weights of tiny have no re-ranker"):
+    with pytest.raises(
+        UserError, match="tiny gives no dense features of images, but global and local"
+    ):
         map_cache(lively_weights("tiny"), tmp_path, 0)
 
 
-def test_broken_values_of_a_reranker_are_named(tmp_path):
+def test_broken_values_of_a_reranker_are_named():
     weights = lively_cvnet_weights()
-    carried = {**weights.carried, "cv_learner.mlp.2.bias": np.full(2, np.nan, np.float32)}
-    with pytest.raises(UserError, match=r"cv_learner\.mlp\.2\.bias holds 2 values .* not finite"):
-        map_cache(dataclasses.replace(weights, carried=carried), tmp_path, 0)
+    tensors = {**weights.tensors, "params/reranker/mlp_1/bias": np.full(2, np.nan, np.float32)}
+    with pytest.raises(UserError, match=r"reranker/mlp_1/bias holds 2 values .* not finite"):
+        dataclasses.replace(weights, tensors=tensors)
 
 
 def test_the_part_of_an_image_is_cut_out_upright():

@@ -4,8 +4,9 @@ import json
 import jax
 import pytest
 
-from senet_jax.models.architecture import ARCHITECTURES, Architecture, find_architecture
-from senet_jax.models.senet import variable_shapes
+from senet_jax.models.families.resnet import ResNetSettings
+from senet_jax.models.families.senet import SENetSettings
+from senet_jax.models.registry import ARCHITECTURES, describes, find_architecture, variable_shapes
 from senet_jax.system.errors import UserError
 
 PARAMETERS = {
@@ -48,7 +49,7 @@ def test_every_network_has_its_ablations():
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_json_there_and_back(name):
     value = json.loads(json.dumps(ARCHITECTURES[name].to_json()))
-    assert Architecture.from_json(value) == ARCHITECTURES[name]
+    assert type(ARCHITECTURES[name]).from_json(value) == ARCHITECTURES[name]
 
 
 @pytest.mark.parametrize(
@@ -97,28 +98,40 @@ def test_json_there_and_back(name):
 def test_wrong_json_is_one_line(changes):
     value = ARCHITECTURES["tiny"].to_json() | changes
     with pytest.raises(UserError, match="does not describe a network") as caught:
-        Architecture.from_json(value)
+        SENetSettings.from_json(value)
     assert len(str(caught.value)) < 500
 
 
 def test_a_trunk_without_its_classifier_there_and_back():
     trunk = ARCHITECTURES["resnet50"].without_classifier()
-    assert (trunk.outputs, trunk.describes) == (2048, False)
-    assert Architecture.from_json(json.loads(json.dumps(trunk.to_json()))) == trunk
+    assert (trunk.outputs, describes(trunk)) == (2048, False)
+    assert type(trunk).from_json(json.loads(json.dumps(trunk.to_json()))) == trunk
     assert not any("fc" in path for path in variable_shapes(trunk)["params"])
 
 
-@pytest.mark.parametrize("key", ARCHITECTURES["tiny"].to_json())
-def test_missing_key_is_one_line(key):
-    value = {k: v for k, v in ARCHITECTURES["tiny"].to_json().items() if k != key}
-    with pytest.raises(UserError, match="does not describe a network"):
-        Architecture.from_json(value)
+def test_an_average_has_no_outputs_of_its_own():
+    value = ARCHITECTURES["resnet50"].to_json() | {"head": "average", "outputs": 7}
+    with pytest.raises(UserError, match="it has 7 outputs and no layer that makes them"):
+        ResNetSettings.from_json(value)
+
+
+def test_what_is_missing_is_the_default_if_there_is_one():
+    value = ARCHITECTURES["r50"].to_json()
+    for key, entry in value.items():
+        rest = {other: kept for other, kept in value.items() if other != key}
+        if key in ("name", "depths"):
+            with pytest.raises(UserError, match=f"does not describe a network .*'{key}'"):
+                SENetSettings.from_json(rest)
+        else:
+            assert SENetSettings.from_json(rest).to_json() == value, entry
+    module = {"self_similarity": {"measure": "dot"}}
+    assert SENetSettings.from_json(value | module).self_similarity.window == 7
 
 
 @pytest.mark.parametrize("value", [[], None, "r50", 3])
 def test_what_is_no_object_is_one_line(value):
     with pytest.raises(UserError, match="does not describe a network"):
-        Architecture.from_json(value)
+        SENetSettings.from_json(value)
 
 
 def test_unknown_name_lists_the_known_ones():

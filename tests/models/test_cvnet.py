@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from senet_jax.convert.translate import reranker_params
 from senet_jax.models.cvnet import (
     CentrePivotConv,
     PairRegion,
     Reranker,
     correlations,
+    reranker_params,
     resizings,
     stage3_before_relu,
-    stage3_stride,
 )
+from senet_jax.models.families.cvnet import RERANKER
 from senet_jax.models.inference import fold_batch_norms
-from senet_jax.models.senet import build_model
+from senet_jax.models.registry import build_model
 from senet_jax.models.valid_region import WHOLE, ValidRegion
 from tests.oracles.cvnet_twin import (
     TRUNK,
@@ -39,7 +39,7 @@ PAIRS_OF_A_SIZE = 24
 
 @functools.cache
 def _params():
-    return reranker_params(lively_cvnet_weights())
+    return reranker_params(lively_cvnet_weights().variables([RERANKER]))
 
 
 @functools.cache
@@ -238,7 +238,7 @@ def test_stage_3_before_its_last_relu(shape, fast):
         expected = stage3_of_twin(lively_twin(TRUNK), images).permute(0, 2, 3, 1).numpy()
     images = images.permute(0, 2, 3, 1).numpy()
     variables, region = weights.variables(), WHOLE
-    size = [-(-side // stage3_stride(architecture)) for side in shape]
+    size = [-(-side // architecture.stride(3)) for side in shape]
     if fast:
         variables = fold_batch_norms(variables)
         images = np.pad(images, [(0, 0), (0, 11), (0, 3), (0, 0)])

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from senet_jax.models.inference import fold, fold_batch_norms, transpose
-from senet_jax.models.senet import build_model, variable_shapes
+from senet_jax.models.registry import build_model, variable_shapes
 from tests.oracles.lively_twin import (
     architecture_named,
     lively_twin,

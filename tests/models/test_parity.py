@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from benchmarks.kinds import KINDS, kinds_of_weights, twin_of
-from senet_jax.data.transforms import normalise
 from senet_jax.features.runner import Describer
+from senet_jax.models.preprocessing import normalise
 from tests.data.pictures import picture
 from tests.oracles.lively_twin import lively_weights, one_thread, smooth_images
 from tests.tolerances import TIMES_THE_TWIN

@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 import torch
 
-from senet_jax.models.architecture import ARCHITECTURES
 from senet_jax.models.cvnet import (
     PairRegion,
     Reranker,
@@ -13,7 +12,7 @@ from senet_jax.models.cvnet import (
 )
 from senet_jax.models.layers import l2_normalise
 from senet_jax.models.random_weights import _dead_leaves, random_reranker, random_variables
-from senet_jax.models.senet import build_model, variable_shapes
+from senet_jax.models.registry import ARCHITECTURES, build_model, variable_shapes
 from senet_jax.models.valid_region import WHOLE
 from senet_jax.weights import flatten
 from tests.oracles.lively_twin import architecture_named, smooth_images

@@ -10,10 +10,10 @@ import torch
 
 from senet_jax.convert.mapping import table
 from senet_jax.data.revisitop import Photograph
-from senet_jax.data.transforms import Preprocessing, normalise
 from senet_jax.features.reader import read_pyramid
-from senet_jax.models.architecture import ARCHITECTURES
-from senet_jax.models.senet import build_model, variable_shapes, without_descriptor_norm
+from senet_jax.models.preprocessing import Preprocessing, normalise
+from senet_jax.models.registry import ARCHITECTURES, build_model, variable_shapes
+from senet_jax.models.senet import without_descriptor_norm
 from senet_jax.weights import flatten
 from tests.data.pictures import MINIPHOTOS, needs_miniphotos
 from tests.models.initial import initial_variables

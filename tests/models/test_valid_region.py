@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from senet_jax.models.senet import build_model
+from senet_jax.models.registry import build_model
 from senet_jax.models.valid_region import WHOLE, ValidRegion
 from tests.oracles.lively_twin import (
     architecture_named,

@@ -1,7 +1,6 @@
 """CVNet's re-ranker in PyTorch by its definition, with random weights that let mistakes show."""
 
 import copy
-import dataclasses
 import functools
 import math
 
@@ -10,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from senet_jax.convert.translate import weights_from_state
 from tests.oracles.lively_twin import (
     architecture_named,
     lively_twin,
-    lively_weights,
     one_thread,
     smooth_images,
     state_of,
@@ -133,8 +132,8 @@ def lively_reranker():
 @functools.cache
 def lively_cvnet_weights():
     """The `Weights` of trunk and re-ranker, as from a checkpoint of CVNet."""
-    weights = lively_weights(TRUNK)
-    return dataclasses.replace(weights, carried={**weights.carried, **state_of(lively_reranker())})
+    state = state_of(lively_twin(TRUNK), "encoder_q.") | state_of(lively_reranker())
+    return weights_from_state(state, {"file": "twin"}, architecture_named(TRUNK))
 
 
 @one_thread()

@@ -10,7 +10,9 @@ import torch
 
 from senet_jax.convert.translate import weights_from_state
 from senet_jax.convert.twin import Twin
-from senet_jax.models.architecture import ARCHITECTURES
+from senet_jax.models.families.cvnet import CVNetSettings
+from senet_jax.models.families.resnet import ResNetSettings
+from senet_jax.models.registry import ARCHITECTURES
 
 CALIBRATION_SHAPE = (6, 3, 96, 128)
 
@@ -19,15 +21,14 @@ def architecture_named(name):
     """Those of the project, and small ones: for the heads that `tiny` does not have, and one whose
     last layer adds up a thousand numbers.
     """
-    tiny = dataclasses.replace(ARCHITECTURES["tiny"], self_similarity=None)
+    sizes = dataclasses.asdict(ARCHITECTURES["tiny"])
+    sizes = {key: sizes[key] for key in ("depths", "stem_width", "stage_widths", "stage_strides")}
     small = {
         "tiny_wide": dataclasses.replace(
             ARCHITECTURES["tiny"], name="tiny_wide", stage_widths=(32, 64, 96, 1024)
         ),
-        "tiny_classifier": dataclasses.replace(
-            tiny, name="tiny_classifier", head="classifier", outputs=17
-        ),
-        "tiny_learnable": dataclasses.replace(tiny, name="tiny_learnable", head="gem_learnable"),
+        "tiny_classifier": ResNetSettings("tiny_classifier", outputs=17, **sizes),
+        "tiny_learnable": CVNetSettings("tiny_learnable", outputs=128, **sizes),
     }
     return small.get(name) or ARCHITECTURES[name]
 

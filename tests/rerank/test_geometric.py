@@ -2,11 +2,10 @@ import jax
 import numpy as np
 import pytest
 
-from senet_jax.data.transforms import Preprocessing
 from senet_jax.features.local_features import LocalFeatures, fit_whitening
 from senet_jax.features.networks import LocalNetwork, Part
-from senet_jax.models.architecture import find_architecture
-from senet_jax.models.senet import build_model
+from senet_jax.models.preprocessing import Preprocessing
+from senet_jax.models.registry import build_model, find_architecture
 from senet_jax.rerank.geometric import InlierCounts, mutual_matches, verify
 from senet_jax.rerank.pairwise import PairCount, PairwiseRerank
 from senet_jax.rerank.retrieval import Retrieval

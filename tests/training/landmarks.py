@@ -6,9 +6,8 @@ import jax
 import numpy as np
 
 from senet_jax.data.synthetic_landmarks import TINY
-from senet_jax.data.transforms import Preprocessing, normalise
-from senet_jax.models.architecture import ARCHITECTURES
-from senet_jax.models.senet import build_model, initial_variables
+from senet_jax.models.preprocessing import Preprocessing, normalise
+from senet_jax.models.registry import ARCHITECTURES, build_model, initial_variables
 from senet_jax.training.optimizer import OptimizerOptions, make_optimizer
 from senet_jax.training.state import create_state
 from senet_jax.training.step import StepOptions

@@ -9,7 +9,7 @@ from configs import common
 from senet_jax.convert.__main__ import main as convert
 from senet_jax.data.check import main as check
 from senet_jax.forecast.training import forecast_training
-from senet_jax.models.architecture import ARCHITECTURES
+from senet_jax.models.registry import ARCHITECTURES
 from senet_jax.report.__main__ import main as report
 from senet_jax.system.checksummed import read_kept_json
 from senet_jax.system.files import read_json

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from configs import common
-from senet_jax.data.transforms import Preprocessing
-from senet_jax.models.architecture import ARCHITECTURES
+from senet_jax.models.preprocessing import Preprocessing
+from senet_jax.models.registry import ARCHITECTURES
 from senet_jax.models.senet import without_descriptor_norm
 from senet_jax.system.errors import UserError
 from senet_jax.training.setup import PREPROCESSING, make_setup
 from senet_jax.weights import Weights, flatten, tensor_shapes
+from tests.oracles.cvnet_twin import lively_cvnet_weights
+from tests.oracles.lively_twin import architecture_named
 from tests.training import landmarks
 
-TINY_CLASSIFIER = dataclasses.replace(
-    ARCHITECTURES["tiny_baseline"], name="tiny_classifier", head="classifier", outputs=10
-)
+TINY_CLASSIFIER = dataclasses.replace(architecture_named("tiny_classifier"), outputs=10)
 
 
 def _weights(architecture, **changes):
@@ -56,8 +56,7 @@ def _assert_taken(started, weights, parts):
          "its classifier of 10 classes not used"),
         # As wide as a descriptor, and yet something else.
         (dataclasses.replace(TINY_CLASSIFIER, outputs=128), {"trunk"}, "its classifier of 128"),
-        (dataclasses.replace(ARCHITECTURES["tiny"], head="gem_learnable"), {"trunk", "ssm", "fc"},
-         "pooling power not used"),
+        (architecture_named("tiny_learnable"), {"trunk", "fc"}, "pooling power not used"),
     ],
 )  # fmt: skip
 def test_each_part_is_taken_whole_and_the_rest_is_said(source, parts, said):
@@ -65,6 +64,11 @@ def test_each_part_is_taken_whole_and_the_rest_is_said(source, parts, said):
     start = setup.start_from(weights)
     assert said in str(start)
     _assert_taken(start.applied(landmarks.initial()), weights, parts)
+
+
+def test_a_reranker_is_not_used():
+    start = _setup().start_from(lively_cvnet_weights())
+    assert "re-ranker not used" in str(start) and "pooling power not used" in str(start)
 
 
 def test_the_recipe_starts_from_a_trunk_of_imagenet():

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from senet_jax.models.architecture import ARCHITECTURES
 from senet_jax.models.layers import l2_normalise
-from senet_jax.models.senet import build_model, variable_shapes, without_descriptor_norm
+from senet_jax.models.registry import ARCHITECTURES, build_model, variable_shapes
+from senet_jax.models.senet import without_descriptor_norm
 from senet_jax.training.optimizer import make_optimizer
 from senet_jax.training.parallel import AXIS, ParallelStep
 from senet_jax.training.step import make_step

@@ -35,8 +35,8 @@ def _weights_file(name: str) -> Callable[[pathlib.Path], list[bytes]]:
     """A file of a weights folder, beside the other one."""
 
     def examples(folder: pathlib.Path) -> list[bytes]:
-        from senet_jax.data.transforms import Preprocessing
-        from senet_jax.models.architecture import find_architecture
+        from senet_jax.models.preprocessing import Preprocessing
+        from senet_jax.models.registry import find_architecture
         from senet_jax.weights import Weights, save_weights, tensor_shapes
 
         network = find_architecture("tiny")

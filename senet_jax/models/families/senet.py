@@ -1,0 +1,115 @@
+"""SENet: the trunk, the self-similarity module, generalised-mean pooling and a linear layer."""
+
+import dataclasses
+from typing import Any, Literal
+
+from senet_jax.models.architecture import DEPTHS, Architecture, SelfSimilarityConfig
+from senet_jax.models.checkpoint_keys import Layout, Renaming, layout_of_rank
+from senet_jax.models.families.resnet import (
+    TRUNK_ALLOWS,
+    TRUNK_MODULES,
+    authors_naming,
+    has_depths,
+    random_variables,
+    stage3_output,
+)
+from senet_jax.models.family import Family, descriptor_output
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SENetSettings(Architecture):
+    """SENet, or with no self-similarity module the paper's baseline.
+
+    Attributes:
+        self_similarity: the module after the last stage, or None.
+        head: generalised-mean pooling of power 3, and a linear layer.
+    """
+
+    self_similarity: SelfSimilarityConfig | None = dataclasses.field(
+        default_factory=SelfSimilarityConfig
+    )
+    head: Literal["gem"] = "gem"
+
+    def check(self) -> None:
+        """Raises a `TypeError` unless a network can be built."""
+        super().check()
+        if self.self_similarity is not None and self.self_similarity.window % 2 == 0:
+            raise TypeError(f"its window is {self.self_similarity.window}, an even number")
+
+
+_MODULES: tuple[Renaming, ...] = (
+    *TRUNK_MODULES,
+    (r"ssm/reduce", "SSM.ch_reduction_encoder"),
+    (r"ssm/encoder/conv_(\d)", r"SSM.SSE.conv_in.\1.0"),
+    (r"ssm/encoder/bn_(\d)", r"SSM.SSE.conv_in.\1.1"),
+    (r"ssm/encoder/expand", "SSM.SSE.conv1x1_out.0"),
+    (r"ssm/encoder/expand_bn", "SSM.SSE.conv1x1_out.1"),
+    (r"ssm/fuse_0", "SSM.FFN.0"),
+    (r"ssm/fuse_1", "SSM.FFN.2"),
+)
+# The convolutions over offsets are 3-D in PyTorch, over (1, u, v): [u v in out] <-> [out in 1 u v].
+_OFFSET_CONV = Layout(
+    lambda a: a.transpose(3, 2, 0, 1)[:, :, None], lambda a: a[:, :, 0].transpose(2, 3, 1, 0)
+)
+
+
+def _layout(path: str, rank: int) -> Layout:
+    over_offsets = rank == 4 and "/encoder/conv_" in path
+    return _OFFSET_CONV if over_offsets else layout_of_rank(path, rank)
+
+
+def _build(settings: SENetSettings, **options: Any) -> Any:
+    from senet_jax.models.layers import LayerOptions  # Flax takes a second to import.
+    from senet_jax.models.senet import SENet
+
+    return SENet(settings, LayerOptions(**options))
+
+
+_ABLATIONS = {
+    "direct": SelfSimilarityConfig(similarity="direct"),
+    "dot": SelfSimilarityConfig(measure="dot"),
+    "concat": SelfSimilarityConfig(fusion="concat"),
+    "baseline": None,
+}
+_TINY = SENetSettings(
+    "tiny",
+    depths=(1, 1, 1, 1),
+    stem_width=16,
+    stage_widths=(32, 64, 96, 128),
+    stage_strides=(1, 2, 1, 1),
+    self_similarity=SelfSimilarityConfig(width=16, window=5),
+    outputs=128,
+)
+
+
+def _with_ablations(base: SENetSettings, sizes: SelfSimilarityConfig) -> list[SENetSettings]:
+    """A network and its ablations, whose modules have the same sizes."""
+    found = [base]
+    for label, module in _ABLATIONS.items():
+        switches = module and dataclasses.replace(module, width=sizes.width, window=sizes.window)
+        found.append(
+            dataclasses.replace(base, name=f"{base.name}_{label}", self_similarity=switches)
+        )
+    return found
+
+
+FAMILY = Family(
+    name="senet",
+    settings=SENetSettings,
+    build=_build,
+    gives={"global": descriptor_output(_build), "local": stage3_output(_build)},
+    allows=TRUNK_ALLOWS,
+    models=tuple(
+        settings
+        for base in (
+            *(SENetSettings(f"r{depth}", depths=DEPTHS[depth]) for depth in DEPTHS),
+            _TINY,
+        )
+        if base.self_similarity is not None
+        for settings in _with_ablations(base, base.self_similarity)
+    ),
+    namings=(authors_naming(_MODULES, _layout),),
+    fits=has_depths,
+    random=random_variables,
+    format_1_heads=("gem",),
+)
