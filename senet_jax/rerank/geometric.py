@@ -8,26 +8,17 @@ estimate, which is OpenCV's.
 """
 
 import dataclasses
-import functools
-import itertools
-from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-from senet_jax.data.revisitop import Photograph
-from senet_jax.features.cache import FeatureCache
 from senet_jax.features.local_features import LocalFeatures
-from senet_jax.rerank.pairwise import PairCount
-from senet_jax.system.progress import Progress
 
 CORNERS = 4
 """As many points determine a homography."""
 TOLERANCE = 1.5
 """How far a point may be from where the homography takes its match, in strides: both know their
 place to half of one."""
-FEATURES_IN_MEMORY = 2048
-"""Those of a photograph take 256 KB."""
 
 
 def mutual_matches(descriptors: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -77,49 +68,3 @@ def verify(query: LocalFeatures, item: LocalFeatures) -> Verification:
         if mask is not None:
             agree = mask.ravel() > 0
     return Verification(query_points[agree], item_points[agree])
-
-
-class InlierCounts:
-    """Scores pairs of a query and an item by the number of inliers, none of them twice.
-
-    Args:
-        cache: local features of photographs; see `whitening.local_feature_cache`.
-        queries: photographs with their boxes.
-        images: the database, and its distractors.
-        count: counts the pairs.
-    """
-
-    def __init__(
-        self,
-        cache: FeatureCache,
-        queries: Sequence[Photograph],
-        images: Sequence[Photograph],
-        count: PairCount,
-    ):
-        self._cache, self._queries, self._images = cache, queries, images
-        self._count = count
-        self._inliers: dict[tuple[int, int], int] = {}
-        self._features = functools.lru_cache(FEATURES_IN_MEMORY)(self._read)
-
-    def __call__(self, pairs: np.ndarray) -> np.ndarray:
-        """How many points of both agree: int64[p 2] -> float32[p].
-
-        Raises:
-            UnreadableImage: a photograph cannot be read.
-            UserError: a box is not in its image, or the folder of the features cannot be written.
-        """
-        keys = [(query, item) for query, item in pairs.tolist()]
-        missing = [key for key in dict.fromkeys(keys) if key not in self._inliers]
-        self._count.compared += len(keys)
-        self._count.computed += len(missing)
-        photographs = [(self._queries[query], self._images[item]) for query, item in missing]
-        of_missing = list(dict.fromkeys(itertools.chain(*photographs)))
-        self._cache.fill(of_missing, "geometric, local features")
-        progress = Progress("geometric, verifying", len(missing), "pairs")
-        for key, pair in zip(missing, photographs, strict=True):
-            self._inliers[key] = verify(*map(self._features, pair)).inliers
-            progress.advance()
-        return np.array([self._inliers[key] for key in keys], np.float32)
-
-    def _read(self, photograph: Photograph) -> LocalFeatures:
-        return LocalFeatures.of(self._cache[photograph])

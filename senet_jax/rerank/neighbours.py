@@ -10,7 +10,7 @@ from senet_jax.search.exact import top_k
 from senet_jax.search.ranked_list import NO_MORE, RankedList
 from senet_jax.system.progress import Progress
 
-ROWS_AT_ONCE = 1024
+BATCH_ROWS = 1024
 """How many rows ask at a time: more take memory, fewer read the database more often."""
 
 
@@ -29,8 +29,8 @@ def nearest_others(database: BlockedDatabase, count: int, label: str) -> Iterato
         The rows that ask, in their order, and their lists int[b min(count, n - 1)].
     """
     progress = Progress(label, database.size, "rows")
-    for start in range(0, database.size, ROWS_AT_ONCE):
-        items = np.arange(start, min(start + ROWS_AT_ONCE, database.size))
+    for start in range(0, database.size, BATCH_ROWS):
+        items = np.arange(start, min(start + BATCH_ROWS, database.size))
         are_ranked = ~np.isin(items, list(database.unranked))
         rows = read_items(database, np.where(are_ranked, items, NO_MORE))
         found = top_k(rows, database, count + 1).ranks

@@ -19,7 +19,7 @@ from senet_jax.features.origin import origin_of_features
 from senet_jax.features.plan import join_groups
 from senet_jax.features.runner import Runner
 from senet_jax.models.cvnet import PairRegion, Reranker, reranker_params
-from senet_jax.rerank.pairwise import PairCount
+from senet_jax.rerank.pairs import PairCount
 from senet_jax.system.files import written_whole
 from senet_jax.system.progress import Progress
 from senet_jax.weights import Weights

@@ -10,7 +10,7 @@ drops it then.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,7 @@ from senet_jax.search.ranked_list import NO_MORE, RankedList
 from senet_jax.system.errors import UserError
 from senet_jax.system.progress import Progress
 
-ROWS_AT_ONCE = 8192
+BATCH_DESCRIPTORS = 8192
 """How many descriptors of shortlists are in memory at a time: 64 MiB of 2048 numbers."""
 
 
@@ -80,9 +80,6 @@ def _check_width(queries: np.ndarray, database: BlockedDatabase) -> None:
         )
 
 
-Reranker = Callable[[Retrieval], Retrieval]
-
-
 def search(queries: np.ndarray, database: BlockedDatabase, length: int) -> Retrieval:
     """Searches a database exactly; lists that are longer than it end in `NO_MORE`.
 
@@ -132,9 +129,9 @@ def shortlists(retrieval: Retrieval, length: int) -> Iterator[Shortlists]:
         UserError: a descriptor is not finite.
     """
     items = retrieval.ranked.ranks[:, :length]
-    queries_at_once = max(1, ROWS_AT_ONCE // max(1, items.shape[1]))
-    for start in range(0, len(items), queries_at_once):
-        rows = slice(start, start + queries_at_once)
+    batch_queries = max(1, BATCH_DESCRIPTORS // max(1, items.shape[1]))
+    for start in range(0, len(items), batch_queries):
+        rows = slice(start, start + batch_queries)
         are_ranked = (items[rows] != NO_MORE) & ~np.isin(
             items[rows], list(retrieval.database.unranked)
         )

@@ -6,13 +6,8 @@ from senet_jax.features.local_features import LocalFeatures, fit_whitening
 from senet_jax.features.networks import LocalNetwork, Part
 from senet_jax.models.preprocessing import Preprocessing
 from senet_jax.models.registry import build_model, find_architecture
-from senet_jax.rerank.geometric import InlierCounts, mutual_matches, verify
-from senet_jax.rerank.pairwise import PairCount, PairwiseRerank
-from senet_jax.rerank.retrieval import Retrieval
-from senet_jax.search.database import BlockedDatabase
-from senet_jax.search.ranked_list import RankedList
+from senet_jax.rerank.geometric import mutual_matches, verify
 from tests.models.initial import initial_variables
-from tests.rerank.retrievals import clustered, retrieval, shuffled
 
 STRIDE = 16
 
@@ -52,30 +47,6 @@ def _features(points, descriptors):
 def _strided(points, descriptors, stride):
     ones = np.ones(len(points), np.float32)
     return LocalFeatures(points.astype(np.float32), descriptors, ones, ones, stride)
-
-
-class _Cache:
-    """In place of a cache: the features of photographs that are known by their place."""
-
-    def __init__(self, features):
-        self._features, self.asked, self.filled = features, [], []
-
-    def fill(self, photographs, label):
-        self.filled += photographs
-
-    def __getitem__(self, photograph):
-        self.asked.append(photograph)
-        return vars(self._features(*photograph))
-
-
-def _inlier_counts(item_features, count):
-    """Of queries that are all alike, and items with such features."""
-
-    def features(part, index):
-        return _scene(99, 40) if part == "query" else item_features(index)
-
-    photographs = ([(part, index) for index in range(9)] for part in ("query", "item"))
-    return InlierCounts(_Cache(features), *photographs, count)
 
 
 def test_inliers_are_the_points_that_lie_alike():
@@ -128,41 +99,6 @@ def test_the_networks_own_maps_find_the_shift_of_a_photograph():
     assert verify(query, other).inliers < found.inliers / 4
 
 
-def _scene(seed, shared):
-    """Features of which the first `shared` lie as in every other scene."""
-    common, rng = np.random.default_rng(0), np.random.default_rng(seed)
-    points, descriptors = common.uniform(0, 500, (40, 2)), _unit(common.standard_normal((40, 16)))
-    points[shared:] = rng.uniform(0, 500, (40 - shared, 2))
-    descriptors[shared:] = _unit(rng.standard_normal((40 - shared, 16)))
-    return _features(points, descriptors)
-
-
-def test_a_shortlist_is_in_the_order_of_inliers():
-    rows = clustered(7)
-    database = BlockedDatabase((rows,), unranked=[4])
-    ranks = np.array([[3, 0, 1, 2, 5, 6], [2, 4, 1, -1, -1, -1], [0, 3, 6, 2, 1, 5]])
-    found = Retrieval(clustered(3, seed=1), database, RankedList(ranks, 7))
-    shared = {0: 12, 1: 30, 2: 12, 3: 0, 5: 40, 6: 20}
-    inliers = {item: verify(_scene(99, 40), _scene(item, n)).inliers for item, n in shared.items()}
-    assert inliers[1] > inliers[0] > inliers[3]
-    count = PairCount()
-    inlier_counts = _inlier_counts(lambda item: _scene(item, shared[item]), count)
-    verified = PairwiseRerank(inlier_counts, top=4)(found)
-    expected = [
-        [*sorted([3, 0, 1, 2], key=lambda item: -inliers[item]), 5, 6],
-        [*sorted([2, 1], key=lambda item: -inliers[item]), 4, -1, -1, -1],
-        [*sorted([0, 3, 6, 2], key=lambda item: -inliers[item]), 1, 5],
-    ]
-    assert verified.ranked.ranks.tolist() == expected
-    assert expected[0][:2] != [3, 0]
-    other, order = shuffled(found)
-    inlier_counts = _inlier_counts(lambda item: _scene(order[item], shared[order[item]]), count)
-    verified = PairwiseRerank(inlier_counts, top=4)(other)
-    assert [order[verified.ranked.items(query)].tolist() for query in range(3)] == [
-        [item for item in items if item >= 0] for items in expected
-    ]
-
-
 def test_points_may_be_off_by_their_stride():
     rng = np.random.default_rng(0)
     points, descriptors = rng.uniform(0, 1000, (80, 2)), _unit(rng.standard_normal((80, 32)))
@@ -173,24 +109,3 @@ def test_points_may_be_off_by_their_stride():
         return verify(query, item).inliers
 
     assert inliers(16) == 80 and inliers(2) < 40
-
-
-def test_no_pair_is_verified_twice():
-    count = PairCount()
-    inlier_counts = _inlier_counts(lambda item: _scene(item, 20), count)
-    pairs = np.array([[0, 3], [1, 3], [0, 3]])
-    first = inlier_counts(pairs)
-    np.testing.assert_array_equal(inlier_counts(pairs), first)
-    assert (
-        first.dtype == np.float32
-        and first[0] == first[2] == verify(_scene(99, 40), _scene(3, 20)).inliers
-    )
-    wanted = [("query", 0), ("item", 3), ("query", 1)]
-    assert inlier_counts._cache.filled == inlier_counts._cache.asked == wanted
-    assert count == PairCount(compared=6, computed=2)
-
-
-def test_an_empty_list_has_nothing_to_verify():
-    nothing = retrieval(length=0)
-    verified = PairwiseRerank(_inlier_counts(None, PairCount()))(nothing)
-    assert verified.ranked.ranks.shape == (5, 0)

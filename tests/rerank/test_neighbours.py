@@ -13,9 +13,9 @@ def _lists(database, count):
     return np.concatenate([batch.ranked.ranks for batch in batches]).tolist()
 
 
-@pytest.mark.parametrize("rows_at_once", [7, 1024])
-def test_against_loops(monkeypatch, rows_at_once):
-    monkeypatch.setattr(neighbours, "ROWS_AT_ONCE", rows_at_once)
+@pytest.mark.parametrize("batch_rows", [7, 1024])
+def test_against_loops(monkeypatch, batch_rows):
+    monkeypatch.setattr(neighbours, "BATCH_ROWS", batch_rows)
     rows = clustered(30)
     for count in (4, 29, 50):
         database = BlockedDatabase((rows,), block_rows=20)

@@ -57,7 +57,7 @@ def test_negative_similarities_against_loops(length):
 def test_few_queries_at_a_time_give_the_same(monkeypatch):
     found = retrieval()
     together = Refinement(20)(found).ranked.ranks
-    monkeypatch.setattr(retrieval_module, "ROWS_AT_ONCE", 45)
+    monkeypatch.setattr(retrieval_module, "BATCH_DESCRIPTORS", 45)
     assert Refinement(20)(found).ranked.ranks.tolist() == together.tolist()
 
 
@@ -98,7 +98,7 @@ def test_a_descriptor_that_is_not_finite_is_named():
 
 
 def test_an_empty_shortlist_is_refused():
-    with pytest.raises(UserError, match="a shortlist of 0 items"):
+    with pytest.raises(UserError, match="top is 0; it has to be an integer from 1"):
         Refinement(top=0)
 
 

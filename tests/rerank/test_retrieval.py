@@ -39,15 +39,15 @@ def test_a_descriptor_that_is_not_finite_is_named():
         read_items(database, np.array([[0, 4]]))
 
 
-@pytest.mark.parametrize("rows_at_once", [1, 11, 8192])
-def test_shortlists_are_all_first_items_in_batches(monkeypatch, rows_at_once):
-    monkeypatch.setattr(module, "ROWS_AT_ONCE", rows_at_once)
+@pytest.mark.parametrize("batch_rows", [1, 11, 8192])
+def test_shortlists_are_all_first_items_in_batches(monkeypatch, batch_rows):
+    monkeypatch.setattr(module, "BATCH_DESCRIPTORS", batch_rows)
     found = retrieval()
     (rows,) = found.database.parts
     ranks = found.ranked.ranks.copy()
     ranks[1, 2:] = -1
     batches = list(shortlists(found.with_ranks(ranks), 4))
-    assert len(batches) == {1: 5, 11: 3, 8192: 1}[rows_at_once]
+    assert len(batches) == {1: 5, 11: 3, 8192: 1}[batch_rows]
     items = np.concatenate([batch.items for batch in batches])
     assert items.tolist() == ranks[:, :4].tolist()
     assert np.concatenate([range(5)[batch.rows] for batch in batches]).tolist() == list(range(5))
