@@ -301,8 +301,3 @@ class LocalNetwork(Network):
         """How many keypoints there are, and how they are whitened, besides."""
         fitted = None if self.whitening is None else self.whitening.sha256
         return super().settings() | {"keypoints": KEYPOINTS, "whitening": fitted}
-
-
-NETWORKS: Mapping[Kind, type[Network]] = {
-    network.gives: network for network in (GlobalNetwork, DenseNetwork, LocalNetwork)
-}

@@ -6,6 +6,7 @@ import itertools
 import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from ml_collections import config_dict
@@ -28,7 +29,6 @@ from senet_jax.weights import Weights, load_weights
 
 # The maps of an image take 3 to 9 MB, its local features 256 KB.
 MAPS_BYTES, LOCAL_FEATURES_BYTES = 32 * 2**30, 32 * 2**30
-VALUES_IN_MEMORY = 2048
 
 
 class PhotographFeatures(Features):
@@ -38,35 +38,49 @@ class PhotographFeatures(Features):
         cache: makes and keeps them.
         queries: photographs with their boxes.
         images: the database, and its distractors.
+
+    Attributes:
         label: of the lines of progress.
+        in_memory: of how many photographs they are held besides.
     """
 
+    label: ClassVar[str]
+    in_memory: ClassVar[int]
+
     def __init__(
-        self,
-        cache: FeatureCache,
-        queries: Sequence[Photograph],
-        images: Sequence[Photograph],
-        label: str,
+        self, cache: FeatureCache, queries: Sequence[Photograph], images: Sequence[Photograph]
     ):
-        self.cache, self.queries, self.images, self._label = cache, queries, images, label
-        self._value = functools.lru_cache(VALUES_IN_MEMORY)(cache.__getitem__)
+        self.cache, self.queries, self.images = cache, queries, images
+        self._features = functools.lru_cache(self.in_memory)(lambda p: self.features(cache[p]))
+
+    @staticmethod
+    def features(value: Value) -> Any:
+        """What methods take, of what is kept."""
+        raise NotImplementedError
 
     def prepare(self, pairs: np.ndarray) -> None:
-        """Makes the features of pairs in batches."""
+        """Makes the features of pairs, in batches."""
         photographs = [(self.queries[query], self.images[item]) for query, item in pairs.tolist()]
-        self.cache.fill(list(dict.fromkeys(itertools.chain(*photographs))), self._label)
+        self.cache.fill(list(dict.fromkeys(itertools.chain(*photographs))), self.label)
 
-    def query(self, index: int) -> Value:
+    def query(self, index: int) -> Any:
         """Those of a query."""
-        return self._value(self.queries[index])
+        return self._features(self.queries[index])
 
-    def item(self, index: int) -> Value:
+    def item(self, index: int) -> Any:
         """Those of an item."""
-        return self._value(self.images[index])
+        return self._features(self.images[index])
 
 
 class DenseSource(PhotographFeatures):
-    """The maps of photographs by CVNet; see `cvnet.DenseFeatures`."""
+    """The maps of photographs by CVNet, float32[s h w d]; see `cvnet.DenseFeatures`."""
+
+    label, in_memory = "cvnet, maps", 16
+
+    @staticmethod
+    def features(value: Value) -> np.ndarray:
+        """The maps."""
+        return value["maps"]
 
     def scorer(self, pairs: PairCount) -> ScorePairs:
         """The scores of pairs by CVNet, which are kept beside the maps."""
@@ -76,13 +90,12 @@ class DenseSource(PhotographFeatures):
 class LocalSource(PhotographFeatures):
     """The local features of photographs by the network that is evaluated."""
 
-    def query(self, index: int) -> LocalFeatures:
-        """Those of a query."""
-        return LocalFeatures.of(super().query(index))
+    label, in_memory = "geometric, local features", 2048
 
-    def item(self, index: int) -> LocalFeatures:
-        """Those of an item."""
-        return LocalFeatures.of(super().item(index))
+    @staticmethod
+    def features(value: Value) -> LocalFeatures:
+        """Keypoints and their descriptors."""
+        return LocalFeatures.of(value)
 
 
 class Reranking:
@@ -154,12 +167,12 @@ class Reranking:
         return reports
 
     def _dense(self, queries: Sequence[Photograph], images: Sequence[Photograph]) -> Features:
-        return DenseSource(self._maps, queries, images, "cvnet, maps")
+        return DenseSource(self._maps, queries, images)
 
     def _local(self, queries: Sequence[Photograph], images: Sequence[Photograph]) -> Features:
         folder = self._folder / "local"
         cache = local_feature_cache(self._weights, images, folder, LOCAL_FEATURES_BYTES)
-        return LocalSource(cache, queries, images, "geometric, local features")
+        return LocalSource(cache, queries, images)
 
 
 def save_pairs(path: str | os.PathLike, scored: ScoredPairs) -> None:
