@@ -84,13 +84,13 @@ class Stage(nn.Module):
 
     @nn.compact
     def __call__(self, maps: Array, region: ValidRegion) -> Array:
-        apart = self.options.blocks_apart
-        residual_block = self.options.block(nn.jit(ResidualBlock) if apart else ResidualBlock)
+        separate = self.options.separate_blocks
+        residual_block = self.options.block(nn.jit(ResidualBlock) if separate else ResidualBlock)
         for block in range(self.depth):
             stride = self.stride if block == 0 else 1
             named = residual_block(self.width, stride, self.options, name=f"b{block + 1}")
             maps = named(maps, region)
-            if apart:
+            if separate:
                 # Or else XLA has the sum of a block, on CPUs, add up anew what all blocks before
                 # it have added, and keeps all of that.
                 maps = set_xla_metadata(maps, inlineable="false")
