@@ -28,7 +28,7 @@ REPEATS = 7
 # What a way changes of the form that describes on these devices.
 _FORMS: dict[str, dict[str, int]] = {
     "as it is used": {},
-    "all positions at once": {"positions_at_once": sys.maxsize},
+    "all positions at once": {"positions_per_part": sys.maxsize},
     "folded": {"folded": True},
     "folded, with Winograd": {"folded": True, "fast_blocks": True, "fast_offsets": True},
 }

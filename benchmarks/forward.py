@@ -31,14 +31,14 @@ _OURS: dict[str, tuple[dict[str, str], dict, bool]] = {
     _TWO_AT_ONCE: ({}, {}, True),
     "without masks": ({}, {}, False),
     "without folding": ({}, {"folded": False}, True),
-    "without blocks apart": ({}, {"blocks_apart": False}, True),
+    "without separate blocks": ({}, {"separate_blocks": False}, True),
     "without Winograd in the blocks": ({}, {"fast_blocks": False}, True),
     "without Winograd in the SSM": ({}, {"fast_offsets": False}, True),
     "without malloc settings": (NO_MALLOC, {}, True),
     "without the XLA flag": (NO_FLAGS, {}, True),
     "readable form, default flags": (
         NO_FLAGS | NO_MALLOC,
-        dict.fromkeys(("folded", "blocks_apart", "fast_blocks", "fast_offsets"), False),
+        dict.fromkeys(("folded", "separate_blocks", "fast_blocks", "fast_offsets"), False),
         False,
     ),
 }

@@ -114,6 +114,11 @@ def main() -> None:
     arguments = parser.parse_args()
 
     weights = load_weights(arguments.weights)
+    if not isinstance(weights.architecture, Architecture):
+        raise UserError(
+            f"{arguments.weights} holds {weights.architecture.name}, which is not there in "
+            "PyTorch; compare networks that have a ResNet trunk"
+        )
     checkpoint = read_checkpoint(arguments.file)
     state = checkpoint.state
     weights_from_state(state, {}, weights.architecture)  # Names and shapes have to fit.

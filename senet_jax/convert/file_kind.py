@@ -113,9 +113,9 @@ def _wanted_names(content: bytes) -> Iterator[str]:
             elif opcode.name == "STACK_GLOBAL" and len(strings) >= 2:
                 yield ".".join(strings[-2:])
             elif "UNICODE" in opcode.name:
-                strings.append(argument)
+                strings.append(str(argument))
             elif opcode.name in ("MEMOIZE", "BINPUT", "LONG_BINPUT"):
-                index = len(memo) if opcode.name == "MEMOIZE" else argument
+                index = len(memo) if argument is None else int(argument)
                 memo[index] = strings[-1] if strings else ""
             elif opcode.name in ("BINGET", "LONG_BINGET") and argument in memo:
                 strings.append(memo[argument])

@@ -38,11 +38,11 @@ def extra_tables(architecture: Settings, naming: str) -> list[list[Row]]:
 
 def carried_rows(architecture: Settings, naming: str) -> list[Row]:
     """What a checkpoint may hold besides; a row's path is its key in the canonical naming."""
-    canonical = _namings(architecture)[0]
+    canonical = {row.path: row.key for row in table(architecture, canonical_naming(architecture))}
     return [
-        Row(counter_beside(canonical.key(row.path)), counter, (), SAME)
+        Row(known, counter, (), SAME)
         for row in table(architecture, naming)
-        if (counter := counter_beside(row.key)) is not None
+        if (counter := counter_beside(row.key)) and (known := counter_beside(canonical[row.path]))
     ]
 
 

@@ -96,8 +96,8 @@ def network_part(names: Collection[str]) -> Part:
     """Finds a network among the names of a state and takes its prefix off.
 
     A module of the network that stands beside the prefix (`backbone.layer1...` and `fc...`) is
-    taken as it is. The heads of other tasks are left out where there is no head of its own. Names in
-    which no network is found come back as they are.
+    taken as it is. The heads of other tasks are left out where there is no head of its own. Names
+    in which no network is found come back as they are.
     """
     root, *others = _roots(names) or [""]
     found = [(place.prefix(root, names), place) for place in _places()]
@@ -117,8 +117,7 @@ def network_part(names: Collection[str]) -> Part:
             if re.match(place.beside, name) and not name.startswith((prefix, *others))
         )
         taken = {name: name for name in beside} | taken
-    is_bare = place is not None and _roots(taken) == [""]
-    if is_bare and not any(re.match(place.head, name) for name in taken):
+    if place and _roots(taken) == [""] and not any(re.match(place.head, n) for n in taken):
         taken = {new: name for new, name in taken.items() if re.match(place.trunk, new)}
     used = set(taken.values())
     return Part(prefix, taken, tuple(others), tuple(n for n in names if n not in used))

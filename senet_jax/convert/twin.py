@@ -4,6 +4,8 @@ Written from the facts of the architecture, without any code of the Flax modules
 runs a checkpoint through both, and the tests hold one against the other. NCHW, as PyTorch has it.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -55,8 +57,8 @@ class _Head(nn.Module):
     def __init__(self, inputs: int, architecture: Architecture):
         super().__init__()
         self.kind = architecture.head
+        self.pool: Any = nn.Module()
         if self.kind == "gem_learnable":
-            self.pool = nn.Module()
             self.pool.p = nn.Parameter(torch.full((1,), 3.0))
         self.fc = nn.Identity()
         if self.kind != "average":
@@ -77,7 +79,7 @@ class _SelfSimilarity(nn.Module):
         self.config = config
         self.ch_reduction_encoder = nn.Conv2d(features, config.width, 1, bias=False)
         channels = config.width if config.similarity == "channelwise" else 1
-        self.SSE = nn.Module()
+        self.SSE: Any = nn.Module()
         self.SSE.conv_in = nn.Sequential()
         for _ in range(config.window // 2):
             conv = nn.Conv3d(channels, config.width, (1, 3, 3))

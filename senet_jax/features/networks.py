@@ -28,7 +28,7 @@ from senet_jax.models.registry import family_of, output_of
 from senet_jax.models.valid_region import ValidRegion
 
 # Positions of R50 have 50 KB of self-similarities each.
-POSITIONS_AT_ONCE = 4096
+POSITIONS_PER_PART = 4096
 # Of each photograph; 500 of 128 numbers are 256 KB.
 KEYPOINTS, LOCAL_WIDTH = 500, 128
 
@@ -42,7 +42,7 @@ def plain_form() -> dict[str, Any]:
 
     XLA is known to compile blocks badly on CPUs alone; see `models.resnet.Stage`.
     """
-    return {"blocks_apart": jax.default_backend() == "cpu"}
+    return {"separate_blocks": jax.default_backend() == "cpu"}
 
 
 def fast_form() -> dict[str, Any]:
@@ -53,7 +53,7 @@ def fast_form() -> dict[str, Any]:
     """
     on_cpu = jax.default_backend() == "cpu"
     return plain_form() | {
-        "positions_at_once": POSITIONS_AT_ONCE,
+        "positions_per_part": POSITIONS_PER_PART,
         **dict.fromkeys(("folded", "fast_blocks", "fast_offsets"), on_cpu),
     }
 
@@ -301,8 +301,3 @@ class LocalNetwork(Network):
         """How many keypoints there are, and how they are whitened, besides."""
         fitted = None if self.whitening is None else self.whitening.sha256
         return super().settings() | {"keypoints": KEYPOINTS, "whitening": fitted}
-
-
-NETWORKS: Mapping[Kind, type[Network]] = {
-    network.gives: network for network in (GlobalNetwork, DenseNetwork, LocalNetwork)
-}

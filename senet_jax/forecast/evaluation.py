@@ -52,7 +52,7 @@ def forecast_evaluation(config: ConfigDict) -> Iterator[Line]:
     total = sum(len(planned.photographs) for planned in plan.lists)
     yield "images in all", f"{total:,}, each at {len(plan.scales)} scales"
     yield "programs", f"{len(programs):,}"
-    yield "memory of the batches at once", f"about {in_bytes(needed)}"
+    yield "memory of the batches in flight", f"about {in_bytes(needed)}"
     variables = variable_shapes(architecture)
     yield "parameters", f"{_size(variables['params']):,}"
     yield "weights on the device", in_bytes(4 * _size(variables))

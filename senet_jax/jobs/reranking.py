@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import itertools
 import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ from ml_collections import config_dict
 from senet_jax.data.revisitop import Dataset, Photograph
 from senet_jax.features.cache import FeatureCache
 from senet_jax.features.local_features import LocalFeatures
+from senet_jax.features.networks import Value
 from senet_jax.features.whitening import local_feature_cache
 from senet_jax.jobs.evaluation_plan import EvaluationPlan
 from senet_jax.jobs.kept_stages import StageFolder
@@ -30,58 +32,56 @@ from senet_jax.weights import Weights, load_weights
 MAPS_BYTES, LOCAL_FEATURES_BYTES = 32 * 2**30, 32 * 2**30
 
 
-class PhotographFeatures:
-    """The features of photographs, which a cache makes and keeps.
+class PhotographFeatures(Features):
+    """The features of photographs, from where they are kept.
 
     Args:
-        cache: of one kind of features.
+        cache: makes and keeps them.
         queries: photographs with their boxes.
         images: the database, and its distractors.
-        label: of the lines of progress.
 
     Attributes:
-        in_memory: of how many photographs they are held in memory: half a GiB at most.
+        label: of the lines of progress.
+        in_memory: of how many photographs they are held besides.
     """
 
+    label: ClassVar[str]
     in_memory: ClassVar[int]
 
     def __init__(
-        self,
-        cache: FeatureCache,
-        queries: Sequence[Photograph],
-        images: Sequence[Photograph],
-        label: str,
+        self, cache: FeatureCache, queries: Sequence[Photograph], images: Sequence[Photograph]
     ):
-        self.cache, self.queries, self.images, self._label = cache, queries, images, label
-        self._held = functools.lru_cache(self.in_memory)(self.read)
+        self.cache, self.queries, self.images = cache, queries, images
+        self._features = functools.lru_cache(self.in_memory)(lambda p: self.features(cache[p]))
 
-    def fill(self, queries: Sequence[int], items: Sequence[int]) -> None:
-        """Computes what is missing of these, many photographs at once."""
-        photographs = [self.queries[query] for query in queries]
-        photographs += [self.images[item] for item in items]
-        self.cache.fill(list(dict.fromkeys(photographs)), self._label)
+    @staticmethod
+    def features(value: Value) -> Any:
+        """What methods take, of what is kept."""
+        raise NotImplementedError
+
+    def prepare(self, pairs: np.ndarray) -> None:
+        """Makes the features of pairs, in batches."""
+        photographs = [(self.queries[query], self.images[item]) for query, item in pairs.tolist()]
+        self.cache.fill(list(dict.fromkeys(itertools.chain(*photographs))), self.label)
 
     def query(self, index: int) -> Any:
         """Those of a query."""
-        return self._held(self.queries[index])
+        return self._features(self.queries[index])
 
     def item(self, index: int) -> Any:
         """Those of an item."""
-        return self._held(self.images[index])
-
-    def read(self, photograph: Photograph) -> Any:
-        """Those of a photograph."""
-        raise NotImplementedError
+        return self._features(self.images[index])
 
 
 class DenseSource(PhotographFeatures):
     """The maps of photographs by CVNet, float32[s h w d]; see `cvnet.DenseFeatures`."""
 
-    in_memory = 48
+    label, in_memory = "cvnet, maps", 16
 
-    def read(self, photograph: Photograph) -> np.ndarray:
-        """The maps of a photograph: float32[s h w d]."""
-        return self.cache[photograph]["maps"]
+    @staticmethod
+    def features(value: Value) -> np.ndarray:
+        """The maps."""
+        return value["maps"]
 
     def scorer(self, pairs: PairCount) -> ScorePairs:
         """The scores of pairs by CVNet, which are kept beside the maps."""
@@ -91,11 +91,12 @@ class DenseSource(PhotographFeatures):
 class LocalSource(PhotographFeatures):
     """The local features of photographs by the network that is evaluated."""
 
-    in_memory = 2048
+    label, in_memory = "geometric, local features", 2048
 
-    def read(self, photograph: Photograph) -> LocalFeatures:
-        """Those of a photograph."""
-        return LocalFeatures.of(self.cache[photograph])
+    @staticmethod
+    def features(value: Value) -> LocalFeatures:
+        """Keypoints and their descriptors."""
+        return LocalFeatures.of(value)
 
 
 class Reranking:
@@ -165,13 +166,12 @@ class Reranking:
         return reports
 
     def _dense(self, queries: Sequence[Photograph], images: Sequence[Photograph]) -> Features:
-        return DenseSource(self._maps, queries, images, "cvnet, maps")
+        return DenseSource(self._maps, queries, images)
 
     def _local(self, queries: Sequence[Photograph], images: Sequence[Photograph]) -> Features:
-        cache = local_feature_cache(
-            self._weights, images, self._folder / "local", LOCAL_FEATURES_BYTES
-        )
-        return LocalSource(cache, queries, images, "geometric, local features")
+        folder = self._folder / "local"
+        cache = local_feature_cache(self._weights, images, folder, LOCAL_FEATURES_BYTES)
+        return LocalSource(cache, queries, images)
 
 
 def save_pairs(path: str | os.PathLike, scored: ScoredPairs) -> None:

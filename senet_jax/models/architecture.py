@@ -31,7 +31,8 @@ class SelfSimilarityConfig:
 
 # Beyond these nothing is built: shapes would overflow, and hundreds of blocks take minutes to
 # trace.
-_LIMITS = Settings.LIMITS | {
+_LIMITS = {
+    **Settings.LIMITS,
     "depths": (1, 48),
     "stem_width": (1, 2**14),
     "stage_widths": (4, 2**14),

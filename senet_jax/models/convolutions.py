@@ -45,7 +45,7 @@ def winograd_same_conv(maps: Array, kernel: Array, *_: Any, **__: Any) -> Array:
     return outputs[:, :height, :width]
 
 
-_TILE_KERNEL = np.float32([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
+_TILE_KERNEL = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], np.float32)
 
 
 def _tile_inputs(maps: Array, tiles: int, axis: int) -> Array:
@@ -76,7 +76,7 @@ def winograd_conv(maps: Array, kernel: Array, *_: Any, **__: Any) -> Array:
     Returns:
         float[b n-2 n-2 d].
     """
-    count, side, _, channels = maps.shape
+    count, side, channels = maps.shape[0], maps.shape[1], maps.shape[3]
     if side == 3:
         products = jnp.dot(maps.reshape(count, -1), kernel.reshape(9 * channels, -1))
         return products[:, None, None]
@@ -107,4 +107,5 @@ def _winograd_matrices(side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         outputs[:, row] = point ** np.arange(side - 2.0)
     inputs[-1] = polynomial.polyfromroots(points)
     kernel[-1, -1] = outputs[-1, -1] = 1
-    return tuple(np.kron(matrix, matrix).astype(np.float32) for matrix in (inputs, kernel, outputs))
+    both = [np.kron(matrix, matrix).astype(np.float32) for matrix in (inputs, kernel, outputs)]
+    return both[0], both[1], both[2]

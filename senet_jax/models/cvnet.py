@@ -53,7 +53,7 @@ def stage3_before_relu(
 
     float32[b h w 3] and what of it is image -> float32[b h' w' c].
     """
-    _, state = model.apply(variables, images, region, mutable=["intermediates"])
+    state: Any = model.apply(variables, images, region, mutable=["intermediates"])[1]
     last = f"b{model.architecture.depths[2]}"
     return state["intermediates"]["trunk"]["s3"][last][BEFORE_RELU][0]
 

@@ -48,11 +48,11 @@ class LayerOptions:
             `senet.without_descriptor_norm`.
         folded: batch norms stand in the layers before them, which all have a bias for it; see
             `inference.fold_batch_norms`.
-        blocks_apart: compile each residual block as a function of its own; for inference only.
+        separate_blocks: compile each residual block separately; for inference only.
         fast_blocks: compute the 3x3 convolutions of residual blocks by Winograd's algorithm.
         fast_offsets: compute the convolutions over the window's offsets by Winograd's algorithm.
-        positions_at_once: of how many positions of the maps of a batch self-similarities are held;
-            for inference only.
+        positions_per_part: for how many positions of the maps of a batch self-similarities are
+            held together; for inference only.
         remat: under differentiation, compute what is inside of residual blocks and of the
             self-similarity module again instead of keeping it.
     """
@@ -63,10 +63,10 @@ class LayerOptions:
     zero_last_gamma: bool = False
     descriptor_norm: bool = False
     folded: bool = False
-    blocks_apart: bool = False
+    separate_blocks: bool = False
     fast_blocks: bool = False
     fast_offsets: bool = False
-    positions_at_once: int = sys.maxsize
+    positions_per_part: int = sys.maxsize
     remat: bool = False
 
     def block(self, module: type[nn.Module]) -> type[nn.Module]:
@@ -85,7 +85,7 @@ class LayerOptions:
 
     def linear(self, features: int, *, name: str) -> nn.Dense:
         """A last layer, in float32; for inference its sums are more precise."""
-        form = {} if self.train else {"dot_general": blocked_dot}
+        form: dict[str, Any] = {} if self.train else {"dot_general": blocked_dot}
         return nn.Dense(features, kernel_init=linear_init, name=name, **form)
 
     def batch_norm(

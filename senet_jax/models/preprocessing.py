@@ -19,7 +19,7 @@ class Preprocessing:
     Attributes:
         channel_order: "BGR" or "RGB".
         mean: of each channel, in that order, for pixels in [0, 1].
-        std: likewise, the standard deviation.
+        std: the standard deviation of each channel, in that order.
 
     Raises:
         UserError: another order, or not three numbers a list, of a size that pixels can take.
@@ -89,5 +89,5 @@ def normalise(images: Any, preprocessing: Preprocessing) -> Any:
     """
     if preprocessing.channel_order == "RGB":
         images = images[..., ::-1]
-    mean, std = np.float32(preprocessing.mean), np.float32(preprocessing.std)
+    mean, std = (np.array(v, np.float32) for v in (preprocessing.mean, preprocessing.std))
     return (images.astype(np.float32) / np.float32(255) - mean) / std

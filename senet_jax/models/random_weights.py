@@ -111,9 +111,10 @@ def random_reranker(
 
 def _hidden_of_pairs(params: Any, stage3: Array) -> Array:
     """Of each image with each other one: float32[n h w c] -> float32[n*(n-1) d]."""
-    count, *size = stage3.shape[:3]
+    count, height, width = stage3.shape[:3]
+    size = height, width
     reranker, variables = Reranker(), {"params": params}
-    maps = reranker.apply(variables, stage3, resizings(size, size), method="maps")
+    maps: Any = reranker.apply(variables, stage3, resizings(size, size), method="maps")
     region = PairRegion(jnp.array([[*size, *size]]))
 
     def of_pair(pair: Array) -> Array:

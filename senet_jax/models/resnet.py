@@ -4,6 +4,8 @@ Source: the authors' public inference code, whose trunk is that of the pycls mod
 have its names, so that a parameter's path here and its key there differ only in their ends.
 """
 
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.experimental.xla_metadata import set_xla_metadata
@@ -30,7 +32,8 @@ class Stem(nn.Module):
         maps = self.options.conv(self.width, 7, 2, name="conv")(images)
         maps = nn.relu(self.options.batch_norm(name="bn")(maps))
         maps = region.strided(2).zero_outside(maps)
-        return nn.max_pool(maps, (3, 3), (2, 2), ((1, 1), (1, 1)))
+        border: Any = ((1, 1), (1, 1))  # Flax's annotation knows texts alone.
+        return nn.max_pool(maps, (3, 3), (2, 2), border)
 
 
 class BottleneckTransform(nn.Module):
@@ -84,16 +87,17 @@ class Stage(nn.Module):
 
     @nn.compact
     def __call__(self, maps: Array, region: ValidRegion) -> Array:
-        apart = self.options.blocks_apart
-        residual_block = self.options.block(nn.jit(ResidualBlock) if apart else ResidualBlock)
+        separate = self.options.separate_blocks
+        residual_block = self.options.block(nn.jit(ResidualBlock) if separate else ResidualBlock)
         for block in range(self.depth):
             stride = self.stride if block == 0 else 1
             named = residual_block(self.width, stride, self.options, name=f"b{block + 1}")
             maps = named(maps, region)
-            if apart:
+            if separate:
                 # Or else XLA has the sum of a block, on CPUs, add up anew what all blocks before
                 # it have added, and keeps all of that.
-                maps = set_xla_metadata(maps, inlineable="false")
+                marked: Any = set_xla_metadata(maps, inlineable="false")
+                maps = marked
             region = region.strided(stride)
         return maps
 

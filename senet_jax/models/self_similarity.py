@@ -7,6 +7,7 @@ sums the products over the channels before the clamp, `dot` leaves out the norma
 """
 
 import math
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -70,7 +71,8 @@ class SelfSimilarityEncoder(nn.Module):
         width, batch_norm = self.config.width, self.options.batch_norm
         batch_height_width = similarity.shape[:3]
         offsets = similarity.reshape(-1, *similarity.shape[3:])
-        form = {"conv_general_dilated": winograd_conv} if self.options.fast_offsets else {}
+        fast = self.options.fast_offsets
+        form: dict[str, Any] = {"conv_general_dilated": winograd_conv} if fast else {}
         for block in range(self.config.window // 2):
             offsets = self.options.conv(
                 width,
@@ -96,7 +98,7 @@ class SelfSimilarityModule(nn.Module):
 
     float[b h w c] -> float[b h w c] and the named maps `q`, `self_similarity` and `structure`
     (the paper's D) on the way. Where the self-similarities of all positions are more than are held
-    at once, `self_similarity` is not among the maps.
+    together, `self_similarity` is not among the maps.
     """
 
     config: SelfSimilarityConfig
@@ -110,7 +112,7 @@ class SelfSimilarityModule(nn.Module):
             q = l2_normalise(q).astype(self.options.dtype)
         q = region.zero_outside(q)
         encoder = SelfSimilarityEncoder(self.config, features, self.options, name="encoder")
-        if math.prod(q.shape[:3]) <= self.options.positions_at_once:
+        if math.prod(q.shape[:3]) <= self.options.positions_per_part:
             similarity = self_similarity(q, self.config.window, channelwise=self._channelwise)
             structure = encoder(similarity)
             named = {"q": q, "self_similarity": similarity, "structure": structure}
@@ -139,7 +141,7 @@ class SelfSimilarityModule(nn.Module):
         """What the encoder makes of the self-similarity, of some rows of the map at a time."""
         batch, height, width, _ = q.shape
         window = self.config.window
-        rows = max(1, self.options.positions_at_once // (batch * width))
+        rows = max(1, self.options.positions_per_part // (batch * width))
         starts = range(0, height, rows)
         padded = _with_border(q, window)
         padded = jnp.pad(padded, ((0, 0), (0, len(starts) * rows - height), (0, 0), (0, 0)))

@@ -65,17 +65,17 @@ class Settings:
             ) from error
 
 
-def _from_json(kind: Any, value: Any) -> Any:
+def _from_json(annotation: Any, value: Any) -> Any:
     """A value of JSON as an annotation has it: objects as dataclasses, lists as tuples."""
-    if get_origin(kind) in (Union, types.UnionType) and value is not None:
-        kind = next((option for option in get_args(kind) if dataclasses.is_dataclass(option)), None)
-    if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
+    options = (annotation, *get_args(annotation))
+    kind: Any = next((option for option in options if dataclasses.is_dataclass(option)), None)
+    if kind is not None and isinstance(value, Mapping):
         kinds = get_type_hints(kind)
         fields = {field.name for field in dataclasses.fields(kind)}
         if unknown := sorted(map(str, set(value) - fields)):
             raise TypeError(f"{shown(unknown[0])} is unknown")
         return kind(**{key: _from_json(kinds[key], entry) for key, entry in value.items()})
-    if dataclasses.is_dataclass(kind) and issubclass(kind, Settings):
+    if kind is not None and issubclass(kind, Settings):
         raise TypeError("it is no object")
     return tuple(value) if isinstance(value, list) else value
 

@@ -15,13 +15,8 @@ ScorePairs = Callable[[np.ndarray], np.ndarray]
 class Features(Protocol):
     """The features of one kind of all queries and of all items of a database."""
 
-    def fill(self, queries: Sequence[int], items: Sequence[int]) -> None:
-        """Makes those of these queries and items ready, many at once; `query` and `item` may wait.
-
-        Args:
-            queries: each once.
-            items: each once.
-        """
+    def prepare(self, pairs: np.ndarray) -> None:
+        """Makes those of pairs, int64[p 2], before they are asked for, where that is faster."""
 
     def query(self, index: int) -> Any:
         """Those of a query."""

@@ -94,9 +94,7 @@ class _OneByOne:
         missing = [key for key in dict.fromkeys(keys) if key not in self._known]
         self._count.compared += len(keys)
         self._count.computed += len(missing)
-        queries, items = (list(dict.fromkeys(key[side] for key in missing)) for side in (0, 1))
-        if missing:
-            self._features.fill(queries, items)
+        self._features.prepare(np.array(missing, np.int64).reshape(-1, 2))
         progress = Progress("verifying", len(missing), "pairs")
         for query, item in missing:
             score = self._score(self._features.query(query), self._features.item(item))

@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from senet_jax.rerank.geometric import LocalFeatures, verify
+from senet_jax.features.local_features import LocalFeatures
+from senet_jax.rerank.geometric import verify
 from senet_jax.rerank.pairwise import PairwiseMethod
 
 

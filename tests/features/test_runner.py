@@ -81,7 +81,7 @@ def test_accelerators_have_another_form_and_the_same_descriptors(describer, monk
     # Compiled functions are kept for a network, whatever the device.
     monkeypatch.setattr(describer_module, "_compiled", describer_module._compiled.__wrapped__)
     left_out = {name for name, value in fast_form().items() if not value}
-    assert left_out == {"folded", "fast_blocks", "fast_offsets", "blocks_apart"}
+    assert left_out == {"folded", "fast_blocks", "fast_offsets", "separate_blocks"}
     there = Describer.of(lively_weights(NAME))(images, sizes)
     difference = np.linalg.norm(there - describer(images, sizes), axis=1)
     assert 0 < difference.max() <= BATCHED

@@ -61,7 +61,7 @@ def test_programs(config, mode, count, pixels):
     lines = dict(forecast_evaluation(config))
     assert lines["programs"] == str(count)
     needed = 2 * (CPU_BYTES_PER_PIXEL * pixels + KERNEL_BYTES) * jax.local_device_count()
-    assert lines["memory of the batches at once"].startswith(f"about {needed:,} bytes (")
+    assert lines["memory of the batches in flight"].startswith(f"about {needed:,} bytes (")
     if mode == "exact":
         assert "; 0.0 % of padding" in lines["town, database"]
 

@@ -51,7 +51,7 @@ def test_help(run):
 
 
 def test_names_and_figures_stand_apart(run, monkeypatch):
-    names = ("images", "memory of the batches at once", "a dataset with a long name, database")
+    names = ("images", "memory of the batches in flight", "a dataset with a long name, database")
     monkeypatch.setattr(
         "senet_jax.forecast.evaluation.forecast_evaluation", lambda _: [(n, "7") for n in names]
     )

@@ -157,6 +157,16 @@ def test_geometry_leaves_and_counts_the_pairs_that_it_looked_at(evaluate, tmp_pa
     with (tmp_path / "run" / "rerank" / "town" / "geometric.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) >= 2 * TOP and all(float(row["score"]).is_integer() for row in rows)
+    # Another run finds the local features and the whitening.
+    kept = {path: path.read_bytes() for path in (tmp_path / "run" / "rerank").rglob("*.npz")}
+    assert len(kept) > 2
+    (tmp_path / "run" / "report.json").unlink()
+    code, printed, errors = evaluate("--config.rerank=geometric", f"--config.rerank_top={TOP}")
+    assert code == 0, errors
+    assert "images to compute" not in printed
+    again = _report(tmp_path / "run")["town+geometric:blind"]
+    assert again["medium"] == report["town+geometric:blind"]["medium"]
+    assert kept == {path: path.read_bytes() for path in kept}
 
 
 QE = ["town+alpha_qe:blind", "town+alpha_qe:protocol"]

@@ -9,6 +9,7 @@ import torch
 
 from senet_jax import main as main_module
 from senet_jax.convert.__main__ import main as convert
+from senet_jax.convert.compare import main as compare
 from senet_jax.main import main
 from senet_jax.models import registry
 from senet_jax.models.family import Family
@@ -86,6 +87,8 @@ def test_a_family_from_outside_goes_through_the_ordinary_doors(
     assert run_command_here(convert, registered / "weights", registered / "b.pth").returncode == 0
     assert_equal_states(load(registered / "b.pth"), state)
 
+    done = run_command_here(compare, registered / "weights", registered / "a.pth", "a.jpg")
+    assert done.returncode == 2 and "holds patches16, which is not there in PyTorch" in done.stderr
     done = run_command_here(convert, "random:patches16:0", registered / "random")
     assert done.returncode == 0 and "nothing is learned in them" in done.stdout
 

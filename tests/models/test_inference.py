@@ -22,8 +22,8 @@ NAMES = (
 ODD = (37, 61)  # The maps of the last stage are 5x8.
 # All that inference asks of a network; of the 320 positions of a batch some rows at a time.
 FAST = {
-    **dict.fromkeys(("folded", "blocks_apart", "fast_blocks", "fast_offsets"), True),
-    "positions_at_once": 130,
+    **dict.fromkeys(("folded", "separate_blocks", "fast_blocks", "fast_offsets"), True),
+    "positions_per_part": 130,
 }
 
 

@@ -25,6 +25,6 @@ def _program(depth, **options):
     return program.memory_analysis().temp_size_in_bytes
 
 
-def test_blocks_apart_do_not_keep_what_those_before_them_added():
-    assert _program(9, blocks_apart=True) == _program(3, blocks_apart=True)
+def test_separate_blocks_do_not_keep_what_those_before_them_added():
+    assert _program(9, separate_blocks=True) == _program(3, separate_blocks=True)
     assert _program(9) > 1.5 * _program(3)

@@ -42,7 +42,7 @@ def test_where_q_is_zero_the_gradient_is_finite():
 def test_some_rows_at_a_time_give_the_same(config, positions):
     maps = np.random.default_rng(2).normal(size=(2, 5, 7, 6)).astype(np.float32)
     whole = SelfSimilarityModule(config, LayerOptions())
-    parts = SelfSimilarityModule(config, LayerOptions(positions_at_once=positions))
+    parts = SelfSimilarityModule(config, LayerOptions(positions_per_part=positions))
     variables = initial_variables(whole, maps)
     expected, named = jax.jit(whole.apply)(variables, maps)
     ours, named_by_parts = jax.jit(parts.apply)(variables, maps)
@@ -52,8 +52,10 @@ def test_some_rows_at_a_time_give_the_same(config, positions):
         np.testing.assert_allclose(one, other, rtol=0, atol=bar)
 
 
-def test_all_positions_at_once_if_they_are_not_too_many():
+def test_all_positions_per_part_if_they_are_not_too_many():
     maps = np.ones((2, 5, 7, 6), np.float32)
-    module = SelfSimilarityModule(SelfSimilarityConfig(width=4), LayerOptions(positions_at_once=70))
+    module = SelfSimilarityModule(
+        SelfSimilarityConfig(width=4), LayerOptions(positions_per_part=70)
+    )
     (_, named), _ = jax.eval_shape(module.init_with_output, jax.random.key(0), maps)
     assert named["self_similarity"].shape == (2, 5, 7, 7, 7, 4)

@@ -50,9 +50,6 @@ def score_of(query, item):
 class Numbers(Features):
     """Features that are the indices themselves."""
 
-    def fill(self, queries, items):
-        self.filled = (queries, items)
-
     def query(self, index):
         return index
 

@@ -1,6 +1,8 @@
 import numpy as np
 
-from senet_jax.rerank.geometric import LocalFeatures, verify
+from senet_jax.features.local_features import LocalFeatures
+from senet_jax.rerank.geometric import verify
+from senet_jax.rerank.pairs import Features
 from senet_jax.rerank.retrieval import Retrieval
 from senet_jax.rerank.verification import GeometricVerification
 from senet_jax.search.database import BlockedDatabase
@@ -22,16 +24,13 @@ def _scene(seed, shared):
     return LocalFeatures(points.astype(np.float32), descriptors, ones, ones, stride=16)
 
 
-class Scenes:
+class Scenes(Features):
     """Scenes of items that share more or less with every query."""
 
     shared = (12, 30, 12, 0, 0, 40, 20)
 
     def __init__(self, order=range(7)):
         self.order = order
-
-    def fill(self, queries, items):
-        pass
 
     def query(self, index):
         return _scene(99, 40)
