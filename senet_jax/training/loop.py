@@ -313,6 +313,7 @@ class _Training:
     def _evaluate(self, metrics: MetricsWriter | None) -> None:
         # A kill in the hours that this may take costs no more than this.
         self._checkpoints.wait()
+        assert self.evaluator is not None
         # Every process does it, so that none waits in a collective for an hour.
         reports = self.evaluator.run(
             network_variables(self._state), stopped=self._preemption.requested
