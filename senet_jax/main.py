@@ -2,7 +2,7 @@
 
   python -m senet_jax.main --config=FILE[:NAME] --workdir=DIR [--config.KEY=VALUE ...]
 
-A job that was ended goes on where it was when the same command is given again.
+A job that was ended resumes when the same command is given again.
 """
 
 import sys
