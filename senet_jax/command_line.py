@@ -5,8 +5,7 @@ import ast
 import contextlib
 import pathlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from absl import flags
 from ml_collections import config_dict, config_flags
@@ -32,7 +31,7 @@ JOBS: dict[str, type[sections.Job]] = {"evaluate": EvaluationSettings, "train": 
 """The settings of each job by its name, `config.job`."""
 
 
-def validate(config: Mapping[str, Any]) -> None:
+def validate(config: sections.Config) -> None:
     """Checks that every key is there, known, and has a value of its kind.
 
     Raises:
@@ -49,7 +48,7 @@ def expand_paths(config: config_dict.ConfigDict) -> None:
     sections.expand_paths(JOBS[config.job], config)
 
 
-def keys_help(config: Mapping[str, Any]) -> str:
+def keys_help(config: sections.Config) -> str:
     """The keys of a config, each with the value that it has and what it means."""
     return sections.keys_help(JOBS.get(str(config.get("job"))), config)
 

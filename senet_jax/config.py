@@ -12,7 +12,7 @@ import math
 import shlex
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 from ml_collections import config_dict
 
@@ -22,7 +22,8 @@ from senet_jax.system.files import local_path
 
 Check = Callable[[Any], str | None]
 """None for a value that is right, or else what is expected."""
-Settings = TypeVar("Settings")
+Config = Mapping[str, Any] | config_dict.ConfigDict
+JobSettings = TypeVar("JobSettings", bound="Job")
 
 
 def number(at_least: float, below: float = math.inf, *, above: bool = False) -> Check:
@@ -178,7 +179,7 @@ def chosen(choose: Callable[[Mapping[str, Any]], Mapping[str, type]]) -> Any:
 class Job:
     """The settings of a job: the base of a frozen dataclass with the fields `job` and `model`."""
 
-    job: ClassVar[str]
+    job: str
     model: str
 
     def check(self) -> None:
@@ -194,7 +195,7 @@ class Job:
             )
 
 
-def schema_of(kind: type, config: Mapping[str, Any]) -> dict[str, Setting]:
+def schema_of(kind: type, config: Config) -> dict[str, Setting]:
     """The keys that a config has to have, `data.side` for instance, in their order.
 
     Args:
@@ -223,7 +224,7 @@ def _keys(kind: type, part: Any, name: str = "") -> Iterator[tuple[str, Setting]
                         yield f"{field.name}.{key}", found
 
 
-def read(kind: type[Settings], config: Mapping[str, Any]) -> Settings:
+def read(kind: type[JobSettings], config: Config) -> JobSettings:
     """The settings of a job that a config holds.
 
     Raises:
@@ -245,7 +246,7 @@ def read(kind: type[Settings], config: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def _made(kind: type, part: Mapping[str, Any], name: str = "") -> Any:
+def _made(kind: type, part: Any, name: str = "") -> Any:
     values: dict[str, Any] = {}
     for field in dataclasses.fields(kind):
         match field.metadata["config"]:
@@ -273,7 +274,7 @@ def to_config(settings: Any) -> config_dict.ConfigDict:
     return config
 
 
-def _put(config: config_dict.ConfigDict, settings: Any, name: str = "") -> None:
+def _put(config: Any, settings: Any, name: str = "") -> None:
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
         match field.metadata["config"]:
@@ -289,7 +290,7 @@ def _put(config: config_dict.ConfigDict, settings: Any, name: str = "") -> None:
                     _put(config[field.name], each, f"{each.name}_")
 
 
-def keys_help(kind: type | None, config: Mapping[str, Any]) -> str:
+def keys_help(kind: type | None, config: Config) -> str:
     """The keys of a config, each with the value that it has and what it means.
 
     Values stand as they are given on a command line; unknown keys come last.
@@ -314,14 +315,15 @@ def expand_paths(kind: type, config: config_dict.ConfigDict) -> None:
     """Expands `~` in the paths of a valid config."""
     for key, found in schema_of(kind, config).items():
         *parents, leaf = key.split(".")
-        part = functools.reduce(getattr, parents, config)
+        part: Any = functools.reduce(getattr, parents, config)
         if found.check in (path, path_or_nothing) and part[leaf]:
             part[leaf] = str(local_path(part[leaf]))
 
 
-def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(config: Config, prefix: str = "") -> dict[str, Any]:
     """`{"data": {"side": 64}}` -> `{"data.side": 64}`."""
-    values = {}
+    values: dict[str, Any] = {}
+    value: Any
     for key, value in config.items():
         if _is_mapping(value):
             values |= flat(value, f"{prefix}{key}.")

@@ -4,7 +4,7 @@
 
 A config is one of those below, by its name, or a Python file of your own.
 
-A job that was stopped resumes when the same command is given again.
+A job that was ended resumes when the same command is given again.
 """
 
 import sys

@@ -1,13 +1,14 @@
 import functools
 import importlib.util
 import itertools
+import json
 import pathlib
 
 import pytest
 from ml_collections import config_dict
 
-from senet_jax.command_line import keys_help, validate
-from senet_jax.config import flat, names
+from senet_jax.command_line import JOBS, keys_help, validate
+from senet_jax.config import flat, names, read, to_config
 from senet_jax.data.builder import build
 from senet_jax.data.synthetic_landmarks import TINY, training_source
 from senet_jax.models.registry import ARCHITECTURES, describes, variable_shapes
@@ -250,3 +251,36 @@ def test_the_values_in_the_help_are_as_a_shell_takes_them():
     assert "  --config.weights='my weights'\n        weights folder" in text
     assert "  --config.scales='(0.7071, 1.0, 1.4142)'\n" in text
     assert text.endswith("\n  --config.colour=red\n        UNKNOWN to this job")
+
+
+@pytest.mark.parametrize("arguments", SHIPPED, ids=":".join)
+def test_a_config_and_its_settings_say_the_same(arguments):
+    config = _get_config(*arguments)
+    if config.get("weights") == "":
+        config.weights = "weights"
+    settings = read(JOBS[config.job], config)
+    assert to_config(settings).to_dict() == config.to_dict()
+    # As a training writes them down, and reads them again.
+    assert read(JOBS[config.job], json.loads(config.to_json_best_effort())) == settings
+
+
+def test_help_says_where_a_value_of_the_recipe_is_from():
+    text = keys_help(_training({}))
+    for key, source in (
+        ("optimizer.nesterov=True", "parent"),
+        ("losses.contrastive_weight=0.5", "second-hand"),
+        ("losses.keys_batch_norm=batch", "open"),
+    ):
+        meaning = text.split(f"  --config.{key}\n")[1].split("\n  --config.")[0]
+        assert " ".join(meaning.split()).endswith(f"[default: {source}]")
+
+
+def test_a_loss_is_in_a_config_by_its_weight():
+    config = _training({key: None for key in flat(_training({})) if "losses.contr" in key})
+    for key in list(config.losses):
+        if key in ("queue_length", "max_positives", "network_momentum") or "keys" in key:
+            del config.losses[key]
+    validate(config)
+    assert [loss.name for loss in read(JOBS["train"], config).losses] == ["classification"]
+    with pytest.raises(UserError, match=r"config\.losses holds no loss; set config\.losses\.NAME"):
+        validate(_training({"losses": config_dict.ConfigDict()}))

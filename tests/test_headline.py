@@ -73,7 +73,7 @@ def test_photographs_to_a_report(tmp_path):
     trained = _done(tmp_path, "senet_jax.main", *training)
     said = trained.stderr.splitlines()
     assert said[0] == "computing on 2 devices, cpu (cpu)"
-    assert any(line.startswith("going on from step ") for line in said)
+    assert any(line.startswith("resuming from step ") for line in said)
     assert said[-1] == "wrote run/weights and run/report.json"
     assert read_metrics(tmp_path / "run")[-1]["step"] == STEPS
     assert read_json(tmp_path / "run" / "report.json")["run"]["config"]["data"]["workers"] == 8

@@ -115,15 +115,13 @@ def state_bytes(state: TrainState, devices: int) -> dict[str, int]:
 
 def _part(path: str) -> str:
     """What part of a state a leaf belongs to."""
-    match path.split("/"):
+    names = path.split("/")
+    match names:
         case ["params", "network", *_] | ["batch_stats", *_]:
             return "network"
-        case ["params", name, *_]:
-            return f"{name}, its share"
         case ["losses", loss, name, *_]:
             return f"{loss} loss, {name.replace('_', ' ')}"
-        case [name, *_]:
-            return name
+    return names[1] if names[0] == "params" else names[0]
 
 
 def _compile(setup: Setup, state: TrainState) -> jax.stages.Compiled:

@@ -1,4 +1,4 @@
-"""Checkpoints of a training: written in the background, and gone on from; see `stored_steps`."""
+"""Checkpoints of a training: written in the background, and restored; see `stored_steps`."""
 
 import contextlib
 import dataclasses
@@ -222,7 +222,7 @@ class Checkpoints:
             good = "no step is saved" if last is None else f"the last good step is {last}"
             raise UserError(
                 f"cannot save step {self._saving} in {self._folder}: {os.strerror(code)}; {good}; "
-                "mend it and start again to go on from there"
+                "mend it and start again to resume from there"
             ) from error
 
 

@@ -1,7 +1,7 @@
 """The job `train`: from a config and a prepared dataset to weights and a report.
 
 In the workdir it leaves `config.json`, `checkpoints/`, `metrics.jsonl`, `tensorboard/`, and at the
-end `weights/` and `report.json`. Started again, it goes on where it was.
+end `weights/` and `report.json`. Started again, it resumes from the newest checkpoint.
 """
 
 import contextlib
@@ -179,7 +179,7 @@ class _Training:
             if evaluated is not None:
                 self._reports[str(self._step)] = evaluated.reports
             changed = resume.note(before, settings)
-            _say(f"going on from step {self._step}" + f", changed: {changed}" * bool(changed))
+            _say(f"resuming from step {self._step}" + f", changed: {changed}" * bool(changed))
         self._settings = accepted
         if jax.process_index() == 0:
             write_kept_json(self._workdir / CONFIG, accepted)
@@ -247,12 +247,12 @@ class _Training:
         if self._saved_step is None:
             return "no step is saved yet; the same command begins again"
         return (
-            f"step {self._saved_step} is saved in {self._workdir}; the same command goes on from "
+            f"step {self._saved_step} is saved in {self._workdir}; the same command resumes from "
             "there"
         )
 
     def _is_to_be_evaluated_first(self) -> bool:
-        """Whether the step that the training begins at, or goes on from, was not evaluated yet."""
+        """Whether the step that the training begins at, or resumes from, was not evaluated yet."""
         due = self._is_due(self._told.evaluation.every_steps) and self.evaluator is not None
         missing = str(self._step) not in self._reports
         # Process 0 writes down what was evaluated; another may not see its file yet.
@@ -311,6 +311,7 @@ class _Training:
     def _evaluate(self, metrics: MetricsWriter | None) -> None:
         # A kill in the hours that this may take costs no more than this.
         self._checkpoints.wait()
+        assert self.evaluator is not None
         # Every process does it, so that none waits in a collective for an hour.
         reports = self.evaluator.run(
             network_variables(self._state), stopped=self._preemption.requested

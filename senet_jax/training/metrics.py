@@ -24,7 +24,7 @@ class MetricsWriter:
 
     Args:
         workdir: where.
-        last_step: the step that the training goes on from; -1 where it begins anew.
+        last_step: the step that the training resumes from; -1 where it begins anew.
     """
 
     def __init__(self, workdir: pathlib.Path, last_step: int):
@@ -90,10 +90,10 @@ def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
         raise UserError(f"cannot read {path}: {error.strerror}; check the path") from error
     except ValueError as error:
         raise UserError(
-            f"{path} holds a broken line: {reason(error)}; go on with the training"
+            f"{path} holds a broken line: {reason(error)}; resume the training"
         ) from error
     if not lines:
-        raise UserError(f"{path} holds no line yet; go on with the training")
+        raise UserError(f"{path} holds no line yet; resume the training")
     return lines
 
 

@@ -13,8 +13,6 @@ from senet_jax import config
 from senet_jax.config import setting
 from senet_jax.system.errors import UserError, reason, shown
 
-Schedule = Callable[[jax.Array], jax.Array]
-
 
 def _pattern_and_factor(value: Any) -> str | None:
     is_pair = isinstance(value, tuple | list) and len(value) == 2
@@ -134,7 +132,7 @@ class Duration(NamedTuple):
     warmup_steps: int = 0
 
 
-def learning_rate_schedule(settings: OptimizerSettings, duration: Duration) -> Schedule:
+def learning_rate_schedule(settings: OptimizerSettings, duration: Duration) -> optax.Schedule:
     """Step int32[] -> learning rate float32[]: a linear warm-up, then a cosine to 0."""
     total_steps, warmup_steps = duration
     cosine = optax.cosine_decay_schedule(settings.learning_rate, max(total_steps - warmup_steps, 1))

@@ -1,4 +1,4 @@
-"""Which settings may change when a training goes on: those that do not change its result."""
+"""Which settings may change when a training is resumed: those that do not change its result."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -29,7 +29,7 @@ _FOLDERS = {"data.folder": "data_found", "start": "start_found"}
 
 
 def resumed(before: Mapping[str, Any], now: Mapping[str, Any], step: int) -> dict[str, Any]:
-    """The settings of a training that goes on.
+    """The settings of a training that is resumed.
 
     Args:
         before: those that the checkpoint was made with.
@@ -49,7 +49,7 @@ def resumed(before: Mapping[str, Any], now: Mapping[str, Any], step: int) -> dic
         key = min(old.keys() ^ new.keys())
         raise UserError(
             f"it was begun by another version of senet_jax, in which config.{key} is "
-            f"{'known' if key in old else 'not known'}; go on with that, or use another workdir"
+            f"{'known' if key in old else 'not known'}; resume with that, or use another workdir"
         )
     allowed, rate_changes = names(now["allow_changes"]), list(before["rate_changes"])
     for key in _changed(before, now):
@@ -96,7 +96,7 @@ def agree(error: UserError | None) -> None:
     """
     if multihost_utils.process_allgather(np.asarray(error is not None)).any():
         raise error or UserError(
-            f"process {jax.process_index()} ends, for another one refuses to go on; see what that "
+            f"process {jax.process_index()} ends, for another one refuses to resume; see what that "
             "one says"
         )
 

@@ -108,7 +108,7 @@ def make_step(
         if clip_norm:
             gradients = clip_by_norm(gradients, norm, clip_norm)
         updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.params)
-        params = optax.apply_updates(state.params, updates)
+        params: Any = optax.apply_updates(state.params, updates)
 
         variables = {"params": params["network"], "batch_stats": after.batch_stats}
         states = {

@@ -98,7 +98,7 @@ class StoredSteps:
             raise BrokenStep("its meta does not match its checksum")
         if set(record) != {field.name for field in dataclasses.fields(Record)}:
             raise UserError(
-                f"step {step} in {self.folder} was saved by another version of senet_jax; go on "
+                f"step {step} in {self.folder} was saved by another version of senet_jax; resume "
                 "with that version, or train in another workdir"
             )
         return Record(**record)
@@ -155,7 +155,7 @@ class StoredSteps:
                 raise UserError(
                     f"the checkpoint of step {step} in {self.folder} has "
                     f"{path} {saved.get(path, 'not at all')}, this config makes it "
-                    f"{wanted.get(path, 'not at all')}; go on with the config that it was made "
+                    f"{wanted.get(path, 'not at all')}; resume with the config that it was made "
                     "with, or name another folder"
                 )
 

@@ -266,7 +266,7 @@ def _with_kernel(leaf):
 def test_a_config_that_does_not_fit(two_steps, capfd, target, message):
     with (
         Checkpoints(two_steps) as checkpoints,
-        pytest.raises(UserError, match=f"step 2 in .* has {message}; go on with the config"),
+        pytest.raises(UserError, match=f"step 2 in .* has {message}; resume with the config"),
     ):
         checkpoints.restore(target)
     assert _names(two_steps) == ["1", "2"]
@@ -323,7 +323,7 @@ def test_a_full_disk_is_one_line_and_the_step_before_stays(tmp_path, file_size):
         _, error = process.communicate(timeout=60)
     assert error == (
         f"error: cannot save step 2 in {tmp_path}: File too large; the last good step is 1; "
-        "mend it and start again to go on from there\n"
+        "mend it and start again to resume from there\n"
     )
     assert process.returncode == USER_ERROR_EXIT_CODE
     with Checkpoints(tmp_path) as checkpoints:
@@ -379,5 +379,5 @@ def test_what_one_process_does_not_accept_none_does(tmp_path):
     with ended(*processes):
         outputs = [process.communicate(timeout=60)[1] for process in processes]
     assert [process.returncode for process in processes] == [USER_ERROR_EXIT_CODE] * 2, outputs
-    assert "error: process 0 ends, for another one refuses to go on; see what" in outputs[0]
+    assert "error: process 0 ends, for another one refuses to resume; see what" in outputs[0]
     assert outputs[1].splitlines()[-1] == "error: no, not step 1"

@@ -39,7 +39,7 @@ def test_ctrl_c_for_all_groups_saves_one_step(tiny_world, tmp_path):
     step = read_metrics(command.workdir)[-1]["step"]
     assert 2 <= step < STEPS and command.saved(step)
     assert said.splitlines()[-1] == (
-        f"interrupted: step {step} is saved in {command.workdir}; the same command goes on from "
+        f"interrupted: step {step} is saved in {command.workdir}; the same command resumes from "
         "there"
     )
     assert "Traceback" not in said and "worker" not in said
@@ -69,6 +69,7 @@ def test_a_worker_that_is_killed_ends_the_training_with_its_reason(tiny_world, t
 
 def test_two_processes_are_stopped_in_an_evaluation_which_is_done_later(tiny_world, tmp_path):
     changes = {
+        "model": "tiny",
         "evaluation__data_root": tiny_world,
         "evaluation__datasets": "landmarks",
         "evaluation__every_steps": 5,

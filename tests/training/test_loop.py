@@ -55,7 +55,7 @@ def test_started_again_when_done_it_trains_no_further(train):
     weights = (first.workdir / "weights" / "weights.safetensors").read_bytes()
     again = train(step=lambda *_: pytest.fail("a step"))
     assert again.returncode == 0, again.stderr
-    assert f"going on from step {STEPS}" in again.stderr
+    assert f"resuming from step {STEPS}" in again.stderr
     assert (first.workdir / "weights" / "weights.safetensors").read_bytes() == weights
 
 
@@ -153,7 +153,7 @@ def test_a_disk_that_is_full_while_a_step_is_saved_is_one_line(train, tmp_path):
     assert_one_line(done, "cannot save step 6", "File too large; the last good step is 3")
     time.sleep(2)  # What was being written goes on in threads of this process for a moment.
     again = train()
-    assert "going on from step 3" in again.stderr
+    assert "resuming from step 3" in again.stderr
     assert again.returncode == 0, again.stderr
 
 
@@ -199,7 +199,7 @@ def test_told_to_stop_it_says_what_is_saved_and_how_to_go_on(train, stopped):
     assert done.returncode == PREEMPTED_EXIT_CODE
     assert done.stderr.splitlines()[-1] == (
         f"stopped by SIGTERM: step {stopped} is saved in {done.workdir}; "
-        "the same command goes on from there"
+        "the same command resumes from there"
     )
     assert saved(done.workdir)[0][-1] == stopped
     again = train()
@@ -210,7 +210,7 @@ def test_ctrl_c_saves_and_is_one_line(train):
     done = train(after_step=lambda step: step == 4 and CTRL_C)
     assert done.returncode == INTERRUPTED_EXIT_CODE
     assert done.stderr.splitlines()[-1] == (
-        f"interrupted: step 4 is saved in {done.workdir}; the same command goes on from there"
+        f"interrupted: step 4 is saved in {done.workdir}; the same command resumes from there"
     )
     assert saved(done.workdir)[0] == [3, 4]
 

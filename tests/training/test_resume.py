@@ -46,7 +46,7 @@ def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(
     if processes == 1:
         command.kill_when(lambda: any(name.startswith("10") for name in command.saving()))
         assert command.saving() and not command.saved(10)
-    assert "going on from step 5\n" in command.finish()
+    assert "resuming from step 5\n" in command.finish()
 
     assert command.metrics() == undisturbed.metrics()
     assert [line["step"] for line in command.metrics()] == list(range(1, STEPS + 1))
@@ -72,7 +72,7 @@ def test_told_to_stop_it_saves_and_goes_on_later(undisturbed, tiny_world, tmp_pa
         in outputs[0]
     )
     assert command.saved(stopped)
-    assert f"going on from step {stopped}\n" in command.finish()
+    assert f"resuming from step {stopped}\n" in command.finish()
     assert command.metrics() == undisturbed.metrics()
     assert content(command.last_state()) == content(undisturbed.last_state())
 

@@ -1,4 +1,4 @@
-"""A training that goes on with other settings, with a stand-in for the network's step."""
+"""A training that is resumed with other settings, with a stand-in for the network's step."""
 
 import shutil
 
@@ -58,8 +58,8 @@ def test_it_goes_on_with_what_does_not_change_the_result(train, stopped, tiny_wo
     changes = {"log_every_steps": 1, "remat": True, "checkpoint__keep": 1, "data__folder": moved}
     done = train(**changes)
     assert done.returncode == 0, done.stderr
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("going on")]
-    assert line.startswith("going on from step 3, changed: ")
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("resuming")]
+    assert line.startswith("resuming from step 3, changed: ")
     for part in ("log_every_steps 2 -> 1", "remat False -> True", f"-> '{moved}'"):
         assert part in line
     assert [entry["step"] for entry in read_metrics(stopped)] == [2, 3, 4, 5, 6]
