@@ -2,7 +2,10 @@
 
 import dataclasses
 import json
+import os
 import pathlib
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -301,3 +304,35 @@ def test_no_weights_folder(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError):
         senet_jax.load(folder)
+
+
+DESCRIBE = """
+import sys
+import numpy as np
+import senet_jax
+weights, out, *paths = sys.argv[1:]
+np.save(out, senet_jax.load(weights).describe(paths, scales=(1.0,)))
+"""
+
+
+@pytest.mark.slow
+def test_a_notebook_without_flags_has_the_programs_of_the_commands(root, paths, tmp_path):
+    """And so the same descriptors to the bit, though it sets nothing for the whole process."""
+    environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    weights = str(root / "tiny_baseline")
+    flags = ["--config=evaluate:tiny_baseline", f"--workdir={tmp_path / 'run'}"]
+    flags += [f"--config.weights={weights}", f"--config.data_root={root}"]
+    flags += ["--config.datasets=town", "--config.scales=(1.0,)"]
+    out = tmp_path / "described.npy"
+    for arguments in (
+        ["-m", "senet_jax", "main", *flags],
+        ["-c", DESCRIBE, weights, str(out), *map(str, paths[:3])],
+    ):
+        command = [sys.executable, *arguments]
+        done = subprocess.run(
+            command, cwd=REPOSITORY, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    of_job = np.load(tmp_path / "run" / "descriptors" / "town" / "database.npy")
+    np.testing.assert_array_equal(np.load(out), of_job)

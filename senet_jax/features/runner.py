@@ -15,6 +15,7 @@ from senet_jax.models.architecture import Architecture
 from senet_jax.models.inference import transpose
 from senet_jax.models.preprocessing import Preprocessing
 from senet_jax.models.valid_region import WHOLE, ValidRegion
+from senet_jax.system.runtime import cpu_compiler_options
 from senet_jax.weights import Weights
 
 # A program of R50 takes 210 of the 65,530 mappings that Linux gives a process, and XLA ends the
@@ -24,7 +25,7 @@ SPREAD, EVERYWHERE = PartitionSpec("images"), PartitionSpec()
 
 
 @functools.cache
-def _compiled(network: Network, mesh: Mesh) -> Any:
+def _compiled(network: Network, mesh: Mesh, options: tuple[tuple[str, str], ...]) -> Any:
     """The compiled function of a network.
 
     Every device runs the program that a single one would run on its share, and so gives the same to
@@ -37,7 +38,7 @@ def _compiled(network: Network, mesh: Mesh) -> Any:
         in_specs=(EVERYWHERE, SPREAD, SPREAD, SPREAD),
         out_specs=SPREAD,
     )
-    return jax.jit(function)
+    return jax.jit(function, compiler_options=dict(options))
 
 
 class Runner:
@@ -46,6 +47,7 @@ class Runner:
     Args:
         network: what is run.
         variables: as they were trained.
+        compiler_options: of its programs, see `jax.jit`.
 
     Attributes:
         network: the network.
@@ -53,7 +55,12 @@ class Runner:
         devices: how many batches it takes together, one on each device.
     """
 
-    def __init__(self, network: Network, variables: Mapping[str, Any]):
+    def __init__(
+        self,
+        network: Network,
+        variables: Mapping[str, Any],
+        compiler_options: Mapping[str, str] | None = None,
+    ):
         mesh = Mesh(np.array(jax.local_devices()), "images")
         self._spread = NamedSharding(mesh, SPREAD)
         everywhere = NamedSharding(mesh, EVERYWHERE)
@@ -61,7 +68,7 @@ class Runner:
         if network.mode == "auto" and network.transposes:
             self._transposed = jax.device_put(transpose(variables), everywhere)
         self.variables = jax.device_put(variables, everywhere)
-        self._function = _compiled(network, mesh)
+        self._function = _compiled(network, mesh, tuple((compiler_options or {}).items()))
         self._programs: set[tuple[int, ...]] = set()
         self.network, self.devices = network, mesh.size
 
@@ -120,6 +127,7 @@ class Describer(Runner):
         preprocessing: what it expects.
         variables: its `params` and `batch_stats`.
         mode: see `Network`.
+        compiler_options: see `Runner`.
 
     Attributes:
         width: of a descriptor.
@@ -131,11 +139,14 @@ class Describer(Runner):
         preprocessing: Preprocessing,
         variables: Mapping[str, Any],
         mode: Mode = "auto",
+        compiler_options: Mapping[str, str] | None = None,
     ):
-        super().__init__(GlobalNetwork(architecture, preprocessing, mode), variables)
+        network = GlobalNetwork(architecture, preprocessing, mode)
+        super().__init__(network, variables, compiler_options)
         self.width = architecture.outputs
 
     @classmethod
     def of(cls, weights: Weights, mode: Mode = "auto") -> "Describer":
         """The network of a weights folder."""
-        return cls(weights.architecture, weights.preprocessing, weights.variables(), mode)
+        options = cpu_compiler_options()
+        return cls(weights.architecture, weights.preprocessing, weights.variables(), mode, options)

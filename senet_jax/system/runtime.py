@@ -16,6 +16,7 @@ from senet_jax.system.progress import COMPILING
 # not know ends the process, so it is set for those that it was tried with.
 _CPU_FLAGS = "--xla_cpu_experimental_ynn_fusion_type=dot"
 _TRIED_JAXLIB = ("0.10.2",)
+_CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT"}
 # glibc's M_ARENA_MAX, M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD: maps of tens of megabytes come
 # and go with every layer, and are not to be given back and faulted in again each time.
 _MALLOC = ((-8, 1), (-4, 0), (-1, 2**31 - 1), (-2, 64 * 2**20))
@@ -71,6 +72,18 @@ def unused_accelerator(devices: pathlib.Path = pathlib.Path("/dev")) -> str | No
         "https://docs.jax.dev/en/latest/installation.html), or say JAX_PLATFORMS=cpu if that is "
         "meant"
     )
+
+
+def cpu_compiler_options() -> dict[str, str]:
+    """What `tune_for_inference` sets for all programs, for one: options of `jax.jit`.
+
+    So a process that runs a network and is no command of this project has the same program. Where
+    flags are set, by `tune_for_inference` or the user, they alone count.
+    """
+    is_tried = importlib.metadata.version("jaxlib") in _TRIED_JAXLIB
+    if jax.default_backend() != "cpu" or "XLA_FLAGS" in os.environ or not is_tried:
+        return {}
+    return dict(_CPU_OPTIONS)
 
 
 def tune_for_inference() -> None:

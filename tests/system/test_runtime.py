@@ -170,3 +170,15 @@ def test_a_cpu_that_is_chosen_is_no_fallback(tmp_path):
     (tmp_path / "nvidia0").write_text("")
     jax.config.update("jax_platforms", "cpu")
     assert unused_accelerator(tmp_path) is None
+
+
+def test_the_options_of_one_program_are_for_cpus_without_flags(monkeypatch):
+    version = importlib.metadata.version("jaxlib")
+    monkeypatch.setattr(runtime, "_TRIED_JAXLIB", (version,))
+    monkeypatch.setenv("XLA_FLAGS", "")
+    assert runtime.cpu_compiler_options() == {}
+    monkeypatch.delenv("XLA_FLAGS")
+    options = runtime.cpu_compiler_options()
+    assert options == {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT"}
+    monkeypatch.setattr(runtime, "_TRIED_JAXLIB", ())
+    assert runtime.cpu_compiler_options() == {}
