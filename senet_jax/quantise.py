@@ -1,7 +1,7 @@
 """Rounds descriptors to fewer bits, for a smaller database: float16, bfloat16, or int8.
 
-X.npy holds descriptors [n d], and so will OUT.npy, which `score` and `rerank` read as any other
-descriptors. It is read and written in blocks, so it may be larger than the memory.
+X.npy holds descriptors [n d]. So will OUT.npy, which `score`, `search` and `rerank` read as any
+other descriptors. Both are processed in batches of rows, so they may be larger than the memory.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from senet_jax.system.errors import CommandParser, UserError, run_command
 from senet_jax.system.files import local_path, open_array, written_whole
 from senet_jax.system.progress import Progress
 
-_ROWS_AT_ONCE = 2**13
+_BATCH_ROWS = 2**13
 
 
 def main() -> None:
@@ -31,8 +31,8 @@ def main() -> None:
     with written_whole(flags.out) as temporary:
         out = np.lib.format.open_memmap(temporary, "w+", nothing.dtype, shape)
         progress = Progress(flags.storage, len(descriptors), "rows")
-        for start in range(0, len(descriptors), _ROWS_AT_ONCE):
-            rows = slice(start, min(start + _ROWS_AT_ONCE, len(descriptors)))
+        for start in range(0, len(descriptors), _BATCH_ROWS):
+            rows = slice(start, min(start + _BATCH_ROWS, len(descriptors)))
             numbers = as_float32(descriptors[rows])
             _check_finite(numbers, start, f"{flags.descriptors} is not finite in float32")
             out[rows] = rounded = quantise(numbers, flags.storage)

@@ -20,12 +20,14 @@ from senet_jax.jobs.descriptions import Descriptions, Searchable, describe
 from senet_jax.jobs.evaluation_plan import EvaluationPlan
 from senet_jax.jobs.reranking import Reranking
 from senet_jax.jobs.saved_results import Results
+from senet_jax.jobs.searching import evaluate_search
 from senet_jax.metrics.evaluation_report import EvaluationReport
 from senet_jax.metrics.report import evaluate_descriptors
 from senet_jax.metrics.run_report import Run
 from senet_jax.metrics.saved import LISTED, REPORT
 from senet_jax.metrics.ties import warning_of_ties
 from senet_jax.rerank.retrieval import Retrieval, search
+from senet_jax.search.backends import Exact, backend_text, read_backend
 from senet_jax.search.database import BlockedDatabase
 from senet_jax.system import signals
 from senet_jax.system.distributed import leave
@@ -62,7 +64,9 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
     for line in plan.missing:
         print(line, flush=True)
     weights = _load_weights(config)
-    # What is wrong with the re-ranking, or an earlier report, shows before the work.
+    # What is wrong with the search, the re-ranking or an earlier report shows before the work.
+    backend = read_backend(config.search)
+    is_exact = isinstance(backend, Exact)
     rerank = Reranking(config, weights, plan, workdir) if config.rerank else None
     results = Results(workdir)
 
@@ -78,6 +82,7 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
             listed=LISTED,
         )
         for dataset in plan.datasets
+        if is_exact
     }
     leave()
     if jax.process_index() != 0:
@@ -85,8 +90,14 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
 
     for dataset in plan.datasets:
         name, searchable = dataset.name, searched[dataset.name]
+        found = None
+        if not is_exact:
+            scored[name], found = evaluate_search(
+                backend, dataset.ground_truth, searchable.queries, _database(searchable)
+            )
         results.add(name, scored[name], described.inputs_sha256(dataset))
         headings = [weights.architecture.name, *plan.notes, *_notes(weights)]
+        headings += [] if is_exact else [f"searched by {backend_text(backend)}"]
         _print_result(name, headings, scored[name], searchable)
         ties = warning_of_ties(
             dataset.ground_truth,
@@ -97,10 +108,11 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
         if ties:
             print(f"warning: {name}: {ties}", file=sys.stderr)
         if rerank is not None:
-            found = _found(searchable)
+            found = found or _whole_lists(searchable)
+            settings = rerank.settings | ({} if is_exact else {"search": backend_text(backend)})
             for kind, reranked in rerank(dataset, found).items():
                 entry = f"{name}+{rerank.method}:{kind}"
-                results.add_reranked(entry, reranked, rerank.settings, found)
+                results.add_reranked(entry, reranked, settings, found)
                 _print_result(entry, headings, reranked.scores, searchable)
 
     unreadable = described.unreadable
@@ -133,11 +145,13 @@ def _load_weights(config: config_dict.ConfigDict) -> Weights:
     return weights
 
 
-def _found(searchable: Searchable) -> Retrieval:
-    """The whole lists: what they do not hold would count as not found."""
-    parts = tuple(searchable.database_parts)
-    database = BlockedDatabase(parts, searchable.skipped_rows)
-    return search(np.asarray(searchable.queries), database, database.size)
+def _database(searchable: Searchable) -> BlockedDatabase:
+    return BlockedDatabase(tuple(searchable.database_parts), searchable.skipped_rows)
+
+
+def _whole_lists(searchable: Searchable) -> Retrieval:
+    """All items, best first: what lists do not hold would count as not found."""
+    return search(np.asarray(searchable.queries), _database(searchable), searchable.size)
 
 
 def _counts(plan: EvaluationPlan, described: Descriptions) -> dict[str, dict[str, int]]:

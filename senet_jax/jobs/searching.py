@@ -7,14 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from senet_jax.search.backends import Backend, recall
+from senet_jax.data.ground_truth import GroundTruth
+from senet_jax.jobs.saved_results import first_items
+from senet_jax.metrics.evaluation_report import EvaluationReport
+from senet_jax.metrics.report import evaluate_ranks
+from senet_jax.metrics.saved import LISTED
+from senet_jax.rerank.retrieval import Retrieval
+from senet_jax.search.backends import Backend, backend_text, recall
 from senet_jax.search.database import BlockedDatabase
 from senet_jax.search.exact import top_k
 from senet_jax.search.ranked_list import RankedList
 from senet_jax.system.progress import Progress
 
-TOP = 1000
-"""How many items of each query are found; the others count as not found."""
 CUTOFFS = (100, 1000)
 """After how many items recall is told."""
 EXACT_QUERIES = 100
@@ -45,7 +49,7 @@ class SearchRecord:
     def to_json(self) -> dict[str, Any]:
         """The value that stands under `search` in a dataset's results in `report.json`."""
         return {
-            "backend": str(self.backend),
+            "backend": backend_text(self.backend),
             "settings": dataclasses.asdict(self.backend),
             "top": self.top,
             **{f"recall@{cutoff}": value for cutoff, value in self.recalls.items()},
@@ -63,7 +67,36 @@ class SearchRecord:
         ]
         took = f"{self.build_seconds:.1f} s to build, {1e3 * self.seconds_per_query:.2f} ms a query"
         only = f"only the first {self.top:,} items count as found"
-        return ", ".join([f"searched by {self.backend}", *recalls, took, only])
+        return ", ".join([f"searched by {backend_text(self.backend)}", *recalls, took, only])
+
+
+def evaluate_search(
+    backend: Backend, ground_truth: GroundTruth, queries: np.ndarray, database: BlockedDatabase
+) -> tuple[EvaluationReport, Retrieval]:
+    """Scores what a backend finds; what is not among the `LISTED` first items is not found.
+
+    Args:
+        backend: how the database is searched.
+        ground_truth: what should be found.
+        queries: float32[q d], finite, in the order of `query_names`.
+        database: what is searched: the items in the order of `image_names`, then any distractors.
+
+    Returns:
+        The scores with their `SearchRecord`, and what was found.
+
+    Raises:
+        UserError: see `search_by`.
+    """
+    queries = np.asarray(queries)
+    ranked, record = search_by(backend, queries, database)
+    found = Retrieval(queries, database, ranked)
+    scores = dataclasses.replace(
+        evaluate_ranks(ground_truth, ranked),
+        notes={"search": record.to_json()},
+        found=first_items(found, ranked),
+    )
+    print(record.line())
+    return scores, found
 
 
 def search_by(
@@ -82,16 +115,16 @@ def search_by(
     start = time.monotonic()
     index = backend.prepare(database, Progress("indexing", database.size, "rows").advance)
     built = time.monotonic()
-    found = index.top_k(queries, TOP)
+    found = index.top_k(queries, LISTED)
     searched = time.monotonic()
     sample = slice(None, None, math.ceil(len(queries) / EXACT_QUERIES) or None)
     progress = Progress("searching exactly, for the recall", database.size, "rows")
-    expected = top_k(queries[sample], database, TOP, progress.advance)
+    expected = top_k(queries[sample], database, LISTED, progress.advance)
     of_sample = RankedList(found.ranks[sample], database.size)
     shares = {cutoff: recall(expected, of_sample, cutoff, database.unranked) for cutoff in CUTOFFS}
     return found, SearchRecord(
         index.backend,
-        TOP,
+        LISTED,
         {cutoff: None if math.isnan(share) else share for cutoff, share in shares.items()},
         len(expected.ranks),
         built - start,

@@ -58,6 +58,12 @@ class EvaluationSettings(config.Job):
         "how the databases' descriptors are kept; float16, bfloat16 and int8 are smaller",
         "float32",
     )
+    search: str = setting(
+        config.filled,
+        "how databases are searched: exact, or faiss(index=IVF1024,PQ64np,probes=16) and such, "
+        "which may miss some; see python -m senet_jax.search --help",
+        "exact",
+    )
     rerank: str = setting(
         config.text,
         "re-ranking methods, such as dba(neighbours=10),alpha_qe, each on what the one before "

@@ -1,1 +1,1 @@
-"""What is nearest to a query, exactly or about."""
+"""Search of a database for the nearest descriptors, exact or approximate."""

@@ -65,6 +65,11 @@ def read_backend(text: str) -> Backend:
     return found[0]
 
 
+def backend_text(backend: Backend) -> str:
+    """The text that names a backend again."""
+    return str(backend)
+
+
 def search(
     queries: np.ndarray, database: BlockedDatabase, top: int, backend: Backend | str = "exact"
 ) -> RankedList:

@@ -55,18 +55,18 @@ def as_float32(descriptors: np.ndarray) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class BlockedDatabase:
-    """Descriptors in several arrays, counted on from one to the next: a database, its distractors.
+    """Descriptors in several arrays, numbered through: a database, then its distractors.
 
-    Blocks are cut from the whole, not from each part: the way it is cut into parts changes
-    nothing. Arrays may be memory-mapped; only the block that is asked for is read.
+    Blocks run across the borders of the arrays, so that the parts do not affect results. Arrays may
+    be memory-mapped; only the block that is asked for is read.
 
     Attributes:
         parts: number[n_i d] each, or quantised.
         unranked: items that rank after everything else (images that could not be read).
         block_rows: how many rows a block has, the last one as well.
-        share: which process of how many this is, where several rank the database together: each
-            takes every so manyth block, and what they found is put together. All of them have to
-            make the same calls.
+        share: (index of this process, count of processes), where several rank the database
+            together: each takes every count-th block, and their results are gathered. All of them
+            have to make the same calls.
 
     Raises:
         UserError: a part is no matrix of numbers, or the widths differ.
@@ -163,7 +163,7 @@ class BlockedDatabase:
             )
 
     def name(self, item: int) -> str:
-        """What the user knows an item by: its row in a part."""
+        """An item as errors name it: its row in the file or part that holds it."""
         ends = np.cumsum([len(part) for part in self.parts])
         index = int(np.searchsorted(ends, item, side="right"))
         return f"row {item - ends[index] + len(self.parts[index])} of {self._part_name(index)}"

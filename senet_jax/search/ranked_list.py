@@ -1,4 +1,4 @@
-"""The answer of a search: for each query, items of the database, best first."""
+"""Ranked lists: for each query the items that a search found, best first."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""What a long ranking will take, told after its first blocks."""
+"""The time and memory that a long ranking will take, printed after its first blocks."""
 
 import sys
 import time
@@ -10,15 +10,15 @@ from senet_jax.search.database import BlockedDatabase
 from senet_jax.system.progress import Progress, clear, format_seconds
 
 LONG_SECONDS = 10
-"""Of shorter rankings nothing is told."""
-BLOCKS_ASIDE = 2
-"""Blocks at a time beside the one of each device: one that is read, one that waits."""
-SCORES_AT_A_TIME = 6
-"""Arrays as large as a block's scores: these, their copies, and what they are counted by."""
+"""Shorter rankings print nothing."""
+EXTRA_BLOCKS = 2
+"""Blocks in memory besides one a device: one that is read, one that waits."""
+SCORE_ARRAYS = 6
+"""Arrays in memory of the size of a block's scores: scores, copies, counters."""
 
 
 class RankingForecast:
-    """Times the first blocks of a ranking, and tells once how long all of them will take.
+    """Times the first blocks of a ranking, and prints once how long all of them will take.
 
     Args:
         database: what is ranked.
@@ -62,7 +62,7 @@ class RankingForecast:
 
     @property
     def memory_bytes(self) -> int:
-        """What blocks and scores take at most; mapped float32 files take far less."""
-        blocks, scored = self._devices + BLOCKS_ASIDE, self._devices + 1
-        numbers = blocks * self._database.width + scored * SCORES_AT_A_TIME * self._query_count
+        """The most memory of blocks and scores; memory-mapped float32 files take far less."""
+        blocks, scored = self._devices + EXTRA_BLOCKS, self._devices + 1
+        numbers = blocks * self._database.width + scored * SCORE_ARRAYS * self._query_count
         return 4 * self._database.block_rows * numbers

@@ -1,7 +1,7 @@
 """The scores of queries with a database, block by block: dot products in float32.
 
-All that ranks a database asks here. The same queries and the same block give the same bits, so that
-an item's place is the same whoever asks for it.
+Everything that ranks a database uses these scores. The same queries and the same block give the
+same bits, so that an item has the same rank everywhere.
 """
 
 import collections
@@ -79,7 +79,7 @@ def _refuse(start: int, scores: np.ndarray, database: BlockedDatabase) -> NoRetu
 
 
 def gathered(found: np.ndarray, database: BlockedDatabase) -> np.ndarray:
-    """What each process found in its share of a database: [...] -> [p ...]."""
+    """Gathers an array from every process that ranks a database: [...] -> [p ...]."""
     if database.share[1] == 1:
         return found[None]
     return np.asarray(multihost_utils.process_allgather(found))

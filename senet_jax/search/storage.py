@@ -1,9 +1,8 @@
 """Descriptors in fewer bits: float16, bfloat16, or int8 with a scale for each row.
 
-Quantised descriptors are a NumPy array with a row for each, so that they are saved, mapped into
-memory and cut by rows as any others. For bfloat16, which NumPy's files do not know, and for int8,
-whose rows have a scale beside their numbers, the rows are records, and the fields say what they
-are.
+Quantised descriptors are a NumPy array with one row for each, and are saved, memory-mapped and
+sliced as any others. The rows of bfloat16, which NumPy's files do not know, and of int8, which have
+a scale each, are records; the names of the fields tell which.
 """
 
 import ml_dtypes
@@ -67,8 +66,8 @@ def dequantise(rows: np.ndarray, numbers: np.ndarray) -> None:
 def descriptor_width(array: np.ndarray) -> int | None:
     """The length of the descriptors that an array holds; None if it holds something else.
 
-    It holds descriptors if it is a matrix of float16, float32, float64 or integers, or of the
-    records that `quantise` makes.
+    Descriptors are a matrix of float16, float32, float64 or integers, or a vector of the records
+    that `quantise` makes.
     """
     if not array.dtype.names:
         is_number = array.dtype.kind in "iuf" and array.dtype.itemsize <= 8
@@ -81,7 +80,7 @@ def descriptor_width(array: np.ndarray) -> int | None:
 
 
 def type_and_shape(array: np.ndarray) -> str:
-    """What an error says of an array from a file, which may name types of any length."""
+    """The type and shape of an array, for errors; types that a file names may be of any length."""
     return f"{shortened(printable(str(array.dtype)), 80)} of shape {shown(array.shape)}"
 
 

@@ -1,8 +1,8 @@
-"""Files that the product reads back: the value in them carries its own checksum.
+"""JSON and `.npz` files that carry a checksum of their value.
 
-Disks and copies flip bits. What is read here is the value that was written, or an error says that
-it is not. The checksum is of the value, not of the bytes around it: a JSON or zip reader may make
-another value of a flipped bit without noticing. The files stay plain `.json` and `.npz`.
+Disks and copies flip bits: a value is read as it was written, or an error says that it is not. The
+checksum is of the value, not of the bytes of the file, since a JSON or zip reader may turn a
+flipped bit into another value without noticing. The files stay plain `.json` and `.npz`.
 """
 
 import json
@@ -23,7 +23,7 @@ _PREFIX = "crc32:"
 
 
 def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
-    """A JSON object with a key more, its checksum."""
+    """A JSON object with its checksum under one more key."""
     plain: dict[str, Any] = json.loads(json.dumps(value, allow_nan=False))
     return plain | {CHECKSUM: _checksum_of_json(plain)}
 

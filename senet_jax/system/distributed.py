@@ -1,7 +1,7 @@
-"""Several processes as one run, each with devices of its own.
+"""One run of several processes, each with its own devices.
 
-They find each other through a coordinator, which is process 0. When one of them dies, JAX ends the
-others after `HEARTBEAT_SECONDS`, with a fatal message and by SIGABRT: none hangs in a collective.
+They meet at a coordinator, which is process 0. When one of them dies, JAX ends the others after
+`HEARTBEAT_SECONDS`, with a fatal message and by SIGABRT, so that none hangs in a collective.
 """
 
 import contextlib
@@ -75,8 +75,8 @@ def parse_processes(value: str) -> Processes:
 def join(processes: Processes) -> None:
     """Makes this process one of several; before any use of JAX.
 
-    Of what all of them do, process 0 alone shows the progress. Where they do not find each other in
-    time, this process ends, as by a user's mistake.
+    Only process 0 shows progress. Where the processes do not find each other in time, this one ends
+    as it does at a user's mistake.
 
     Raises:
         UserError: the launcher is none that JAX knows.
@@ -109,10 +109,10 @@ def join(processes: Processes) -> None:
 
 
 def _connect_devices() -> None:
-    """Lets all devices meet while the processes are in step.
+    """Connects the devices of all processes by a first sum, while the processes are in step.
 
-    On CPUs they connect at their first sum, and those of the first process to compile its step wait
-    30 s for the others.
+    CPU devices connect at their first collective, and wait 30 s for each other there: too short
+    where one process compiles its training step long before another.
     """
     mesh = Mesh(np.array(jax.devices()), ("devices",))
     ones = jax.make_array_from_callback(
@@ -122,16 +122,16 @@ def _connect_devices() -> None:
 
 
 def leave() -> None:
-    """Ends what binds the processes; all call it together, and each then goes on alone, or ends.
+    """Disconnects the processes; all call it together.
 
-    One that still has to work for long would else be ended with those that wait for it.
+    A process that works on alone for long would else be ended together with those that wait for it.
     """
     if jax.process_count() > 1:
         jax.distributed.shutdown()
 
 
 def announce() -> None:
-    """Says on standard error what this process computes with, and what it leaves aside."""
+    """Prints to standard error the devices of this process, and any accelerator left unused."""
     print(topology(), file=sys.stderr, flush=True)
     warning = unused_accelerator()
     if warning is not None:
@@ -139,7 +139,7 @@ def announce() -> None:
 
 
 def topology() -> str:
-    """Which process this is and what it computes with, in a line."""
+    """Which process this is and on which devices it computes, in a line."""
     device, count = jax.local_devices()[0], jax.device_count()
     kind = f"{device.platform} ({device.device_kind})"
     if jax.process_count() == 1:
@@ -152,7 +152,7 @@ def topology() -> str:
 
 @contextlib.contextmanager
 def _deadline(seconds: float, message: str) -> Iterator[None]:
-    """Ends the process, as a user's mistake does, where the work is not done in time."""
+    """Ends the process with a line and exit code 2 if the work is not done in time."""
 
     def end() -> None:
         print(f"error: {message}", file=sys.stderr, flush=True)

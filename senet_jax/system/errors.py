@@ -16,8 +16,8 @@ BROKEN_PIPE_EXIT_CODE = 141
 MESSAGE_LIMIT = 500
 """The most characters of a line of error."""
 
-_NO_WAY = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
+_PATH_ERRORS = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
+_WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 
 
 class UserError(Exception):
@@ -93,12 +93,12 @@ def exit_with(message: object) -> NoReturn:
 def run_command(command: Callable[[], None]) -> None:
     """Runs a command's main function and ends as the exit codes of all commands say.
 
-    A `UserError` becomes one line and exit code 2. Ctrl-C becomes one line and exit code 130,
-    SIGTERM one line and exit code 75; where they are raised with a text (see
-    `process.interruptible`), that says what is saved. A path that may not be looked at is one line,
-    and so is a standard output that is full; one that nobody reads any more ends the command
-    without a word. Devices that JAX cannot start are one line and exit code 2, whichever work of
-    the command needed them first.
+    - A `UserError`: one line, exit code 2.
+    - Ctrl-C: one line, exit code 130. SIGTERM: one line, exit code 75. Where they are raised with a
+      text (see `process.interruptible`), the line says what is saved.
+    - A path without permission, or a standard output on a full disk: one line, exit code 2.
+    - A standard output that was closed (a broken pipe): no line, exit code 141.
+    - Devices that JAX cannot start: one line, exit code 2, whichever work needed them first.
     """
     try:
         with signals.raised():
@@ -120,11 +120,11 @@ def run_command(command: Callable[[], None]) -> None:
         _drop_standard_output()
         sys.exit(BROKEN_PIPE_EXIT_CODE)
     except OSError as error:
-        # Anything that looks at a path may find that it must not, or that there can be none.
-        if error.errno in _NO_WAY and error.filename is not None:
+        # Any use of a path may find that there is no permission, or that the path is impossible.
+        if error.errno in _PATH_ERRORS and error.filename is not None:
             exit_with(f"cannot use {shown(error.filename)}: {error.strerror}; check the path")
         # Files are written through `files.written_whole`, which names them.
-        if error.errno not in _NO_SPACE or error.filename is not None:
+        if error.errno not in _WRITE_ERRORS or error.filename is not None:
             raise
         _drop_standard_output()
         exit_with(f"cannot write to the standard output: {error.strerror}; make room for it")

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files: atomic writes, paths that users give, and reading without trust in the content."""
 
 import contextlib
 import errno
@@ -94,10 +94,10 @@ def _check_regular(status: os.stat_result, path: str | os.PathLike) -> None:
 
 @contextlib.contextmanager
 def written_whole(path: str | os.PathLike) -> Iterator[pathlib.Path]:
-    """Yields a temporary path beside `path`; at the end the file there takes its place.
+    """Writes a file atomically: yields a temporary path, which replaces `path` at the end.
 
-    A process that is killed, or a disk that fills up, leaves what stood at `path` before. Folders
-    above `path` are made.
+    Where the process is killed or the disk is full, the former file at `path` stays. Missing
+    folders are made.
 
     Raises:
         UserError: the place cannot be written (no permission, no space, a file in the way).
@@ -153,7 +153,7 @@ def read_json(path: str | os.PathLike, limit: int = JSON_BYTES) -> Any:
 
 
 def parse_json(content: bytes | str) -> Any:
-    """What JSON says, if it says it in plain values.
+    """The value of a JSON text.
 
     Raises:
         ValueError: it is not JSON in UTF-8, nested too deep, or has a number that is not finite or
@@ -182,7 +182,7 @@ def _finite(text: str) -> float:
 
 
 def _why(error: Exception) -> str:
-    """What the operating system says of a file, without its name."""
+    """What the operating system says about a file, without its name."""
     return getattr(error, "strerror", None) or reason(error)
 
 

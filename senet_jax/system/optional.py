@@ -20,7 +20,7 @@ def optional_import(extra: str, purpose: str) -> Iterator[None]:
 
     Args:
         extra: of `pyproject.toml`.
-        purpose: what needs it, as a subject in the plural.
+        purpose: what needs it, in the plural: the subject of the error.
 
     Raises:
         UserError: it cannot be imported; the line says which command installs it.

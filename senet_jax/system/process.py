@@ -1,4 +1,4 @@
-"""A job as a process: it can be told to stop, and it has its folder for itself."""
+"""A job as a process: it stops when it is told to, and locks its workdir."""
 
 import contextlib
 import fcntl
@@ -17,9 +17,9 @@ from senet_jax.system.signals import Terminated
 class Preemption:
     """Notices a SIGTERM or a Ctrl-C, and lets all processes agree on the step to stop after.
 
-    For SIGTERM several processes have JAX's own handler (`jax.distributed.initialize` installs it),
-    and each may open this once; a single one is given a handler here, for as long as this is open.
-    A second Ctrl-C is left to the handler that there was before.
+    Where there are several processes, SIGTERM goes to JAX's own handler, which
+    `jax.distributed.initialize` installs, and each process may open this once. A single process
+    gets a handler here, for as long as this is open. A second Ctrl-C goes to the former handler.
 
     Attributes:
         interrupted: whether there was a Ctrl-C in this process.
@@ -45,20 +45,19 @@ class Preemption:
     def requested(self) -> bool:
         """Whether to stop now: the same answer in all processes.
 
-        With several of them it has to be asked after every step, in all of them alike, and is true
-        once.
+        Several processes have to ask after every step, all of them, and get true once.
         """
         if self._alone:
             return self._received
         from jax.experimental import multihost_utils
 
-        # JAX stops at one more than the last number it was told, 0 before the first. Numbers of
-        # steps would skip that where a training goes on from a checkpoint, and never stop.
+        # JAX stops at one more than the last number it was told, 0 before the first. The numbers of
+        # steps would skip that one in a training that is resumed, which would then never stop.
         self._calls += 1
         return multihost_utils.reached_preemption_sync_point(self._calls)
 
     def close(self) -> None:
-        """Gives the signals back to whoever had them."""
+        """Restores the former signal handlers."""
         for number, former in self._former.items():
             signal.signal(number, former)
 
@@ -76,10 +75,10 @@ class Preemption:
 
 @contextlib.contextmanager
 def interruptible(saved: Callable[[], str]) -> Iterator[None]:
-    """Lets Ctrl-C and SIGTERM say what is saved and how to go on; `errors.run_command` prints it.
+    """Gives Ctrl-C and SIGTERM a text: what is saved, and how to resume; `run_command` prints it.
 
     Args:
-        saved: gives that line, when it is asked; the innermost one is heard.
+        saved: makes the text. The innermost one counts.
     """
     try:
         yield
@@ -89,9 +88,9 @@ def interruptible(saved: Callable[[], str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def locked_workdir(workdir: str | os.PathLike) -> Iterator[None]:
-    """Keeps other runs out of a folder, which is made if need be; all processes call it together.
+    """Locks a folder, which is made if it is missing; all processes call it together.
 
-    The lock is process 0's and ends with it, however it ends.
+    Process 0 holds the lock, which is released when it ends, in whatever way.
 
     Raises:
         UserError: another run is in the folder, or it cannot be written.

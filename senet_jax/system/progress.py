@@ -1,4 +1,4 @@
-"""Progress of long work on standard error: how much, how fast, and how long it will take yet."""
+"""Progress of long work on standard error: how much is done, the rate, and the time left."""
 
 import collections
 import os
@@ -20,7 +20,7 @@ _LOCK = threading.RLock()
 
 
 class Compiling:
-    """How long programs have been compiled, in any thread; `runtime` hears it from JAX.
+    """The time spent compiling programs, in any thread; `runtime` registers it with JAX.
 
     Args:
         clock: seconds since any fixed moment.
@@ -34,7 +34,7 @@ class Compiling:
 
     @property
     def seconds(self) -> float:
-        """The time in which something was compiled, up to now."""
+        """The time in which something was compiled, until now."""
         with _LOCK:
             if not self._begun:
                 return self._seconds
@@ -77,9 +77,9 @@ COMPILING = Compiling()
 class Progress:
     """Shows `label: done/total unit, rate, ETA` every now and then, and the time at the end.
 
-    On a terminal it is a line that is drawn anew, elsewhere lines that become sparse. The rate is
-    that of the last half minute; the time of compilers is named and not counted in it. Of work that
-    is soon done nothing is shown.
+    On a terminal one line is redrawn; elsewhere lines are written at growing intervals. The rate is
+    that of the last half minute, without the time of compilers, which is named beside it. Short
+    work shows nothing.
 
     Args:
         label: what is being done.
@@ -91,7 +91,7 @@ class Progress:
         stream: where the lines go; standard error where it is not given.
 
     Attributes:
-        quiet: show nothing at all, in a process whose work another one tells of.
+        quiet: whether to show nothing at all, in a process for which another one shows progress.
     """
 
     quiet = False
@@ -142,7 +142,7 @@ class Progress:
 
     @staticmethod
     def redraw() -> None:
-        """Draws the line of the terminal anew, if there is one, since a compiler begins or ends."""
+        """Redraws the line of the terminal, if there is one: a compiler begins or ends."""
         latest = _latest()
         if latest and latest._on_terminal and not latest.quiet and latest._done < latest._total:
             latest._write(latest._under_way(*latest._times()))
@@ -207,7 +207,7 @@ def _latest() -> Progress | None:
 
 
 def clear() -> None:
-    """Erases the line that is drawn on the terminal, so that something else can be printed."""
+    """Erases the line on the terminal, so that something else can be printed."""
     with _LOCK:
         latest = _latest()
         if latest and latest._is_drawn:

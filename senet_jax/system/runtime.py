@@ -39,7 +39,7 @@ def use_compilation_cache() -> None:
 
 @functools.cache
 def _watch_compiler() -> None:
-    """Lets the progress know when a program is prepared, compiled, or taken from the cache."""
+    """Tells `COMPILING` when JAX traces a program, compiles it, or reads it from the cache."""
 
     def on_event(event: str, **_: object) -> None:
         if event == "/jax/compilation_cache/compile_requests_use_cache":
@@ -54,12 +54,12 @@ def _watch_compiler() -> None:
 
 
 def unused_accelerator(devices: pathlib.Path = pathlib.Path("/dev")) -> str | None:
-    """What has to be said where JAX computes on the CPU of a machine that has an accelerator.
+    """A warning if JAX computes on the CPU of a machine that has an accelerator, else None.
 
-    Nothing, where the user chose the CPU by JAX_PLATFORMS.
+    There is none where the user chose the CPU by JAX_PLATFORMS.
 
     Args:
-        devices: the folder in which the system has its devices.
+        devices: the folder of the system's device files.
     """
     chosen = (jax.config.values["jax_platforms"] or "").startswith("cpu")
     there = sorted(path for pattern in _ACCELERATORS for path in devices.glob(pattern))
@@ -74,10 +74,10 @@ def unused_accelerator(devices: pathlib.Path = pathlib.Path("/dev")) -> str | No
 
 
 def tune_for_inference() -> None:
-    """Makes networks faster on CPUs, and says so; other devices are not concerned.
+    """Sets XLA and malloc for faster networks on CPUs, and prints what it set.
 
-    It has to come before JAX's first work. What the user set is left alone: `XLA_FLAGS`, and the
-    variables of glibc's allocator (`MALLOC_...`, `GLIBC_TUNABLES`).
+    Call it before JAX's first computation. What the user has set stays: `XLA_FLAGS`, and the
+    variables of glibc's allocator (`MALLOC_...`, `GLIBC_TUNABLES`). Other devices are unaffected.
     """
     done = []
     if "XLA_FLAGS" not in os.environ and importlib.metadata.version("jaxlib") in _TRIED_JAXLIB:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as exceptions of the main thread, which are neither lost nor waited for."""
+"""Ctrl-C and SIGTERM as exceptions in the main thread; none of them is lost."""
 
 import contextlib
 import os
@@ -23,7 +23,7 @@ _EXIT_CODES = {signal.SIGINT: INTERRUPTED_EXIT_CODE, signal.SIGTERM: PREEMPTED_E
 
 
 def hold() -> None:
-    """Lets the signals wait until `raised` is entered: a broken-off import leaves a traceback."""
+    """Blocks the signals until `raised` is entered: an interrupted import leaves a traceback."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _EXCEPTIONS)
 
 

@@ -1,4 +1,4 @@
-"""Work in threads that end with what they work for."""
+"""A map in threads that keeps the order and ends its threads."""
 
 import collections
 import concurrent.futures
@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterable, Iterator
 def in_order(
     function: Callable, inputs: Iterable, threads: int, ahead: int | None = None
 ) -> Iterator:
-    """What a function makes of each input, in their order; the threads work ahead.
+    """Yields the results of a function in the order of its inputs; the threads work ahead.
 
-    Where the work is broken off, by Ctrl-C for one, only what is under way is waited for.
+    Where the work is interrupted, as by Ctrl-C, it waits only for calls that have begun.
 
     Args:
-        function: is called in the threads.
-        inputs: are taken in the caller's thread, and may be without end.
+        function: called in the threads.
+        inputs: taken in the caller's thread; they may be endless.
         threads: how many there are.
-        ahead: how many results there may be, or be under way, beyond the one that is given; as many
-            as threads if it is None, so that one that has finished goes on at once.
+        ahead: how many results may be ready or under way beyond the one that is yielded; None: as
+            many as threads, so that no thread waits for the caller.
     """
     ahead = threads if ahead is None else ahead
     under_way: collections.deque = collections.deque()

@@ -5,7 +5,15 @@ import pytest
 
 from senet_jax.score.__main__ import main as score_main
 from senet_jax.search.__main__ import main
-from senet_jax.search.backends import BACKENDS, Exact, Faiss, read_backend, recall, search
+from senet_jax.search.backends import (
+    BACKENDS,
+    Exact,
+    Faiss,
+    backend_text,
+    read_backend,
+    recall,
+    search,
+)
 from senet_jax.search.database import BlockedDatabase
 from senet_jax.search.exact import top_k
 from senet_jax.search.ranked_list import RankedList
@@ -39,7 +47,7 @@ def test_texts_name_backends():
     assert read_backend("faiss") == Faiss()
     backend = read_backend("faiss(index=IVF1024,PQ64np, probes=32)")
     assert backend == Faiss("IVF1024,PQ64np", 32)
-    assert str(backend) == "faiss(index=IVF1024,PQ64np,probes=32)"
+    assert backend_text(backend) == "faiss(index=IVF1024,PQ64np,probes=32)"
 
 
 @pytest.mark.parametrize(
@@ -48,7 +56,7 @@ def test_texts_name_backends():
         ("milvus", "no search backend 'milvus'; choose from exact, faiss"),
         ("exact,faiss", "'exact,faiss' names 2 search backends; name one"),
         ("exact(probes=2)", "exact has no setting 'probes'; it has none"),
-        ("faiss(probes=0)", "faiss's probes is 0; it has to be an integer from 1 on"),
+        ("faiss(probes=0)", "probes is 0; it has to be an integer from 1 on"),
     ],
 )
 def test_other_texts_are_one_line(text, message):
