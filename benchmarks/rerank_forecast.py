@@ -18,7 +18,7 @@ from benchmarks.noise import write_images
 from senet_jax.data.revisitop import Photograph
 from senet_jax.rerank.maps import MapCache, MapNetwork
 from senet_jax.rerank.pair_scores import PairScores
-from senet_jax.rerank.pairwise import PairCount
+from senet_jax.rerank.pairs import PairCount
 from senet_jax.system.errors import CommandParser, run_command
 from senet_jax.system.progress import format_seconds
 from senet_jax.system.runtime import tune_for_inference, use_compilation_cache

@@ -17,8 +17,9 @@ import scipy.sparse
 
 from benchmarks.memory import Measured, in_own_process
 from senet_jax.rerank.graph import mutual_graph
-from senet_jax.rerank.methods import Circumstances, make_reranker
-from senet_jax.rerank.query_expansion import augmented_rows
+from senet_jax.rerank.method import DatabaseStage, Resources
+from senet_jax.rerank.methods import make_chain
+from senet_jax.rerank.query_expansion import DatabaseAugmentation, augmented_rows
 from senet_jax.rerank.retrieval import Retrieval, search
 from senet_jax.search.database import BlockedDatabase
 from senet_jax.search.ranked_list import RankedList
@@ -108,18 +109,19 @@ def search_plainly(folder: pathlib.Path) -> None:
 def rerank(folder: pathlib.Path, method: str) -> None:
     database = BlockedDatabase((open_array(folder / "database.npy"),))
     ranked = RankedList(np.load(folder / "ranks.npy"), database.size)
-    circumstances = Circumstances(
-        graph_of=lambda database, neighbours: scipy.sparse.load_npz(folder / "graph.npz")
-    )
-    make_reranker(method, circumstances)(
-        Retrieval(np.load(folder / "queries.npy"), database, ranked)
-    )
+    found = Retrieval(np.load(folder / "queries.npy"), database, ranked)
+
+    def given_graph(stage: DatabaseStage) -> dict[str, np.ndarray]:
+        graph = scipy.sparse.load_npz(folder / "graph.npz")
+        return {"similarities": graph.data, "items": graph.indices, "ends": graph.indptr}
+
+    make_chain(method).prepare(database, Resources(keep=given_graph))(found)
 
 
 def augment(folder: pathlib.Path, rows: int) -> None:
-    preset = Circumstances().preset
+    method = DatabaseAugmentation()
     database = BlockedDatabase((open_array(folder / "database.npy")[:rows],))
-    for _ in augmented_rows(database, preset.neighbours, preset.alpha):
+    for _ in augmented_rows(database, method.neighbours, method.alpha):
         pass
 
 

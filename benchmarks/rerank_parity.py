@@ -20,7 +20,7 @@ from senet_jax.data.transforms import Preprocessing
 from senet_jax.features.reader import read_pyramid
 from senet_jax.rerank.maps import MapCache, MapNetwork
 from senet_jax.rerank.pair_scores import PairScores
-from senet_jax.rerank.pairwise import PairCount
+from senet_jax.rerank.pairs import PairCount
 from senet_jax.system.errors import CommandParser, run_command
 from senet_jax.system.runtime import tune_for_inference, use_compilation_cache
 from senet_jax.weights import load_weights

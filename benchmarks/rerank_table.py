@@ -3,7 +3,8 @@
   python -m benchmarks.rerank_table GROUND_TRUTH --query=Q.npy --database=X.npy [--dataset=NAME]
 
 Prints mAP x 100 under Easy, Medium and Hard, as `protocol` (junk dropped before re-ranking) and as
-`blind`, and the time for a query. The second run of each method is timed: the first one compiles.
+`blind`, and the time for a query, without the database stage. The second run of each method is
+timed: the first one compiles.
 """
 
 import numpy as np
@@ -12,8 +13,8 @@ from senet_jax.data.ground_truth import load_ground_truth
 from senet_jax.jobs.reranked_scores import evaluate_reranked
 from senet_jax.metrics.protocols import PROTOCOLS
 from senet_jax.metrics.report import evaluate_descriptors
-from senet_jax.rerank.methods import METHODS, PAIRWISE, Circumstances, make_reranker
-from senet_jax.rerank.pairwise import PairCount
+from senet_jax.rerank.method import Resources
+from senet_jax.rerank.methods import METHODS, make_chain
 from senet_jax.rerank.retrieval import search
 from senet_jax.search.database import BlockedDatabase
 from senet_jax.system.errors import CommandParser, UserError, run_command
@@ -36,14 +37,14 @@ def main() -> None:
     found = search(queries, BlockedDatabase((database,)), len(database))
     print(f"{'':28}" + "".join(f"{protocol.name:>9}" for protocol in PROTOCOLS) + " ms a query")
     _print_line("none", evaluate_descriptors(ground_truth, queries, [database]))
-    for name in (*(name for name in METHODS if name not in PAIRWISE), *CHAINS):
+    for name in (*(name for name, method in METHODS.items() if not method.needs), *CHAINS):
         try:
-            rerank = make_reranker(name, Circumstances(arguments.dataset))
+            chain = make_chain(name, arguments.dataset)
         except UserError as error:
             print(f"{name:28}{error}")
             continue
-        evaluate_reranked(ground_truth, found, rerank, PairCount())
-        for kind, report in evaluate_reranked(ground_truth, found, rerank, PairCount()).items():
+        evaluate_reranked(ground_truth, found, chain, Resources())
+        for kind, report in evaluate_reranked(ground_truth, found, chain, Resources()).items():
             cost = f"{1000 * report.cost.seconds_per_query:11.2f}"
             _print_line(f"{name}:{kind}", report.scores, cost)
 

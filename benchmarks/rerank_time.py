@@ -116,10 +116,10 @@ def _ours(arguments: argparse.Namespace) -> dict:
 
     use_compilation_cache()
     tune_for_inference()
+    from senet_jax.jobs.reranking import DenseSource
     from senet_jax.rerank.cvnet import CVNetRerank
     from senet_jax.rerank.maps import MapCache, MapNetwork
-    from senet_jax.rerank.pair_scores import PairScores
-    from senet_jax.rerank.pairwise import PairCount
+    from senet_jax.rerank.method import Resources
     from senet_jax.rerank.retrieval import search
     from senet_jax.search.database import BlockedDatabase
     from senet_jax.search.ranked_list import NO_MORE
@@ -131,14 +131,17 @@ def _ours(arguments: argparse.Namespace) -> dict:
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         cache = MapCache(network, folder, 2**40)
-        score_pairs = PairScores(cache, dataset.queries, dataset.images, PairCount())
         found = search(queries, BlockedDatabase((images,)), len(images))
+        resources = Resources(
+            features={"dense": DenseSource(cache, dataset.queries, dataset.images)},
+            on_scored=lambda _, pairs: _keep(pairs, scored),
+        )
+        rerank = CVNetRerank(arguments.top).prepare(found.database, resources)
         for protocol in PROTOCOLS:
             ranks = np.full_like(found.ranked.ranks, NO_MORE)
             for query, items in enumerate(found.ranked.ranks):
                 kept = _without_junk(dataset, protocol, query, items)
                 ranks[query, : len(kept)] = kept
-            rerank = CVNetRerank(score_pairs, arguments.top, on_scored=lambda s: _keep(s, scored))
             ranked = rerank(found.with_ranks(ranks)).ranked
             lists[protocol] = [ranked.items(query).tolist() for query in range(len(queries))]
     return {"seconds": time.perf_counter() - start, "scores": scored, "lists": lists}

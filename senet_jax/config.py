@@ -148,11 +148,14 @@ _SCHEMAS: dict[str, dict[str, tuple[Check, str]]] = {
         ),
         "rerank": (
             _text,
-            "re-ranking methods, separated by commas, each on what the one before it found: cvnet, "
-            "geometric and those of python -m senet_jax.rerank --help; empty: none",
+            "re-ranking methods, such as dba(neighbours=10),alpha_qe, each on what the one before "
+            "it found; python -m senet_jax.rerank --help tells them all; empty: none",
         ),
         "cvnet_weights": (_path_or_nothing, "for cvnet: weights folder made of a CVNet checkpoint"),
-        "rerank_top": (_integer(1), "how many items of a list cvnet and geometric score"),
+        "rerank_top": (
+            _integer(1),
+            "how many items of a list cvnet and geometric score, unless their setting top says",
+        ),
     },
     "train": {
         "job": (_text, "what is run: train or evaluate"),

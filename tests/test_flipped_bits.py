@@ -15,8 +15,9 @@ from senet_jax.features.extract import Described
 from senet_jax.features.plan import Batch, Plan
 from senet_jax.features.shards import Shards
 from senet_jax.features.store import DescribedRows, load_store, save_store
-from senet_jax.jobs import evaluate
-from senet_jax.rerank import graph, maps, pair_scores
+from senet_jax.jobs import evaluate, kept_stages
+from senet_jax.rerank import maps, pair_scores
+from senet_jax.rerank.method import DatabaseStage
 from senet_jax.search.database import BlockedDatabase
 from senet_jax.system.checksummed import (
     crc32_of_json,
@@ -34,7 +35,9 @@ from tests.oracles.lively_twin import lively_weights
 ORIGIN = {"weights": "abc", "scales": [0.5, 1.0]}
 FILES = np.array([(9, 8, 7, (row + 1, 2)) for row in range(3)], FILE_STATE)
 DESCRIPTORS = np.random.default_rng(0).standard_normal((3, 2)).astype(np.float32)
-DATABASE_SHA256 = graph._sha256(BlockedDatabase((DESCRIPTORS,)))
+STAGE = DatabaseStage(
+    "dba", {"neighbours": 2}, BlockedDatabase((DESCRIPTORS,)), lambda: [{"rows": DESCRIPTORS}]
+)
 
 
 def _store(folder, storage="float32"):
@@ -98,14 +101,15 @@ def _make_journal(folder):
     return folder
 
 
-def _make_graph(folder):
-    graph.kept_graph(folder / "graph.npz", BlockedDatabase((DESCRIPTORS,)), 2)
-    return folder
+def _make_stage(folder):
+    kept_stages.StageFolder(folder)(STAGE)
+    [path] = folder.iterdir()
+    return path
 
 
-def _graph(folder):
-    found = graph._read(folder / "graph.npz", DATABASE_SHA256, 3, 2)
-    return {0: (found.indices.tolist(), found.indptr.tolist(), found.data.tolist())}
+def _stage(folder):
+    arrays = kept_stages._read(folder, kept_stages.origin_of_stage(STAGE)) or {}
+    return {name: (array.dtype, array.tolist()) for name, array in arrays.items()}
 
 
 def _make_prepared(folder):
@@ -176,7 +180,8 @@ KINDS = {
         "scores.csv",
         lambda folder: pair_scores._Journal(folder / "scores.csv").scores,
     ),
-    "graph": (_make_graph, "graph.npz", _graph),
+    "stage": (_make_stage, "rows.npy", _stage),
+    "stage.json": (_make_stage, "stage.json", _stage),
     **{
         f"prepared {name}": (_make_prepared, name, _prepared)
         for name in (*builder._SMALL_FILES, "report.json")
@@ -191,7 +196,8 @@ KINDS = {
 # Larger ones, of whose content SHA-256 or the same checksum of arrays tells: every so manyth bit.
 STRIDES = {
     "maps": 7,
-    "graph": 7,
+    "stage": 7,
+    "stage.json": 7,
     "prepared features.json": 7,
     "prepared dataset_info.json": 7,
 }

@@ -25,7 +25,7 @@ BELOW = {
     "metrics": {"data", "search", "system"},
     "weights": {"data", "models", "system"},
     "features": {"data", "models", "search", "system", "weights"},
-    "rerank": {"convert", "data", "features", "metrics", "models", "search", "system", "weights"},
+    "rerank": {"convert", "data", "features", "models", "search", "system", "weights"},
     "config": {"models", "search", "system"},
     "training": {
         *("config", "data", "features", "losses", "metrics", "models", "system", "weights"),
@@ -43,12 +43,12 @@ BELOW = {
         "weights",
     },
     "main": {"command_line", "config", "jobs", "system", "training"},
+    "doors": {"jobs", "system"},
 }
 # In rooms of pure functions, the modules that are about files for all that.
-OPENS_FILES = {
-    f"senet_jax.rerank.{name}"
-    for name in ("__main__", "geometric", "graph", "maps", "pair_scores", "pairwise", "tune")
-}
+OPENS_FILES = {f"senet_jax.rerank.{name}" for name in ("geometric", "maps", "pair_scores")}
+# Commands in the rooms that they are named after, which only call their jobs.
+DOORS = {"senet_jax.rerank.__main__", "senet_jax.rerank.tune"}
 
 
 def _module_name(path):
@@ -85,6 +85,8 @@ def _within(*packages):
 
 def _own(name):
     """`senet_jax.models.layers` -> `models`; the package itself -> its own empty name."""
+    if name in DOORS:
+        return "doors"
     return name.split(".")[1] if "." in name else ""
 
 

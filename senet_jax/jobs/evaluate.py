@@ -139,11 +139,11 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
         ties = warning_of_ties(dataset.ground_truth, queries, parts, skipped_rows)
         if ties:
             print(f"warning: {dataset.name}: {ties}", file=sys.stderr)
-        if config.rerank:
+        if rerank is not None:
             database = BlockedDatabase(tuple(parts), skipped_rows)
             found = search(np.asarray(queries), database, database.size)
             for kind, reranked in rerank(dataset, found).items():
-                name = f"{dataset.name}+{config.rerank}:{kind}"
+                name = f"{dataset.name}+{rerank.method}:{kind}"
                 report[name] = reranked.to_json() | {"settings": rerank.settings}
                 _print_result(name, config, weights, reranked.scores, unreadable)
 

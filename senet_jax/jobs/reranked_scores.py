@@ -8,7 +8,7 @@ re-rank, once for each protocol; a deployed system does not know it. Both are re
 import dataclasses
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,23 +16,25 @@ import numpy as np
 from senet_jax.data.ground_truth import GroundTruth
 from senet_jax.metrics.protocols import PROTOCOLS, Protocol
 from senet_jax.metrics.report import EvaluationReport, evaluate_ranks
-from senet_jax.rerank.pairwise import PairCount
-from senet_jax.rerank.retrieval import Reranker, Retrieval
+from senet_jax.rerank.method import Reranker, Resources
+from senet_jax.rerank.retrieval import Retrieval
 from senet_jax.search.ranked_list import NO_MORE, RankedList
 
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What re-ranking one list took.
+    """What re-ranking took.
 
     Attributes:
-        seconds_per_query: the time.
+        database_seconds: the time for the database stage, which all lists share.
+        seconds_per_query: the time for a list, after that.
         pairs_per_query: how many pairs of images were compared.
         computed_pairs_per_query: how many of them were not known from before; the others took
             next to no time.
         peak_memory_bytes: the most that the process had in memory until then.
     """
 
+    database_seconds: float
     seconds_per_query: float
     pairs_per_query: float
     computed_pairs_per_query: float
@@ -41,10 +43,17 @@ class Cost:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RerankedReport:
-    """The scores of re-ranked lists, and what they cost."""
+    """Re-ranked lists, their scores, and what they cost.
+
+    Attributes:
+        scores: of the lists.
+        cost: of the lists.
+        ranked: the lists; where the ground truth was looked at, those of each protocol by its name.
+    """
 
     scores: EvaluationReport
     cost: Cost
+    ranked: RankedList | Mapping[str, RankedList]
 
     def to_json(self) -> dict[str, Any]:
         """The value that stands under `NAME+METHOD:protocol` or `:blind` in `report.json`."""
@@ -52,27 +61,32 @@ class RerankedReport:
 
 
 def evaluate_reranked(
-    ground_truth: GroundTruth, retrieval: Retrieval, rerank: Reranker, pairs: PairCount
+    ground_truth: GroundTruth, retrieval: Retrieval, method: Reranker, resources: Resources
 ) -> dict[str, RerankedReport]:
     """Scores re-ranked lists, once as `blind` and once as `protocol`.
 
-    `blind`, which is what a user would run, comes first, so that its cost is that of a first time.
+    The database stage is done once. `blind`, which is what a user would run, comes first, so that
+    its cost is that of a first time.
 
     Args:
         ground_truth: what should be found.
         retrieval: whole lists: what they do not hold counts as not found.
-        rerank: the method, or a chain of them.
-        pairs: counts what the method compares.
+        method: the method, or a chain of them.
+        resources: what it may use.
 
     Raises:
         UserError: the method cannot work on the lists.
     """
+    start, pairs = time.monotonic(), resources.pairs
+    rerank = method.prepare(retrieval.database, resources)
+    database_seconds = time.monotonic() - start
 
     def reranked(lists: Sequence[Retrieval]) -> tuple[list[RankedList], Cost]:
         start, before = time.monotonic(), dataclasses.replace(pairs)
         ranked = [rerank(found).ranked for found in lists]
         count = len(lists) * len(retrieval.queries)
         return ranked, Cost(
+            database_seconds,
             (time.monotonic() - start) / count,
             (pairs.compared - before.compared) / count,
             (pairs.computed - before.computed) / count,
@@ -84,10 +98,11 @@ def evaluate_reranked(
         [without_junk(retrieval, ground_truth, protocol) for protocol in PROTOCOLS]
     )
     by_name = dict(zip((protocol.name for protocol in PROTOCOLS), of_protocols, strict=True))
-    return {
-        "blind": RerankedReport(evaluate_ranks(ground_truth, blind), cost_of_blind),
-        "protocol": RerankedReport(evaluate_ranks(ground_truth, by_name), cost_of_protocols),
-    }
+
+    def report(ranked: RankedList | Mapping[str, RankedList], cost: Cost) -> RerankedReport:
+        return RerankedReport(evaluate_ranks(ground_truth, ranked), cost, ranked)
+
+    return {"blind": report(blind, cost_of_blind), "protocol": report(by_name, cost_of_protocols)}
 
 
 def without_junk(retrieval: Retrieval, ground_truth: GroundTruth, protocol: Protocol) -> Retrieval:

@@ -4,16 +4,34 @@ Source: the authors' code of CVNet. Whether SENet's published re-ranking weighs 
 known.
 """
 
+import dataclasses
+from typing import ClassVar, Protocol
+
 import numpy as np
 
-from senet_jax.rerank.pairwise import PairwiseRerank, ScoredPairs
+from senet_jax.rerank.pairs import Features, PairCount, ScoredPairs, ScorePairs
+from senet_jax.rerank.pairwise import PairwiseMethod
+from senet_jax.rerank.settings import setting
 
-SCORE_WEIGHT = 0.5
+
+class DenseFeatures(Features, Protocol):
+    """Maps of photographs, and the head of their network that scores pairs of them."""
+
+    def scorer(self, pairs: PairCount) -> ScorePairs:
+        """The probability that both of a pair show the same, for many pairs at once."""
 
 
-class CVNetRerank(PairwiseRerank):
-    """The order of `global + 0.5 score`; for `score_pairs` see `pair_scores.PairScores`."""
+@dataclasses.dataclass(frozen=True)
+class CVNetRerank(PairwiseMethod):
+    """CVNet-Rerank, by correlations of the maps of config.cvnet_weights."""
+
+    weight: float = setting(0.5, "of a pair's score beside the similarity", at_least=0, at_most=100)
+    needs: ClassVar[str] = "dense"
+
+    def scorer(self, features: DenseFeatures, pairs: PairCount) -> ScorePairs:
+        """That of the network, in batches."""
+        return features.scorer(pairs)
 
     def mixed(self, scored: ScoredPairs) -> np.ndarray:
-        """What the order goes by: float64[p]."""
-        return scored.global_scores.astype(np.float64) + SCORE_WEIGHT * scored.scores
+        """`global + 0.5 score`: float64[p]."""
+        return scored.global_scores.astype(np.float64) + self.weight * scored.scores

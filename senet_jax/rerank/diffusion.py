@@ -8,94 +8,110 @@ items, and each item's score f solves `(I - alpha S) f = y`.
 """
 
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Iterator
 
 import numpy as np
 import scipy.sparse
 import scipy.sparse.linalg
 
 from senet_jax.rerank.graph import mutual_graph
+from senet_jax.rerank.method import DatabaseStage, Keep, Method, Prepared, Resources
 from senet_jax.rerank.retrieval import Retrieval, shortlists, similarities
+from senet_jax.rerank.settings import setting
 from senet_jax.search.database import BlockedDatabase
 from senet_jax.search.ranked_list import NO_MORE
-from senet_jax.system.errors import UserError
 from senet_jax.system.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)
-class Diffusion:
-    """Ranks by the score that reaches an item, exactly over the whole database or truncated.
+class Diffusion(Method):
+    """Diffusion on the mutual nearest-neighbour graph of the whole database.
 
-    Truncated, only the graph among a query's shortlist is solved, with the degrees of the whole,
-    and what follows keeps its place. Exactly, an item that no score reaches keeps its order behind
-    those that one does.
-
-    Attributes:
-        top: the length of the shortlist, None for the whole database.
-        graph_of: gives the graph of a database, see `mutual_graph`.
-        graph_neighbours: of an item in the graph.
-        query_neighbours: how many of the first items of its list a query starts from.
-        alpha: how much flows on, in [0, 1).
-        power: of similarities.
-        tolerance: the residual at which the solver stops, relative to y.
-        iterations: the number at which it stops in any case.
-
-    Raises:
-        UserError: the shortlist is empty, or alpha is out of range.
+    The order is that of the score that reaches an item, in an exact solution. An item that no score
+    reaches keeps its order behind those that one does.
     """
 
-    top: int | None = None
-    graph_of: Callable[[BlockedDatabase, int], scipy.sparse.csr_array] = mutual_graph
-    graph_neighbours: int = 50
-    query_neighbours: int = 10
-    alpha: float = 0.99
-    power: float = 3.0
-    tolerance: float = 1e-6
-    iterations: int = 20
+    graph_neighbours: int = setting(
+        50, "of an item in the graph, itself among them", at_least=1, at_most=10_000
+    )
+    query_neighbours: int = setting(
+        10, "how many of the first items of its list a query starts from", at_least=0
+    )
+    alpha: float = setting(0.99, "how much flows on", at_least=0, below=1)
+    power: float = setting(3.0, "of similarities", at_least=0, at_most=100)
+    tolerance: float = setting(
+        1e-6, "the residual at which the solver stops, relative to the start", at_least=0
+    )
+    iterations: int = setting(20, "the number at which it stops in any case", at_least=1)
 
-    def __post_init__(self):
-        if self.top is not None and self.top < 1:
-            raise UserError(f"a shortlist of {self.top} items to diffuse in; take one at least")
-        if not 0 <= self.alpha < 1:
-            raise UserError(f"alpha is {self.alpha}; give a number from 0 to below 1")
-
-    def __call__(self, retrieval: Retrieval) -> Retrieval:
-        """The same queries with other ranks."""
-        graph = self.graph_of(retrieval.database, self.graph_neighbours)
+    def prepare(self, database: BlockedDatabase, resources: Resources) -> Prepared:
+        """Builds the graph."""
+        graph = _kept_graph(database, self.graph_neighbours, resources.keep)
         identity = scipy.sparse.eye_array(*graph.shape, format="csr")
         system = identity - self.alpha * _normalised(graph, self.power)
+        return Prepared(database, database, functools.partial(self._diffused, system))
+
+    def _diffused(self, system: scipy.sparse.csr_array, retrieval: Retrieval) -> Retrieval:
+        """The same queries with other ranks."""
         ranks = np.full(retrieval.ranked.ranks.shape, NO_MORE, np.int32)
         progress = Progress("diffusing", len(ranks), "queries")
         for shortlist in shortlists(retrieval, self.query_neighbours):
             products = np.asarray(similarities(shortlist.queries, shortlist.descriptors), float)
             starts = np.maximum(products, 0) ** self.power
             for query, start in zip(range(len(ranks))[shortlist.rows], starts, strict=True):
-                items = self._sorted(retrieval, query, system, start)[: ranks.shape[1]]
-                ranks[query, : len(items)] = items
+                items = retrieval.ranked.items(query)
+                items = self._sorted(items, retrieval.database, system, start[: len(items)])
+                ranks[query, : len(items)] = items[: ranks.shape[1]]
                 progress.advance()
         return retrieval.with_ranks(ranks)
 
-    def _sorted(self, retrieval, query, system, start):
-        """A query's items, best first; `start` is y at the first of its list."""
-        items = retrieval.ranked.items(query)
-        start = start[: len(items)]
-        if self.top is None:
-            y = np.zeros(len(system.indptr) - 1)
-            y[items[: len(start)]] = start
-            items = _with_others(items, retrieval.database)
-            return items[np.argsort(-self._solution(system, y)[items], kind="stable")]
+    def _sorted(
+        self,
+        items: np.ndarray,
+        database: BlockedDatabase,
+        system: scipy.sparse.csr_array,
+        start: np.ndarray,
+    ) -> np.ndarray:
+        """A query's list in another order; `start` is y at the first of its items."""
+        y = np.zeros(database.size)
+        y[items[: len(start)]] = start
+        items = _with_others(items, database)
+        return items[np.argsort(-self._solution(system, y)[items], kind="stable")]
+
+    def _solution(self, system: scipy.sparse.csr_array, y: np.ndarray) -> np.ndarray:
+        """Solves for f, in float64. Before it converges it may be a little below 0."""
+        f, _ = scipy.sparse.linalg.cg(
+            system, y, rtol=self.tolerance, atol=0.0, maxiter=self.iterations
+        )
+        return np.maximum(f, 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class TruncatedDiffusion(Diffusion):
+    """Diffusion on the graph among a shortlist only.
+
+    The degrees are those of the whole graph. What follows the shortlist keeps its place.
+    """
+
+    top: int = setting(1000, "the length of the shortlist", at_least=1)
+
+    def _sorted(self, items, database, system, start):
         items, behind = items[: self.top], items[self.top :]
         y = np.zeros(len(items))
         y[: len(start)] = start[: self.top]
         scores = self._solution(system[items][:, items], y)
         return np.concatenate([items[np.argsort(-scores, kind="stable")], behind])
 
-    def _solution(self, system, y):
-        """Solves for f, in float64. Before it converges it may be a little below 0."""
-        f, _ = scipy.sparse.linalg.cg(
-            system, y, rtol=self.tolerance, atol=0.0, maxiter=self.iterations
-        )
-        return np.maximum(f, 0)
+
+def _kept_graph(database: BlockedDatabase, neighbours: int, keep: Keep) -> scipy.sparse.csr_array:
+    def pieces() -> Iterator[dict[str, np.ndarray]]:
+        graph = mutual_graph(database, neighbours)
+        yield {"similarities": graph.data, "items": graph.indices, "ends": graph.indptr}
+
+    arrays = keep(DatabaseStage("graph", {"neighbours": neighbours}, database, pieces))
+    parts = (np.asarray(arrays[name]) for name in ("similarities", "items", "ends"))
+    return scipy.sparse.csr_array(tuple(parts), shape=(database.size, database.size))
 
 
 def _with_others(items: np.ndarray, database: BlockedDatabase) -> np.ndarray:

@@ -10,14 +10,11 @@ the robust estimate, which is OpenCV's.
 """
 
 import dataclasses
-from collections.abc import Callable
 
 import cv2
 import numpy as np
 
-from senet_jax.rerank.pairwise import PairCount
 from senet_jax.system.errors import UserError
-from senet_jax.system.progress import Progress
 
 SMALLEST_VARIANCE = 1e-8
 """Of activations at unit length: what varies less is rounding, and is not blown up further."""
@@ -178,36 +175,3 @@ def verify(query: LocalFeatures, item: LocalFeatures) -> Verification:
         if mask is not None:
             agree = mask.ravel() > 0
     return Verification(query_points[agree], item_points[agree])
-
-
-class InlierCounts:
-    """Scores pairs of a query and an item by the number of inliers, none of them twice.
-
-    Args:
-        query_features: the local features of a query, by its index.
-        item_features: likewise of an item of the database.
-        count: counts the pairs.
-    """
-
-    def __init__(
-        self,
-        query_features: Callable[[int], LocalFeatures],
-        item_features: Callable[[int], LocalFeatures],
-        count: PairCount,
-    ):
-        self._query_features, self._item_features = query_features, item_features
-        self._count = count
-        self._inliers: dict[tuple[int, int], int] = {}
-
-    def __call__(self, pairs: np.ndarray) -> np.ndarray:
-        """int[p 2] -> float32[p]."""
-        keys = [tuple(pair) for pair in pairs.tolist()]
-        missing = [key for key in dict.fromkeys(keys) if key not in self._inliers]
-        self._count.compared += len(keys)
-        self._count.computed += len(missing)
-        progress = Progress("verifying", len(missing), "pairs")
-        for query, item in missing:
-            verified = verify(self._query_features(query), self._item_features(item))
-            self._inliers[query, item] = verified.inliers
-            progress.advance()
-        return np.array([self._inliers[key] for key in keys], np.float32)

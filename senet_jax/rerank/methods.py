@@ -1,120 +1,150 @@
-"""The re-ranking methods by name, with the paper's settings, and chains of them."""
+"""The re-ranking methods by name, and chains of them."""
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Mapping
-
-import numpy as np
-import scipy.sparse
+import textwrap
+from collections.abc import Container, Mapping
+from typing import Any
 
 from senet_jax.rerank.cvnet import CVNetRerank
-from senet_jax.rerank.diffusion import Diffusion
-from senet_jax.rerank.graph import mutual_graph
-from senet_jax.rerank.pairwise import PairwiseRerank, ScoredPairs, ScorePairs
+from senet_jax.rerank.diffusion import Diffusion, TruncatedDiffusion
+from senet_jax.rerank.method import Method, Prepared, Reranker, Resources
 from senet_jax.rerank.query_expansion import (
+    AverageQueryExpansion,
     DatabaseAugmentation,
     DiscriminativeQueryExpansion,
     QueryExpansion,
-    in_memory,
 )
 from senet_jax.rerank.refinement import Refinement
-from senet_jax.rerank.retrieval import Reranker, Retrieval
+from senet_jax.rerank.retrieval import Retrieval
+from senet_jax.rerank.settings import Setting, settings_of, value_text
+from senet_jax.rerank.spelling import Spelled, parse_methods, spelled
+from senet_jax.rerank.verification import GeometricVerification
 from senet_jax.search.database import BlockedDatabase
-from senet_jax.system.errors import UserError, shown
+from senet_jax.system.errors import UserError
 
-
-@dataclasses.dataclass(frozen=True)
-class Preset:
-    """How a dataset's queries are expanded."""
-
-    neighbours: int
-    alpha: float
-
-
-PRESETS: Mapping[str, Preset] = {
-    "roxford5k": Preset(neighbours=5, alpha=2.0),
-    "rparis6k": Preset(neighbours=20, alpha=1.0),
+METHODS: dict[str, type[Method]] = {
+    "aqe": AverageQueryExpansion,
+    "alpha_qe": QueryExpansion,
+    "dqe": DiscriminativeQueryExpansion,
+    "dba": DatabaseAugmentation,
+    "refinement": Refinement,
+    "diffusion": Diffusion,
+    "truncated_diffusion": TruncatedDiffusion,
+    "cvnet": CVNetRerank,
+    "geometric": GeometricVerification,
 }
-"""Source: the paper's supplement, section S1.2; the same with a million distractors."""
+"""A method from elsewhere is added here: `METHODS["name"] = Class`."""
 
-OTHER_DATASETS = PRESETS["roxford5k"]
-"""Our choice: the paper has no value for another dataset."""
+_HELP_WIDTH = 96
 
 
 @dataclasses.dataclass(frozen=True)
-class Circumstances:
-    """What methods are made for, and what they may use.
+class Chain(Reranker):
+    """Methods one after the other, each on what the one before it has found.
 
     Attributes:
-        dataset: whose preset counts.
-        top: the length of shortlists, None for each method's own.
-        graph_of: see `Diffusion`.
-        keep: see `DatabaseAugmentation`.
-        score_pairs: what scores the pairs of each pairwise method; empty where there are no
-            photographs to look at.
-        pairs_top: how many items of a list a pairwise method looks at.
-        on_scored: takes the method and the pairs that it scored.
+        spelled: the methods as they are written.
+        methods: the methods, with all of their settings.
     """
 
-    dataset: str = ""
-    top: int | None = None
-    graph_of: Callable[[BlockedDatabase, int], scipy.sparse.csr_array] = mutual_graph
-    keep: Callable[[Iterable[np.ndarray], tuple[int, int]], np.ndarray] = in_memory
-    score_pairs: Mapping[str, ScorePairs] = dataclasses.field(default_factory=dict)
-    pairs_top: int = 100
-    on_scored: Callable[[str, ScoredPairs], None] = lambda method, scored: None
+    spelled: tuple[Spelled, ...]
+    methods: tuple[Method, ...]
+
+    def __str__(self) -> str:
+        """The method string."""
+        return ",".join(map(str, self.spelled))
 
     @property
-    def preset(self) -> Preset:
-        """The dataset's."""
-        return PRESETS.get(self.dataset, OTHER_DATASETS)
+    def needs(self) -> set[str]:
+        """The kinds of features that the methods take."""
+        return {method.needs for method in self.methods if method.needs}
+
+    def check_features(self, kinds: Container[str]) -> None:
+        """Checks that there are features for all methods, before any work is done.
+
+        Args:
+            kinds: of the features that there are.
+
+        Raises:
+            UserError: a method takes others.
+        """
+        for text, method in zip(self.spelled, self.methods, strict=True):
+            if method.needs and method.needs not in kinds:
+                raise UserError(
+                    f"{text.name} looks at photographs (features of the kind {method.needs}), and "
+                    f"there are none here; run it in an evaluation, with --config.rerank='{text}'"
+                )
+
+    def prepare(self, database: BlockedDatabase, resources: Resources) -> Prepared:
+        """Does the database stages, each on the database that the one before it has left."""
+        self.check_features(resources.features)
+        stages: list[Prepared] = []
+        for method in self.methods:
+            stages.append(method.prepare(stages[-1].database if stages else database, resources))
+
+        def rerank(retrieval: Retrieval) -> Retrieval:
+            return functools.reduce(lambda found, stage: stage(found), stages, retrieval)
+
+        return Prepared(database, stages[-1].database, rerank)
 
 
-CVNET, GEOMETRIC = "cvnet", "geometric"
-PAIRWISE: Mapping[str, type[PairwiseRerank]] = {CVNET: CVNetRerank, GEOMETRIC: PairwiseRerank}
-"""The methods that look at photographs."""
+def make_chain(text: str, dataset: str = "", config: Mapping[str, Any] | None = None) -> Chain:
+    """The methods that a string names, such as `dba(neighbours=10),alpha_qe`.
 
+    A setting that the string leaves out has the dataset's or the config's default.
 
-def _pairwise(method: str, circumstances: Circumstances) -> PairwiseRerank:
-    if method not in circumstances.score_pairs:
-        raise UserError(
-            f"{method} looks at photographs, and there are none here; run it in an evaluation, "
-            f"with --config.rerank={method}"
-        )
-    return PAIRWISE[method](
-        circumstances.score_pairs[method],
-        circumstances.pairs_top,
-        functools.partial(circumstances.on_scored, method),
-    )
-
-
-METHODS: Mapping[str, Callable[[Circumstances], Reranker]] = {
-    "aqe": lambda c: QueryExpansion(c.preset.neighbours, 0.0),
-    "alpha_qe": lambda c: QueryExpansion(c.preset.neighbours, c.preset.alpha),
-    "dqe": lambda c: DiscriminativeQueryExpansion(c.preset.neighbours),
-    "dba": lambda c: DatabaseAugmentation(c.preset.neighbours, c.preset.alpha, c.keep),
-    "refinement": lambda c: Refinement() if c.top is None else Refinement(c.top),
-    "diffusion": lambda c: Diffusion(None, c.graph_of),
-    "truncated_diffusion": lambda c: Diffusion(1000 if c.top is None else c.top, c.graph_of),
-    **{name: functools.partial(_pairwise, name) for name in PAIRWISE},
-}
-
-
-def make_reranker(names: str, circumstances: Circumstances) -> Reranker:
-    """The chain of the methods that a string names, `dba,alpha_qe` for instance.
+    Args:
+        text: see `parse_methods`.
+        dataset: whose defaults count; another one than those of the paper has the general ones.
+        config: of an evaluation, which has some of the defaults.
 
     Raises:
-        UserError: a name is not known, or a method cannot be made.
+        UserError: the string is wrong, or a method lacks a package.
     """
-    unknown = [name for name in names.split(",") if name not in METHODS]
-    if unknown:
-        raise UserError(
-            f"no re-ranking method {shown(unknown[0])}; choose from {', '.join(METHODS)} and join "
-            "several by commas"
-        )
-    methods = [METHODS[name](circumstances) for name in names.split(",")]
+    found = parse_methods(text, METHODS)
+    return Chain(tuple(found), tuple(_build(each, dataset, config or {}) for each in found))
 
-    def rerank(retrieval: Retrieval) -> Retrieval:
-        return functools.reduce(lambda found, method: method(found), methods, retrieval)
 
-    return rerank
+def _build(text: Spelled, dataset: str, config: Mapping[str, Any]) -> Method:
+    method = METHODS[text.name]
+    defaults = {each.name: each.default_for(dataset, config) for each in settings_of(method)}
+    return method(**defaults | dict(text.given))
+
+
+def method_text(method: Method) -> str:
+    """The string of a method that gives it again, whatever the dataset."""
+    [name] = [name for name, kind in METHODS.items() if kind is type(method)]
+    return str(spelled(name, method))
+
+
+def datasets_with_defaults() -> list[str]:
+    """The datasets for which a setting has a default of its own."""
+    found = (each for method in METHODS.values() for each in settings_of(method))
+    return list(dict.fromkeys(name for each in found for name in each.described.by_dataset))
+
+
+def methods_help() -> str:
+    """Every method with its settings, for `--help`."""
+    lines = []
+    for name, method in METHODS.items():
+        where = " In evaluations only." if method.needs else ""
+        lines.append(f"  {name:20} {_first_line(method)}{where}")
+        for each in settings_of(method):
+            written = f"{each.name}={value_text(each.default)}"
+            told = "; ".join(filter(None, [each.meaning, each.expected, _other_defaults(each)]))
+            lines += textwrap.wrap(
+                f"{written:20} {told}",
+                _HELP_WIDTH,
+                initial_indent=" " * 6,
+                subsequent_indent=" " * 27,
+            )
+    return "\n".join(lines)
+
+
+def _first_line(method: type[Method]) -> str:
+    return (method.__doc__ or "").strip().partition("\n")[0]
+
+
+def _other_defaults(setting: Setting) -> str:
+    return setting.default_text.partition(", ")[2]

@@ -16,7 +16,7 @@ from senet_jax.data.sizes import photograph_sizes
 from senet_jax.features.plan import join_groups
 from senet_jax.models.cvnet import PairRegion, Reranker
 from senet_jax.rerank.maps import MapCache, Size
-from senet_jax.rerank.pairwise import PairCount
+from senet_jax.rerank.pairs import PairCount
 from senet_jax.system.files import written_whole
 from senet_jax.system.progress import Progress
 

@@ -1,111 +1,66 @@
 """Re-ranking that looks at pairs of a query and an item, of a shortlist only."""
 
-import csv
 import dataclasses
-import os
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from senet_jax.rerank.method import Method, Prepared, Resources
+from senet_jax.rerank.pairs import Features, PairCount, ScoredPairs, ScorePairs
 from senet_jax.rerank.retrieval import Retrieval, reordered, shortlists, similarities
+from senet_jax.rerank.settings import setting
+from senet_jax.search.database import BlockedDatabase
 from senet_jax.system.errors import UserError
-from senet_jax.system.files import written_whole
-
-ScorePairs = Callable[[np.ndarray], np.ndarray]
-"""int[p 2] of queries and items -> float32[p], higher is more alike."""
-
-
-@dataclasses.dataclass
-class PairCount:
-    """How many pairs of images were compared so far, and how many of them were computed."""
-
-    compared: int = 0
-    computed: int = 0
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class ScoredPairs:
-    """Pairs of a query and an item, with what was found out about them.
-
-    Attributes:
-        pairs: int64[p 2], query and item.
-        global_scores: float32[p], the similarity of their descriptors.
-        scores: float32[p], of the pairwise re-ranker.
-
-    Raises:
-        UserError: there is not one score for each pair, or one is not finite.
-    """
-
-    pairs: np.ndarray
-    global_scores: np.ndarray
-    scores: np.ndarray
-
-    def __post_init__(self):
-        if not len(self.pairs) == len(self.global_scores) == len(self.scores):
-            raise UserError(
-                f"{len(self.pairs)} pairs have {len(self.global_scores)} global scores and "
-                f"{len(self.scores)} pairwise ones; give one of each for every pair"
-            )
-        are_finite = np.isfinite(self.global_scores) & np.isfinite(self.scores)
-        if not are_finite.all():
-            query, item = self.pairs[np.argmin(are_finite)]
-            raise UserError(
-                f"the score of query {query} and item {item} is not finite; are the weights or "
-                "the descriptors broken?"
-            )
-
-    @classmethod
-    def union(cls, several: Sequence["ScoredPairs"]) -> "ScoredPairs":
-        """Each pair once, in the order of queries and items; of several scores the first."""
-        pairs, global_scores, scores = (
-            np.concatenate([getattr(scored, field.name) for scored in several])
-            for field in dataclasses.fields(cls)
-        )
-        pairs, first = np.unique(pairs, axis=0, return_index=True)
-        return cls(pairs, global_scores[first], scores[first])
-
-    def save(self, path: str | os.PathLike) -> None:
-        """Writes a CSV file `query,item,global,score` with a line for each pair.
-
-        Raises:
-            UserError: the file cannot be written.
-        """
-        with written_whole(path) as temporary, temporary.open("w", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(("query", "item", "global", "score"))
-            columns = self.global_scores.tolist(), self.scores.tolist()
-            for (query, item), *scores in zip(self.pairs.tolist(), *columns, strict=True):
-                # Nine digits tell all float32 numbers apart.
-                writer.writerow((query, item, *(f"{score:.9g}" for score in scores)))
+from senet_jax.system.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)
-class PairwiseRerank:
+class PairwiseMethod(Method):
     """Brings a shortlist into the order of the scores of its pairs; among equals the order stays.
 
-    Attributes:
-        score_pairs: scores each pair of a query and an item.
-        top: how many items of a list are scored; of a shorter one, all.
-        on_scored: takes what was scored, to save it for instance.
-
-    Raises:
-        UserError: the shortlist is empty.
+    A method overrides `score`, and says in `needs` what features it takes; one that scores many
+    pairs at once overrides `scorer`.
     """
 
-    score_pairs: ScorePairs
-    top: int = 100
-    on_scored: Callable[[ScoredPairs], None] = lambda scored: None
+    top: int = setting(
+        100,
+        "how many items of a list are scored; of a shorter one, all",
+        at_least=1,
+        config_key="rerank_top",
+    )
 
-    def __post_init__(self):
-        if self.top < 1:
-            raise UserError(f"a shortlist of {self.top} items to score; take one at least")
+    def score(self, query: Any, item: Any) -> float:
+        """How alike two images are, by their features; higher is more alike."""
+        raise NotImplementedError
+
+    def scorer(self, features: Features, pairs: PairCount) -> ScorePairs:
+        """What scores pairs by the features of a database, and counts them."""
+        return _OneByOne(self.score, features, pairs)
 
     def mixed(self, scored: ScoredPairs) -> np.ndarray:
         """What the order goes by: float64[p]."""
         return scored.scores.astype(np.float64)
 
-    def __call__(self, retrieval: Retrieval) -> Retrieval:
-        """The same queries with other ranks."""
+    def prepare(self, database: BlockedDatabase, resources: Resources) -> Prepared:
+        """See `Reranker`; the features are made where they are asked for."""
+        if self.needs not in resources.features:
+            raise UserError(
+                f"{type(self).__name__} looks at {self.needs} features of photographs, and there "
+                "are none here; provide them"
+            )
+        score_pairs = self.scorer(resources.features[self.needs], resources.pairs)
+        on_scored = functools.partial(resources.on_scored, self)
+        rerank = functools.partial(self._rerank, score_pairs, on_scored)
+        return Prepared(database, database, rerank)
+
+    def _rerank(
+        self,
+        score_pairs: ScorePairs,
+        on_scored: Callable[[ScoredPairs], None],
+        retrieval: Retrieval,
+    ) -> Retrieval:
         ranks = retrieval.ranked.ranks[:, : self.top]
         are_ranked, global_scores = np.zeros(ranks.shape, bool), np.zeros(ranks.shape, np.float32)
         for part in shortlists(retrieval, self.top):
@@ -113,8 +68,35 @@ class PairwiseRerank:
             global_scores[part.rows] = similarities(part.queries, part.descriptors)
         queries, places = np.nonzero(are_ranked)
         pairs = np.stack([queries, ranks[queries, places]], axis=1)
-        scored = ScoredPairs(pairs, global_scores[queries, places], self.score_pairs(pairs))
-        self.on_scored(scored)
+        scored = ScoredPairs(pairs, global_scores[queries, places], score_pairs(pairs))
+        on_scored(scored)
         mixed = np.full(ranks.shape, -np.inf)
         mixed[queries, places] = self.mixed(scored)
         return reordered(retrieval, mixed)
+
+
+class _OneByOne:
+    """Scores pairs one by one, none of them twice.
+
+    Args:
+        score: of the features of a query and an item.
+        features: of all of them.
+        count: counts the pairs.
+    """
+
+    def __init__(self, score: Callable[[Any, Any], float], features: Features, count: PairCount):
+        self._score, self._features, self._count = score, features, count
+        self._known: dict[tuple[int, int], float] = {}
+
+    def __call__(self, pairs: np.ndarray) -> np.ndarray:
+        """int[p 2] -> float32[p]."""
+        keys = [(query, item) for query, item in pairs.tolist()]
+        missing = [key for key in dict.fromkeys(keys) if key not in self._known]
+        self._count.compared += len(keys)
+        self._count.computed += len(missing)
+        progress = Progress("verifying", len(missing), "pairs")
+        for query, item in missing:
+            score = self._score(self._features.query(query), self._features.item(item))
+            self._known[query, item] = score
+            progress.advance()
+        return np.array([self._known[key] for key in keys], np.float32)

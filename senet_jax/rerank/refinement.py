@@ -11,14 +11,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from senet_jax.rerank.method import Method
 from senet_jax.rerank.retrieval import Retrieval, reordered, shortlists, similarities
-from senet_jax.system.errors import UserError
+from senet_jax.rerank.settings import setting
 from senet_jax.system.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)
-class Refinement:
-    """Brings a shortlist into the order of two scores with its refined descriptors.
+class Refinement(Method):
+    """SuperGlobal's refinement of a shortlist.
 
     A refined descriptor is the weighted mean of an item (weight 1) and its nearest others in the
     shortlist (`weight` times similarity), not normalised again. The first score of an item is the
@@ -27,27 +28,16 @@ class Refinement:
 
     Departure: a negative similarity counts as 0, so that the weights never cancel out; the
     authors' code has no rule for it.
-
-    Attributes:
-        top: how many items of a list are refined; of a shorter one, all.
-        neighbours: how many others enter the mean.
-        weight: of their similarity.
-        merged: over how many items the maximum is taken.
-
-    Raises:
-        UserError: the shortlist is empty.
     """
 
-    top: int = 400
-    neighbours: int = 9
-    weight: float = 0.15
-    merged: int = 10
+    top: int = setting(
+        400, "how many items of a list are refined; of a shorter one, all", at_least=1
+    )
+    neighbours: int = setting(9, "how many others enter the mean", at_least=0)
+    weight: float = setting(0.15, "of their similarity", at_least=0, at_most=100)
+    merged: int = setting(10, "over how many items the maximum is taken", at_least=1)
 
-    def __post_init__(self):
-        if self.top < 1:
-            raise UserError(f"a shortlist of {self.top} items to refine; take one at least")
-
-    def __call__(self, retrieval: Retrieval) -> Retrieval:
+    def rerank(self, retrieval: Retrieval) -> Retrieval:
         """The same queries with other ranks."""
         progress = Progress("refining", len(retrieval.queries), "queries")
         scores = np.zeros((len(retrieval.queries), min(self.top, retrieval.length)), np.float32)

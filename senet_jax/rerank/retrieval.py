@@ -10,7 +10,7 @@ drops it then.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -78,9 +78,6 @@ def _check_width(queries: np.ndarray, database: BlockedDatabase) -> None:
             f"the queries have {queries.shape[1]} columns, the database {database.width}; queries "
             "and database are described by one model"
         )
-
-
-Reranker = Callable[[Retrieval], Retrieval]
 
 
 def search(queries: np.ndarray, database: BlockedDatabase, length: int) -> Retrieval:

@@ -4,8 +4,8 @@ import pytest
 from senet_jax.data.ground_truth import GroundTruth
 from senet_jax.jobs.reranked_scores import evaluate_reranked, without_junk
 from senet_jax.metrics.protocols import PROTOCOLS
-from senet_jax.metrics.report import evaluate_descriptors
-from senet_jax.rerank.pairwise import PairCount
+from senet_jax.metrics.report import evaluate_descriptors, evaluate_ranks
+from senet_jax.rerank.method import Method, Resources
 from senet_jax.rerank.query_expansion import QueryExpansion
 from senet_jax.rerank.retrieval import search
 from senet_jax.search.database import BlockedDatabase
@@ -34,6 +34,18 @@ def ground_truth():
     )
 
 
+class Spy(Method):
+    """Does nothing but call a function, and counts its database stages."""
+
+    def __init__(self, function):
+        object.__setattr__(self, "rerank", function)
+        object.__setattr__(self, "stages", [])
+
+    def prepare(self, database, resources):
+        self.stages.append(database)
+        return super().prepare(database, resources)
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.name)
 def test_junk_leaves_the_lists_and_the_order_stays(retrieval, ground_truth, protocol):
     junk = {"easy": [*JUNK, *HARD], "medium": JUNK, "hard": [*JUNK, *EASY]}[protocol.name]
@@ -45,9 +57,8 @@ def test_junk_leaves_the_lists_and_the_order_stays(retrieval, ground_truth, prot
 
 def test_a_method_that_does_nothing_changes_no_score(retrieval, ground_truth):
     plain = evaluate_descriptors(ground_truth, retrieval.queries, retrieval.database.parts)
-    for report in evaluate_reranked(
-        ground_truth, retrieval, lambda found: found, PairCount()
-    ).values():
+    reports = evaluate_reranked(ground_truth, retrieval, Spy(lambda found: found), Resources())
+    for report in reports.values():
         for name, scores in plain.scores.items():
             np.testing.assert_array_equal(report.scores.scores[name], scores)
 
@@ -55,11 +66,13 @@ def test_a_method_that_does_nothing_changes_no_score(retrieval, ground_truth):
 def test_only_one_of_the_two_looks_at_the_ground_truth(retrieval, ground_truth):
     seen = []
 
-    def spy(found):
+    def see(found):
         seen.append(found.ranked.ranks)
         return found
 
-    evaluate_reranked(ground_truth, retrieval, spy, PairCount())
+    spy = Spy(see)
+    evaluate_reranked(ground_truth, retrieval, spy, Resources())
+    assert spy.stages == [retrieval.database]
     blind, *of_protocols = seen
     np.testing.assert_array_equal(blind, retrieval.ranked.ranks)
     assert [np.isin(JUNK, ranks).any() for ranks in of_protocols] == [False] * 3
@@ -69,24 +82,41 @@ def test_blind_expansion_is_a_search_with_the_expanded_queries(retrieval, ground
     expansion = QueryExpansion(3, 1.0)
     queries = expansion(retrieval).queries
     expected = evaluate_descriptors(ground_truth, queries, retrieval.database.parts)
-    report = evaluate_reranked(ground_truth, retrieval, expansion, PairCount())["blind"]
+    report = evaluate_reranked(ground_truth, retrieval, expansion, Resources())["blind"]
     for name, scores in expected.scores.items():
         np.testing.assert_array_equal(report.scores.scores[name], scores)
     value = report.to_json()
     assert value["cost"]["seconds_per_query"] > 0
+    assert value["cost"]["database_seconds"] >= 0
     assert value["medium"]["queries"] == 2
 
 
 def test_the_cost_is_that_of_a_list(retrieval, ground_truth):
-    pairs = PairCount()
+    resources = Resources()
+    pairs = resources.pairs
 
     def looks_at_three_pairs_of_each_query(found):
         pairs.compared += 3 * len(found.queries)
         pairs.computed += 1
         return found
 
-    reports = evaluate_reranked(ground_truth, retrieval, looks_at_three_pairs_of_each_query, pairs)
+    method = Spy(looks_at_three_pairs_of_each_query)
+    reports = evaluate_reranked(ground_truth, retrieval, method, resources)
     for report in reports.values():
         assert report.cost.pairs_per_query == 3
         assert report.cost.computed_pairs_per_query == 1 / len(retrieval.queries)
         assert report.cost.peak_memory_bytes > 2**20
+
+
+def test_the_lists_come_with_their_scores(retrieval, ground_truth):
+    expansion = QueryExpansion(3, 1.0)
+    reports = evaluate_reranked(ground_truth, retrieval, expansion, Resources())
+    blind, protocol = reports["blind"].ranked, reports["protocol"].ranked
+    assert blind.ranks.tolist() == expansion(retrieval).ranked.ranks.tolist()
+    assert list(protocol) == [each.name for each in PROTOCOLS]
+    for each in PROTOCOLS:
+        expected = expansion(without_junk(retrieval, ground_truth, each)).ranked
+        assert protocol[each.name].ranks.tolist() == expected.ranks.tolist()
+    for report in reports.values():
+        again = evaluate_ranks(ground_truth, report.ranked)
+        assert again.to_json() == report.scores.to_json()

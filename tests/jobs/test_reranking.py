@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 
 from senet_jax.data.revisitop import load_dataset
+from senet_jax.jobs.reranking import save_pairs
 from senet_jax.main import main
 from senet_jax.metrics.report import evaluate_descriptors
+from senet_jax.rerank import graph, neighbours, query_expansion
+from senet_jax.rerank.pairs import ScoredPairs
 from senet_jax.search.storage import quantise
 from senet_jax.weights import save_weights
 from tests.data.pictures import encoded, picture, write_dataset
@@ -71,7 +74,55 @@ def test_a_method_is_reported_twice_beside_the_search(evaluate, tmp_path):
         assert report[name]["cost"]["seconds_per_query"] > 0
         assert report[name]["medium"]["queries"] == report["town"]["medium"]["queries"]
         assert f"{name}, tiny_baseline\n" in printed
-    assert not (tmp_path / "run" / "rerank").exists()
+    [stage] = (tmp_path / "run" / "rerank" / "prepared").iterdir()
+    assert stage.name.startswith("dba-")
+    assert [path.name for path in (tmp_path / "run" / "rerank").iterdir()] == ["prepared"]
+
+
+@pytest.fixture
+def database_stages(monkeypatch):
+    """Counts the searches of a database for its own items, by what they are for."""
+    counted = []
+    for module in (query_expansion, graph):
+
+        def counting(database, count, label):
+            counted.append(label)
+            yield from neighbours.nearest_others(database, count, label)
+
+        monkeypatch.setattr(module, "nearest_others", counting)
+    return counted
+
+
+def test_the_database_stage_runs_once_for_all_lists_and_runs(evaluate, tmp_path, database_stages):
+    assert evaluate("--config.rerank=dba,diffusion")[0] == 0
+    assert database_stages == ["augmenting the database", "building the graph"]
+    first = _report(tmp_path / "run")
+    # Another run finds both, and so does one whose query stage has other settings.
+    assert evaluate("--config.rerank=dba,diffusion")[0] == 0
+    assert evaluate("--config.rerank=dba,diffusion(alpha=0.5)")[0] == 0
+    assert len(database_stages) == 2
+    second = _report(tmp_path / "run")
+    for kind in ("blind", "protocol"):
+        name = f"town+dba,diffusion:{kind}"
+        assert first[name]["medium"] == second[name]["medium"]
+        assert f"town+dba,diffusion(alpha=0.5):{kind}" in second
+    # The graph is that of the augmented database.
+    assert evaluate("--config.rerank=dba(neighbours=1),diffusion")[0] == 0
+    assert database_stages[2:] == ["augmenting the database", "building the graph"]
+    assert len(list((tmp_path / "run" / "rerank" / "prepared").iterdir())) == 4
+
+
+def test_a_method_with_settings_is_reported_under_its_string(evaluate, tmp_path):
+    written = "--config.rerank= geometric( top = 1 ) , dba(alpha=3.0, neighbours=1)"
+    code, printed, errors = evaluate(written)
+    assert code == 0, errors
+    text = "geometric(top=1),dba(neighbours=1,alpha=3)"
+    assert list(_report(tmp_path / "run")) == [
+        *("town", f"town+{text}:blind", f"town+{text}:protocol", "run")
+    ]
+    assert f"town+{text}:blind, tiny_baseline\n" in printed
+    [pairs] = (tmp_path / "run" / "rerank" / "town").iterdir()
+    assert pairs.name == "geometric(top=1).csv"
 
 
 def test_cvnet_leaves_the_pairs_that_it_scored(evaluate, places, tmp_path):
@@ -186,6 +237,8 @@ def test_a_database_in_fewer_bits_is_ranked_and_re_ranked(evaluate, places, tmp_
     ("flags", "message"),
     [
         (["--config.rerank=magic"], "no re-ranking method 'magic'; choose from"),
+        (["--config.rerank=dba(k=3)"], "dba cannot take 'k=3'; its settings: neighbours (an in"),
+        (["--config.rerank=geometric(top=0)"], "top is 0; it has to be an integer from 1"),
         (["--config.rerank=cvnet"], "config.cvnet_weights is empty; name the weights folder"),
         (
             ["--config.rerank=cvnet", "--config.cvnet_weights={places}/weights"],
@@ -200,3 +253,17 @@ def test_a_mistake_shows_before_the_work(evaluate, places, tmp_path, flags, mess
     assert code == 2
     assert message in errors
     assert not (tmp_path / "run" / "descriptors").exists()
+
+
+def test_the_pairs_are_saved(tmp_path):
+    path = tmp_path / "rerank" / "a" / "cvnet.csv"
+    rng = np.random.default_rng(0)
+    pairs = np.argwhere(np.ones((5, 3), bool))
+    scored = ScoredPairs(pairs, *rng.random((2, 15), np.float32))
+    save_pairs(path, scored)
+    head, *lines = path.read_text().splitlines()
+    assert head == "query,item,global,score" and len(lines) == 15
+    table = np.array([line.split(",") for line in lines], np.float64)
+    np.testing.assert_array_equal(table[:, :2], pairs)
+    np.testing.assert_array_equal(table[:, 2].astype(np.float32), scored.global_scores)
+    np.testing.assert_array_equal(table[:, 3].astype(np.float32), scored.scores)

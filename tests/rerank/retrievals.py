@@ -1,9 +1,13 @@
 """Small random retrievals that the tests of re-ranking share."""
 
 import dataclasses
+from typing import ClassVar
 
 import numpy as np
 
+from senet_jax.rerank.method import Resources
+from senet_jax.rerank.pairs import Features
+from senet_jax.rerank.pairwise import PairwiseMethod
 from senet_jax.rerank.retrieval import Retrieval, search
 from senet_jax.search.database import BlockedDatabase
 from senet_jax.search.ranked_list import NO_MORE, RankedList
@@ -44,6 +48,27 @@ def score_of(query, item):
     return np.random.default_rng([query, item]).random()
 
 
-def score_pairs(pairs):
-    """The scores of pairs int[p 2], as a pairwise method takes them."""
-    return np.array([score_of(*pair) for pair in pairs.tolist()], np.float32)
+class Numbers(Features):
+    """Features that are the indices themselves."""
+
+    def query(self, index):
+        return index
+
+    def item(self, index):
+        return index
+
+
+@dataclasses.dataclass(frozen=True)
+class ByNumbers(PairwiseMethod):
+    """Scores a pair of indices by `score_of`."""
+
+    needs: ClassVar[str] = "numbers"
+
+    def score(self, query, item):
+        return score_of(query, item)
+
+
+def reranked_by_pairs(method, found, features=None, **resources):
+    """What a pairwise method makes of what was found."""
+    resources = Resources(features={method.needs: features or Numbers()}, **resources)
+    return method.prepare(found.database, resources)(found)

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from senet_jax.rerank.diffusion import Diffusion
+from senet_jax.rerank.diffusion import Diffusion, TruncatedDiffusion
 from senet_jax.rerank.graph import mutual_graph
+from senet_jax.rerank.method import Resources
 from senet_jax.rerank.retrieval import Retrieval, search
 from senet_jax.search.database import BlockedDatabase
 from senet_jax.search.ranked_list import RankedList
@@ -63,7 +64,10 @@ def test_a_short_list_is_filled_with_what_diffusion_finds():
 def test_truncated_is_exact_where_nothing_is_cut(top):
     found = _found()
     exact = Diffusion(**GRAPH)(found)
-    assert Diffusion(top, **GRAPH)(found).ranked.ranks.tolist() == exact.ranked.ranks.tolist()
+    assert (
+        TruncatedDiffusion(top=top, **GRAPH)(found).ranked.ranks.tolist()
+        == exact.ranked.ranks.tolist()
+    )
 
 
 def test_truncated_is_the_dense_solve_on_the_shortlist():
@@ -71,7 +75,7 @@ def test_truncated_is_the_dense_solve_on_the_shortlist():
     top = 20
     (rows,) = found.database.parts
     mutual = oracle.mutual_similarities(rows.astype(float), GRAPH["graph_neighbours"] - 1)
-    diffused = Diffusion(top, **GRAPH, **SOLVED)(found).ranked.ranks
+    diffused = TruncatedDiffusion(top=top, **GRAPH, **SOLVED)(found).ranked.ranks
     affinity = mutual**3
     degrees = affinity.sum(axis=1)
     for index, query in enumerate(found.queries):
@@ -104,11 +108,15 @@ def test_it_follows_a_chain_of_neighbours():
     assert diffused.ranked.ranks[0, -2:].tolist() == [4, 5]
 
 
+def _truncated_or_not(top, **settings):
+    return TruncatedDiffusion(top=top, **settings) if top else Diffusion(**settings)
+
+
 @pytest.mark.parametrize("top", [None, 40])
 def test_the_order_of_the_database_changes_nothing(top):
     found = _found()
     other, order = shuffled(found)
-    method = Diffusion(top, **GRAPH)
+    method = _truncated_or_not(top, **GRAPH)
     assert order[method(other).ranked.ranks].tolist() == method(found).ranked.ranks.tolist()
 
 
@@ -116,9 +124,9 @@ def test_the_order_of_the_database_changes_nothing(top):
 def test_without_positive_similarities_the_order_stays(top):
     rows = -clustered(8)
     found = search(clustered(2, seed=3), BlockedDatabase((rows,)), 8)
-    assert Diffusion(top)(found).ranked.ranks.tolist() == found.ranked.ranks.tolist()
+    assert _truncated_or_not(top)(found).ranked.ranks.tolist() == found.ranked.ranks.tolist()
     zeros = search(np.zeros((2, 16), np.float32), BlockedDatabase((rows,)), 8)
-    assert Diffusion(top)(zeros).ranked.ranks.tolist() == [list(range(8))] * 2
+    assert _truncated_or_not(top)(zeros).ranked.ranks.tolist() == [list(range(8))] * 2
 
 
 @pytest.mark.parametrize("top", [None, 3, 9])
@@ -127,13 +135,18 @@ def test_few_items_duplicates_zeros_and_unranked(top):
     rows[2], rows[4], rows[6] = rows[1], 0, np.nan
     database = BlockedDatabase((rows,), unranked=[6])
     found = search(clustered(2, seed=3), database, 12)
-    diffused = Diffusion(top)(found).ranked
+    diffused = _truncated_or_not(top)(found).ranked
     assert diffused.ranks.shape == (2, 12)
     for query in range(2):
         assert sorted(diffused.items(query)) == list(range(8))
         assert diffused.items(query)[-2:].tolist() == [4, 6]
         # Equal items get equal scores: the one that was ahead stays ahead.
         assert np.diff(diffused.positions(query, np.array([1, 2]))) > 0
+
+
+def _arrays(graph):
+    """A graph as it is kept."""
+    return {"similarities": graph.data, "items": graph.indices, "ends": graph.indptr}
 
 
 def test_what_is_unranked_stays_last_where_the_solver_stops_below_zero():
@@ -144,7 +157,8 @@ def test_what_is_unranked_stays_last_where_the_solver_stops_below_zero():
     graph = scipy.sparse.csr_array(weights + weights.T)
     database = BlockedDatabase((np.eye(size, dtype=np.float32),), unranked=[0])
     queries = rng.random((40, size), np.float32) * (rng.random((40, size)) < 0.3)
-    method = Diffusion(graph_of=lambda *_: graph, iterations=4)
+    given = Resources(keep=lambda stage: _arrays(graph))
+    method = Diffusion(iterations=4).prepare(database, given)
     ranks = method(search(queries.astype(np.float32), database, size)).ranked.ranks
     assert ranks[:, -1].tolist() == [0] * 40
 
@@ -152,34 +166,42 @@ def test_what_is_unranked_stays_last_where_the_solver_stops_below_zero():
 def test_nothing_listed_is_nothing_to_start_from():
     found = retrieval()
     empty = found.with_ranks(np.full((5, 3), -1))
-    assert Diffusion(4)(empty).ranked.ranks.tolist() == [[-1] * 3] * 5
+    assert TruncatedDiffusion(top=4)(empty).ranked.ranks.tolist() == [[-1] * 3] * 5
     assert Diffusion()(empty).ranked.ranks.tolist() == [[0, 1, 2]] * 5
     nothing = Retrieval(
         found.queries,
         BlockedDatabase((found.database.parts[0][:0],)),
         RankedList(np.full((5, 2), -1), 0),
     )
-    for method in (Diffusion(), Diffusion(4)):
+    for method in (Diffusion(), TruncatedDiffusion(top=4)):
         assert method(nothing).ranked.ranks.tolist() == [[-1, -1]] * 5
 
 
-def test_the_graph_may_come_from_elsewhere():
-    found = _found()
-    asked = []
+@pytest.mark.parametrize("method", [Diffusion(**GRAPH), TruncatedDiffusion(**GRAPH, top=9)])
+def test_the_graph_is_the_database_stage(method):
+    found, stages = _found(), []
 
-    def given(database, neighbours):
-        asked.append((database, neighbours))
-        return mutual_graph(database, neighbours)
+    def keep(stage):
+        stages.append(stage)
+        return _arrays(mutual_graph(stage.database, stage.settings["neighbours"]))
 
-    diffused = Diffusion(graph_of=given, **GRAPH)(found)
-    assert asked == [(found.database, GRAPH["graph_neighbours"])]
-    assert diffused.ranked.ranks.tolist() == Diffusion(**GRAPH)(found).ranked.ranks.tolist()
+    prepared = method.prepare(found.database, Resources(keep=keep))
+    assert prepared.database is found.database
+    for _ in range(2):
+        assert prepared(found).ranked.ranks.tolist() == method(found).ranked.ranks.tolist()
+    [stage] = stages
+    assert (stage.name, stage.settings) == ("graph", {"neighbours": GRAPH["graph_neighbours"]})
+    assert stage.database is found.database
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
-    [({"top": 0}, "a shortlist of 0 items"), ({"alpha": 1.0}, "alpha is 1.0")],
+    ("kind", "settings", "message"),
+    [
+        (TruncatedDiffusion, {"top": 0}, "top is 0; it has to be an integer from 1"),
+        (Diffusion, {"alpha": 1.0}, "alpha is 1; it has to be a number from 0 below 1"),
+        (Diffusion, {"graph_neighbours": 0}, "graph_neighbours is 0"),
+    ],
 )
-def test_wrong_settings_are_refused(settings, message):
+def test_wrong_settings_are_refused(kind, settings, message):
     with pytest.raises(UserError, match=message):
-        Diffusion(**settings)
+        kind(**settings)

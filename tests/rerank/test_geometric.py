@@ -5,7 +5,6 @@ import pytest
 from senet_jax.models.architecture import find_architecture
 from senet_jax.models.senet import build_model
 from senet_jax.rerank.geometric import (
-    InlierCounts,
     LocalFeatures,
     fit_whitening,
     local_features,
@@ -13,13 +12,8 @@ from senet_jax.rerank.geometric import (
     strongest_positions,
     verify,
 )
-from senet_jax.rerank.pairwise import PairCount, PairwiseRerank
-from senet_jax.rerank.retrieval import Retrieval
-from senet_jax.search.database import BlockedDatabase
-from senet_jax.search.ranked_list import RankedList
 from senet_jax.system.errors import UserError
 from tests.models.initial import initial_variables
-from tests.rerank.retrievals import clustered, retrieval, shuffled
 
 WIDTH = 8
 STRIDE = 16
@@ -156,45 +150,6 @@ def test_the_networks_own_maps_find_the_shift_of_a_photograph():
     assert verify(query, other).inliers < found.inliers / 4
 
 
-def _scene(seed, shared):
-    """Features of which the first `shared` lie as in every other scene."""
-    common, rng = np.random.default_rng(0), np.random.default_rng(seed)
-    points, descriptors = common.uniform(0, 500, (40, 2)), _unit(common.standard_normal((40, 16)))
-    points[shared:] = rng.uniform(0, 500, (40 - shared, 2))
-    descriptors[shared:] = _unit(rng.standard_normal((40 - shared, 16)))
-    return _features(points, descriptors)
-
-
-def test_a_shortlist_is_in_the_order_of_inliers():
-    rows = clustered(7)
-    database = BlockedDatabase((rows,), unranked=[4])
-    ranks = np.array([[3, 0, 1, 2, 5, 6], [2, 4, 1, -1, -1, -1], [0, 3, 6, 2, 1, 5]])
-    found = Retrieval(clustered(3, seed=1), database, RankedList(ranks, 7))
-    shared = {0: 12, 1: 30, 2: 12, 3: 0, 5: 40, 6: 20}
-    inliers = {item: verify(_scene(99, 40), _scene(item, n)).inliers for item, n in shared.items()}
-    assert inliers[1] > inliers[0] > inliers[3]
-    count = PairCount()
-    inlier_counts = InlierCounts(
-        lambda query: _scene(99, 40), lambda item: _scene(item, shared[item]), count
-    )
-    verified = PairwiseRerank(inlier_counts, top=4)(found)
-    expected = [
-        [*sorted([3, 0, 1, 2], key=lambda item: -inliers[item]), 5, 6],
-        [*sorted([2, 1], key=lambda item: -inliers[item]), 4, -1, -1, -1],
-        [*sorted([0, 3, 6, 2], key=lambda item: -inliers[item]), 1, 5],
-    ]
-    assert verified.ranked.ranks.tolist() == expected
-    assert expected[0][:2] != [3, 0]
-    other, order = shuffled(found)
-    inlier_counts = InlierCounts(
-        lambda query: _scene(99, 40), lambda item: _scene(order[item], shared[order[item]]), count
-    )
-    verified = PairwiseRerank(inlier_counts, top=4)(other)
-    assert [order[verified.ranked.items(query)].tolist() for query in range(3)] == [
-        [item for item in items if item >= 0] for items in expected
-    ]
-
-
 def test_points_may_be_off_by_their_stride():
     rng = np.random.default_rng(0)
     points, descriptors = rng.uniform(0, 1000, (80, 2)), _unit(rng.standard_normal((80, 32)))
@@ -207,24 +162,3 @@ def test_points_may_be_off_by_their_stride():
         return verify(query, item).inliers
 
     assert inliers(16) == 80 and inliers(2) < 40
-
-
-def test_no_pair_is_verified_twice():
-    asked, count = [], PairCount()
-    inlier_counts = InlierCounts(
-        lambda query: _scene(99, 40), lambda item: asked.append(item) or _scene(item, 20), count
-    )
-    pairs = np.array([[0, 3], [1, 3], [0, 3]])
-    first = inlier_counts(pairs)
-    np.testing.assert_array_equal(inlier_counts(pairs), first)
-    assert (
-        first.dtype == np.float32
-        and first[0] == first[2] == verify(_scene(99, 40), _scene(3, 20)).inliers
-    )
-    assert asked == [3, 3] and count == PairCount(compared=6, computed=2)
-
-
-def test_an_empty_list_has_nothing_to_verify():
-    nothing = retrieval(length=0)
-    verified = PairwiseRerank(InlierCounts(None, None, PairCount()))(nothing)
-    assert verified.ranked.ranks.shape == (5, 0)

@@ -1,86 +1,175 @@
+import dataclasses
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
-from senet_jax.rerank.diffusion import Diffusion
+from senet_jax.rerank.cvnet import CVNetRerank
+from senet_jax.rerank.diffusion import Diffusion, TruncatedDiffusion
+from senet_jax.rerank.method import Resources, in_memory
 from senet_jax.rerank.methods import (
     METHODS,
-    OTHER_DATASETS,
-    PAIRWISE,
-    PRESETS,
-    Circumstances,
-    make_reranker,
+    datasets_with_defaults,
+    make_chain,
+    method_text,
+    methods_help,
 )
-from senet_jax.rerank.query_expansion import DatabaseAugmentation, QueryExpansion
+from senet_jax.rerank.query_expansion import (
+    AverageQueryExpansion,
+    DatabaseAugmentation,
+    DiscriminativeQueryExpansion,
+    QueryExpansion,
+)
 from senet_jax.rerank.refinement import Refinement
+from senet_jax.rerank.settings import settings_of
+from senet_jax.rerank.verification import GeometricVerification
 from senet_jax.system.errors import UserError
-from tests.rerank.retrievals import retrieval, shuffled
+from tests.rerank.retrievals import Numbers, retrieval, shuffled
 
 
-def _ranks(names, found, **circumstances):
-    return make_reranker(names, Circumstances(**circumstances))(found).ranked.ranks.tolist()
+@pytest.fixture(autouse=True)
+def _without_the_library(monkeypatch):
+    """Discriminative expansion is made without the library that it runs with."""
+    monkeypatch.setattr("senet_jax.rerank.query_expansion._import_linear_svm", lambda: None)
 
 
 @pytest.mark.parametrize(
     ("dataset", "neighbours", "alpha"),
     [("roxford5k", 5, 2), ("rparis6k", 20, 1), ("holidays", 5, 2), ("", 5, 2)],
 )
-def test_presets_are_those_of_the_paper(dataset, neighbours, alpha):
-    found = retrieval()
-    expansion, augmentation = (
+def test_defaults_are_those_of_the_paper(dataset, neighbours, alpha):
+    assert make_chain("aqe,alpha_qe,dqe,dba", dataset).methods == (
+        AverageQueryExpansion(neighbours),
         QueryExpansion(neighbours, alpha),
+        DiscriminativeQueryExpansion(neighbours, 50),
         DatabaseAugmentation(neighbours, alpha),
     )
-    average = QueryExpansion(neighbours, 0)
-    for name, method in (("alpha_qe", expansion), ("aqe", average), ("dba", augmentation)):
-        expected = method(found).ranked.ranks.tolist()
-        assert _ranks(name, found, dataset=dataset) == expected
-    assert OTHER_DATASETS in PRESETS.values()
+    assert datasets_with_defaults() == ["roxford5k", "rparis6k"]
+
+
+def test_a_setting_that_is_given_wins():
+    chain = make_chain("dba(neighbours=7),alpha_qe(alpha=2)", "rparis6k")
+    assert chain.methods == (DatabaseAugmentation(7, 1.0), QueryExpansion(20, 2.0))
 
 
 def test_a_shortlist_has_the_length_that_is_asked_for_or_the_methods_own():
-    assert METHODS["refinement"](Circumstances()) == Refinement(400)
-    assert METHODS["refinement"](Circumstances(top=7)) == Refinement(7)
-    assert METHODS["truncated_diffusion"](Circumstances()) == Diffusion(1000)
-    assert METHODS["truncated_diffusion"](Circumstances(top=7)) == Diffusion(7)
-    assert METHODS["diffusion"](Circumstances(top=7)) == Diffusion(None)
+    config = {"rerank_top": 9}
+    names = "refinement,diffusion,truncated_diffusion,cvnet,geometric"
+    assert make_chain(names, config=config).methods == (
+        *(Refinement(400), Diffusion(), TruncatedDiffusion(top=1000)),
+        *(CVNetRerank(9, 0.5), GeometricVerification(9)),
+    )
+    assert make_chain("cvnet,geometric").methods == (CVNetRerank(100), GeometricVerification(100))
+    given = make_chain("refinement(top=7),truncated_diffusion(top=7),cvnet(top=100)", "", config)
+    assert given.methods == (Refinement(7), TruncatedDiffusion(top=7), CVNetRerank(100))
+    assert str(given) == "refinement(top=7),truncated_diffusion(top=7),cvnet(top=100)"
 
 
-def test_methods_use_what_the_circumstances_lend():
-    circumstances = Circumstances(graph_of=lambda database, neighbours: 0, keep=lambda *_: 0)
-    for name in ("diffusion", "truncated_diffusion"):
-        assert METHODS[name](circumstances).graph_of is circumstances.graph_of
-    assert METHODS["dba"](circumstances).keep is circumstances.keep
+def test_average_expansion_is_the_one_with_equal_weights():
+    found = retrieval()
+    expected = QueryExpansion(5, 0.0)(found)
+    assert make_chain("aqe")(found).queries.tolist() == expected.queries.tolist()
 
 
 def test_a_chain_is_one_method_after_the_other():
     found = retrieval()
     augmented = DatabaseAugmentation(5, 2.0)(found)
     expected = Refinement(10)(QueryExpansion(5, 2.0)(augmented)).ranked.ranks.tolist()
-    assert _ranks("dba,alpha_qe,refinement", found, top=10) == expected
-    assert expected != _ranks("refinement,alpha_qe,dba", found, top=10)
+    assert make_chain("dba,alpha_qe,refinement(top=10)")(found).ranked.ranks.tolist() == expected
+    other = make_chain("refinement(top=10),alpha_qe,dba")(found).ranked.ranks.tolist()
+    assert expected != other
+
+
+def test_every_database_stage_is_done_once_on_what_the_one_before_has_left():
+    found, stages = retrieval(), []
+
+    def keep(stage):
+        stages.append(stage)
+        return in_memory(stage)
+
+    chain = make_chain("dba(neighbours=4),alpha_qe,diffusion,dba(alpha=0)")
+    prepared = chain.prepare(found.database, Resources(keep=keep))
+    assert [stage.name for stage in stages] == ["dba", "graph", "dba"]
+    assert [dict(stage.settings) for stage in stages] == [
+        {"neighbours": 4, "alpha": 2.0},
+        {"neighbours": 50},
+        {"neighbours": 5, "alpha": 0.0},
+    ]
+    augmented = DatabaseAugmentation(4, 2.0)(found).database.parts[0]
+    for stage in stages[1:]:
+        np.testing.assert_array_equal(stage.database.parts[0], augmented)
+    short = found.with_ranks(found.ranked.ranks[:, :9])
+    for lists in (found, short):
+        assert prepared(lists).ranked.ranks.tolist() == chain(lists).ranked.ranks.tolist()
+        assert prepared(lists).database is prepared.database
+    assert len(stages) == 3
+
+
+def test_what_is_prepared_refuses_another_database():
+    found = retrieval()
+    prepared = make_chain("dba").prepare(found.database, Resources())
+    with pytest.raises(UserError, match="prepared for another database than the one"):
+        prepared(retrieval(seed=1))
+
+
+class Alike(Numbers):
+    """Features of which no pair stands out."""
+
+    def scorer(self, pairs):
+        return lambda asked: np.zeros(len(asked), np.float32)
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_every_method_by_its_name(name):
+def test_every_method_by_its_name(name, monkeypatch):
     """Whatever the lists' length, and in whatever order the database is."""
     if name == "dqe":
+        monkeypatch.undo()
         pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    monkeypatch.setattr(GeometricVerification, "score", lambda *_: 0.0)
     found = retrieval(seed=7)
     other, order = shuffled(found)
+    resources = Resources(features={"dense": Alike(), "local": Alike()})
 
-    def no_pair_stands_out(pairs):
-        return np.zeros(len(pairs), np.float32)
+    def rerank(lists):
+        return make_chain(name).prepare(lists.database, resources)(lists)
 
-    score_pairs = dict.fromkeys(PAIRWISE, no_pair_stands_out)
-    rerank = make_reranker(name, Circumstances(score_pairs=score_pairs))
     expected = rerank(found).ranked.ranks.tolist()
     assert order[rerank(other).ranked.ranks].tolist() == expected
-    short = found.with_ranks(found.ranked.ranks[:, :12])
-    reranked = rerank(short)
+    reranked = rerank(found.with_ranks(found.ranked.ranks[:, :12]))
     assert reranked.ranked.ranks.shape == (5, 12)
 
 
-@pytest.mark.parametrize("names", ["", "alphaqe", "aqe,", "aqe,,dba", "aqe, dba"])
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_is_written_and_told(name):
+    assert str(make_chain(name)) == name
+    [method] = make_chain(name).methods
+    for dataset in ("roxford5k", "rparis6k"):
+        assert make_chain(method_text(method), dataset, {"rerank_top": 3}).methods == (method,)
+    told = methods_help().split(f"\n  {name} " if name != "aqe" else "  aqe ")[1]
+    assert all(f"      {each.name}=" in told for each in settings_of(METHODS[name]))
+    assert all(each.meaning for each in settings_of(METHODS[name]))
+
+
+def test_a_method_of_photographs_says_so_before_the_work():
+    found = retrieval()
+    with pytest.raises(UserError, match=r"cvnet looks at photographs .* --config.rerank='cvnet\("):
+        make_chain("dba,cvnet(top=7)")(found)
+    assert make_chain("dba,cvnet,geometric").needs == {"dense", "local"}
+
+
+@pytest.mark.parametrize("names", ["", "alphaqe", "aqe,", "aqe,,dba"])
 def test_an_unknown_name_is_refused(names):
     with pytest.raises(UserError, match=r"no re-ranking method .* choose from aqe, alpha_qe, dqe"):
-        make_reranker(names, Circumstances())
+        make_chain(names)
+
+
+def test_a_method_that_is_added_is_told(monkeypatch):
+    @dataclasses.dataclass(frozen=True)
+    class Reversed(Refinement):
+        """Turns shortlists round."""
+
+        needs: ClassVar[str] = "dense"
+
+    monkeypatch.setitem(METHODS, "reversed", Reversed)
+    assert "\n  reversed             Turns shortlists round. In evaluations only." in methods_help()
+    assert make_chain("reversed(top=3)").methods == (Reversed(3),)

@@ -11,7 +11,7 @@ from senet_jax.data.transforms import UnreadableImage
 from senet_jax.rerank import pair_scores as pair_scores_module
 from senet_jax.rerank.maps import MapCache, MapNetwork
 from senet_jax.rerank.pair_scores import PROGRAM_POSITIONS, PairScores, pair_shapes
-from senet_jax.rerank.pairwise import PairCount
+from senet_jax.rerank.pairs import PairCount
 from tests.data.pictures import encoded, picture
 from tests.oracles import pyramid
 from tests.oracles.cvnet_twin import (

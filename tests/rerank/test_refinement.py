@@ -98,7 +98,7 @@ def test_a_descriptor_that_is_not_finite_is_named():
 
 
 def test_an_empty_shortlist_is_refused():
-    with pytest.raises(UserError, match="a shortlist of 0 items"):
+    with pytest.raises(UserError, match="top is 0; it has to be an integer from 1"):
         Refinement(top=0)
 
 

@@ -1,4 +1,4 @@
-"""Arrays in `.npy` and `.npz` files: descriptors, ranks, graphs, and what an evaluation keeps."""
+"""Arrays in `.npy` and `.npz` files: descriptors, ranks, and what an evaluation keeps."""
 
 import io
 import pathlib
@@ -53,30 +53,29 @@ def _rank_files(_) -> list[bytes]:
     return [_npy(ranks.astype(dtype)) for dtype in ("i1", "<i8", ">i4")]
 
 
-def _graphs(folder: pathlib.Path) -> list[bytes]:
-    import scipy.sparse
+def _stage_file(name: str) -> Callable[[pathlib.Path], list[bytes]]:
+    """A file of a database stage that a re-ranking keeps, beside the other ones."""
 
-    from senet_jax.rerank import graph
+    def examples(folder: pathlib.Path) -> list[bytes]:
+        from senet_jax.jobs import kept_stages
+        from senet_jax.rerank.method import DatabaseStage
 
-    made = scipy.sparse.eye_array(4, format="csr", dtype=np.float32)
-    whole, graph.mutual_graph = graph.mutual_graph, lambda *_: made
-    try:
-        graph.kept_graph(folder / "new.npz", _database(), 3)
-    finally:
-        graph.mutual_graph = whole
-    return [(folder / "new.npz").read_bytes()]
+        rows = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
+        pieces = [{"rows": rows, "ends": np.arange(4)}]
+        stage = DatabaseStage("dba", {}, None, lambda: pieces)
+        kept_stages._make(folder / "new", ORIGIN, stage)
+        for file in (folder / "new").iterdir():
+            file.rename(folder / file.name)
+        return [(folder / name).read_bytes()]
 
-
-def _database() -> Any:
-    from senet_jax.search.database import BlockedDatabase
-
-    return BlockedDatabase((np.eye(4, dtype=np.float32),))
+    return examples
 
 
-def _graph(path: pathlib.Path) -> Any:
-    from senet_jax.rerank.graph import kept_graph
+def _stage(path: pathlib.Path) -> Any:
+    from senet_jax.jobs.kept_stages import _read
 
-    return kept_graph(path, _database(), 3) @ np.ones(4, np.float32)
+    arrays = _read(path.parent, ORIGIN)
+    return arrays and {name: array.tolist() for name, array in arrays.items()}
 
 
 ORIGIN = {"model": "tiny", "scales": [1.0]}
@@ -164,13 +163,16 @@ READERS: dict[str, Reader] = {
         ("senet_jax.search.ranked_list", "senet_jax.system.files"),
         (b"True", b"<u8", b"|b1", b"(", b")", b"0,", b"99999999999,", b"-1"),
     ),
-    "graph": Reader(
-        "graph.npz",
-        _graphs,
-        _graph,
-        ("senet_jax.rerank.graph",),
-        (b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06", b"|O", b"99999999999,", b"(", b")"),
-    ),
+    **{
+        f"stage_{suffix}": Reader(
+            name,
+            _stage_file(name),
+            _stage,
+            ("senet_jax.jobs.kept_stages",),
+            (b"null", b"[]", b"{}", b'"', b"-1", b"99999999999", b"|O", b"(", b")", b"/../"),
+        )
+        for suffix, name in (("json", "stage.json"), ("npy", "rows.npy"))
+    },
     **{
         f"store_{suffix}": Reader(
             f"query.{suffix}",

@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 
 from senet_jax.data.ground_truth import GroundTruth
+from senet_jax.jobs.rerank import main as rerank_main
+from senet_jax.jobs.tune import NO_EXPANSION, Benchmark, grid, main, objective, scores
 from senet_jax.metrics.report import evaluate_descriptors, evaluate_ranks
+from senet_jax.rerank.methods import make_chain
 from senet_jax.rerank.query_expansion import QueryExpansion
 from senet_jax.rerank.retrieval import search
-from senet_jax.rerank.tune import NO_EXPANSION, Benchmark, grid, main, objective, scores
 from senet_jax.search.database import BlockedDatabase
 from senet_jax.system.errors import UserError
 from tests.rerank.retrievals import clustered
@@ -60,7 +62,7 @@ def test_the_grid_begins_without_expansion_and_has_it_once():
         *(QueryExpansion(1, 0.0), QueryExpansion(1, 2.0)),
         *(QueryExpansion(5, 0.0), QueryExpansion(5, 2.0)),
     ]
-    with pytest.raises(UserError, match="not negative"):
+    with pytest.raises(UserError, match="neighbours is -1; it has to be an integer from 0"):
         grid([-1], [0.0])
 
 
@@ -106,7 +108,10 @@ def test_the_command_tunes_on_one_dataset_and_reports_the_other(run_command_here
     assert [trial["objective"] for trial in written["grid"]] == objectives
     assert len(set(objectives)) == len(methods)
     best = methods[int(np.argmax(objectives))]
-    assert written["chosen"] == {"neighbours": best.neighbours, "alpha": best.alpha}
+    text = f"alpha_qe(neighbours={best.neighbours},alpha={best.alpha:g})"
+    settings = {"neighbours": best.neighbours, "alpha": best.alpha}
+    assert written["chosen"] == {"method": text, **settings}
+    assert f"  {text}" in done.stdout and f"--config.rerank='{text}'" in done.stdout
     assert best is not NO_EXPANSION
     # The dataset that is reported would have chosen otherwise, but is not asked.
     of_reported = [objective(report) for report in scores(reported, methods)]
@@ -117,6 +122,30 @@ def test_the_command_tunes_on_one_dataset_and_reports_the_other(run_command_here
     assert after.table() in done.stdout and done.stdout.endswith(f"\nwrote {files}/out.json\n")
     plain = evaluate_descriptors(reported.ground_truth, reported.queries, reported.database.parts)
     assert written["report"]["before"] == plain.to_json()
+
+
+@pytest.mark.parametrize("dataset", ["roxford5k", "rparis6k", "elsewhere"])
+def test_what_is_found_can_be_pasted(run_command_here, files, dataset):
+    """Into the command and into a config, with the same numbers for every dataset."""
+    done = run_command_here(
+        main,
+        *(f"--on={_dataset(files, 0)}", f"--report={_dataset(files, 1)}"),
+        *("--neighbours=2,8", "--alphas=0,3", f"--json={files}/pasted.json"),
+    )
+    pasted = re.search(r"--method='(.*)' of", done.stdout)[1]
+    assert re.search(r"--config\.rerank='(.*)', or", done.stdout)[1] == pasted
+    chosen = json.loads((files / "pasted.json").read_text())["chosen"]
+    method = QueryExpansion(chosen["neighbours"], chosen["alpha"])
+    assert make_chain(pasted, dataset).methods == (method,)
+
+    queries, rows = _arrays(1)
+    found = search(queries, BlockedDatabase((rows,)), ITEMS)
+    np.save(files / "r.npy", found.ranked.ranks)
+    flags = [files / "r.npy", files / "out.npy", f"--query={files}/q1.npy"]
+    flags += [f"--database={files}/x1.npy", f"--method={pasted}"]
+    done = run_command_here(rerank_main, *flags)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert np.load(files / "out.npy").tolist() == method(found).ranked.ranks.tolist()
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ import sys
 import numpy as np
 import pytest
 
-from senet_jax.rerank.__main__ import main
-from senet_jax.rerank.methods import Circumstances, make_reranker
+from senet_jax.jobs.rerank import main
+from senet_jax.rerank import graph
+from senet_jax.rerank.methods import METHODS, make_chain
 from senet_jax.rerank.retrieval import Retrieval
 from senet_jax.search.database import BlockedDatabase
 from senet_jax.search.ranked_list import RankedList
@@ -47,7 +48,6 @@ def files(arrays, tmp_path_factory):
     }
     for name, array in (arrays | wrong).items():
         np.save(folder / f"{name}.npy", array)
-    (folder / "broken.npz").write_bytes(b"PK")
     return folder
 
 
@@ -58,45 +58,58 @@ def _flags(folder, method, q="q", x="x", d="d", r="r", out="out/reranked.npy"):
     ]
 
 
-def _expected(arrays, method, **circumstances):
+def _expected(arrays, method, dataset=""):
     database = BlockedDatabase((arrays["x"], arrays["d"]))
     found = Retrieval(
         arrays["q"].astype(np.float32), database, RankedList(arrays["r"], database.size)
     )
-    return make_reranker(method, Circumstances(**circumstances))(found).ranked.ranks.tolist()
+    return make_chain(method, dataset)(found).ranked.ranks.tolist()
 
 
 @pytest.mark.parametrize(
-    ("method", "more", "circumstances"),
+    ("method", "dataset", "kept"),
     [
-        ("alpha_qe", ["--dataset=rparis6k"], {"dataset": "rparis6k"}),
-        ("dba,refinement", ["--top=5"], {"top": 5}),
-        ("diffusion,aqe", [], {}),
+        ("alpha_qe", "rparis6k", False),
+        ("alpha_qe(neighbours=3),refinement( top=5 )", "", False),
+        ("dba(alpha=3),refinement(top=5)", "", True),
+        ("diffusion,aqe", "", True),
     ],
 )
-def test_lists_are_reranked(run_command_here, files, arrays, method, more, circumstances):
-    done = run_command_here(main, *_flags(files, method), *more)
+def test_lists_are_reranked(run_command_here, files, arrays, method, dataset, kept, tmp_path):
+    more = [f"--dataset={dataset}"] if dataset else []
+    out = tmp_path / "out" / "reranked.npy"
+    done = run_command_here(main, *_flags(files, method, out=out), *more)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"wrote {files / 'out/reranked.npy'}\n"
-    seen = np.load(files / "out/reranked.npy")
+    assert done.stdout == f"wrote {out}\n"
+    seen = np.load(out)
     assert (seen.dtype, seen.shape) == (np.int32, (QUERIES, LENGTH))
-    assert seen.tolist() == _expected(arrays, method, **circumstances)
-    assert [path.name for path in (files / "out").iterdir()] == ["reranked.npy"]
+    assert seen.tolist() == _expected(arrays, method, dataset)
+    found = sorted(path.name for path in out.parent.iterdir())
+    assert found == ["prepared"] * kept + ["reranked.npy"]
 
 
-def test_a_graph_is_kept_and_taken_up_again(run_command_here, files, arrays, tmp_path):
-    graph = tmp_path / "graph.npz"
-    flags = [*_flags(files, "truncated_diffusion"), f"--graph={graph}"]
-    for also in (f" and {graph}", ""):
-        done = run_command_here(main, *flags)
-        assert (done.returncode, done.stdout) == (0, f"wrote {files / 'out/reranked.npy'}{also}\n")
-        seen = np.load(files / "out/reranked.npy")
-        assert seen.tolist() == _expected(arrays, "truncated_diffusion")
-        written = graph.stat().st_mtime_ns
-    assert graph.stat().st_mtime_ns == written
-    foreign = run_command_here(main, *_flags(files, "diffusion", d="x"), f"--graph={graph}")
-    assert foreign.returncode == 2
-    assert "is the graph of other descriptors" in foreign.stderr
+def test_a_database_stage_is_kept_and_found_again(
+    run_command_here, files, arrays, tmp_path, monkeypatch
+):
+    flags = _flags(files, "diffusion", out=tmp_path / "first.npy")
+    assert run_command_here(main, *flags).returncode == 0
+    methods = ("diffusion", "truncated_diffusion(top=5)")
+    expected = [_expected(arrays, method) for method in methods]
+    monkeypatch.setattr(graph, "nearest_others", None)
+    for method, ranks in zip(methods, expected, strict=True):
+        done = run_command_here(main, *_flags(files, method, out=tmp_path / "second.npy"))
+        assert (done.returncode, done.stderr) == (0, "")
+        assert np.load(tmp_path / "second.npy").tolist() == ranks
+    [stage] = (tmp_path / "prepared").iterdir()
+    assert stage.name.startswith("graph-")
+
+
+def test_help_tells_every_method_and_setting(run_command_here):
+    printed = run_command_here(main, "--help").stdout
+    for name in METHODS:
+        assert f"\n  {name} " in printed
+    assert "neighbours=5 " in printed and "20 for rparis6k" in printed
+    assert "top=1000 " in printed and "alpha=0.99 " in printed
 
 
 @pytest.mark.parametrize(
@@ -104,10 +117,9 @@ def test_a_graph_is_kept_and_taken_up_again(run_command_here, files, arrays, tmp
     [
         ({"method": "alphaqe"}, [], "no re-ranking method 'alphaqe'"),
         ({"method": "aqe"}, ["--dataset=holidays"], "invalid choice: 'holidays'"),
-        ({"method": "aqe"}, ["--top=many"], "invalid int value: 'many'"),
-        ({"method": "refinement"}, ["--top=0"], "a shortlist of 0 items"),
-        ({"method": "aqe"}, ["--graph=g.npz"], "--graph is for diffusion, seen: --method=aqe"),
-        ({"method": "diffusion"}, ["--graph={}/broken.npz"], "broken.npz is not a whole graph"),
+        ({"method": "refinement(top=many)"}, [], "refinement: top is 'many'; it has to be an int"),
+        ({"method": "refinement(top=0)"}, [], "refinement: top is 0; it has to be an integer from"),
+        ({"method": "dba,cvnet"}, [], "cvnet looks at photographs .* with --config.rerank='cvnet'"),
         ({"q": "no"}, [], "cannot read .*no.npy: No such file"),
         ({"q": "q_short"}, [], "have 3 rows for 2 queries"),
         ({"q": "q_narrow"}, [], "the queries have 3 columns, the database 8"),

@@ -1,0 +1,202 @@
+"""Chooses the neighbours and alpha of query expansion on one dataset and reports them on another.
+
+A dataset is three files joined by commas: its ground truth (gnd_NAME.pkl or .json), the queries'
+descriptors and the database's (.npy). What is chosen has the highest mean of the Medium and Hard
+mAP on the first dataset; among equals fewer neighbours, then the smaller alpha. The second dataset
+has no say in it: its scores are those of a dataset that nobody tuned for.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from senet_jax.data.ground_truth import GroundTruth, load_ground_truth
+from senet_jax.metrics.report import EvaluationReport, evaluate_descriptors
+from senet_jax.rerank.methods import method_text
+from senet_jax.rerank.query_expansion import (
+    MOST_ALPHA,
+    MOST_NEIGHBOURS,
+    QueryExpansion,
+    expanded_queries,
+)
+from senet_jax.rerank.retrieval import Retrieval, search
+from senet_jax.search.database import BlockedDatabase, as_float32, check_descriptors
+from senet_jax.system.errors import CommandParser, UserError, shown
+from senet_jax.system.files import local_path, local_paths, open_array, write_json
+from senet_jax.system.runtime import use_compilation_cache
+
+NO_EXPANSION = QueryExpansion(0, 0.0)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Benchmark:
+    """A dataset and its descriptors.
+
+    Attributes:
+        ground_truth: what should be found.
+        queries: float32[q d].
+        database: the images of the ground truth, and any distractors behind them.
+    """
+
+    ground_truth: GroundTruth
+    queries: np.ndarray
+    database: BlockedDatabase
+
+
+def scores(benchmark: Benchmark, methods: Sequence[QueryExpansion]) -> list[EvaluationReport]:
+    """Scores expansions of a benchmark's queries, which are searched for their neighbours once.
+
+    Raises:
+        UserError: the parts of the benchmark do not fit together.
+    """
+    most = max(method.neighbours for method in methods)
+    found = search(benchmark.queries, benchmark.database, most)
+    return [_score(benchmark, found, method) for method in methods]
+
+
+def _score(benchmark: Benchmark, found: Retrieval, method: QueryExpansion) -> EvaluationReport:
+    return evaluate_descriptors(
+        benchmark.ground_truth,
+        expanded_queries(found, method.neighbours, method.alpha),
+        benchmark.database.parts,
+        benchmark.database.unranked,
+    )
+
+
+def grid(neighbours: Sequence[int], alphas: Sequence[float]) -> list[QueryExpansion]:
+    """No expansion, and then every combination: fewer neighbours first, then smaller alphas.
+
+    Raises:
+        UserError: a number is negative.
+    """
+    combined = [QueryExpansion(n, alpha) for n in sorted(neighbours) for alpha in sorted(alphas)]
+    return [NO_EXPANSION, *(method for method in combined if method.neighbours)]
+
+
+def objective(report: EvaluationReport) -> float:
+    """The mean of the Medium and Hard mAP, NaN where one of them scores no query."""
+    return float(np.mean([report.means(protocol)[0] for protocol in ("medium", "hard")]))
+
+
+def main() -> None:
+    """Tunes, prints, and writes the report if it is asked for."""
+    parser = CommandParser(prog="python -m senet_jax.rerank.tune", description=__doc__)
+    parser.add_argument(
+        "--on",
+        type=dataset_files,
+        metavar="GND,Q.npy,X.npy",
+        required=True,
+        help="the dataset that decides",
+    )
+    parser.add_argument(
+        "--report",
+        type=dataset_files,
+        metavar="GND,Q.npy,X.npy",
+        required=True,
+        help="the dataset that is reported",
+    )
+    parser.add_argument(
+        "--distractors",
+        type=local_paths,
+        default=[],
+        metavar="D.npy,...",
+        help="descriptors that follow both databases",
+    )
+    parser.add_argument(
+        "--neighbours", type=integers, default=[1, 2, 3, 5, 10, 20, 50], metavar="N,..."
+    )
+    parser.add_argument("--alphas", type=numbers, default=[0, 1, 2, 3], metavar="ALPHA,...")
+    parser.add_argument(
+        "--json", type=local_path, metavar="FILE", help="where the report is written"
+    )
+    flags = parser.parse_args()
+    use_compilation_cache()
+
+    methods = grid(flags.neighbours, flags.alphas)
+    tuned, reported = (_open(files, flags.distractors) for files in (flags.on, flags.report))
+    reports = scores(tuned, methods)
+    objectives = [objective(report) for report in reports]
+    if np.isnan(objectives[0]):
+        raise UserError(
+            f"{flags.on} has nothing to find under Medium or Hard; tune on another dataset"
+        )
+    best = int(np.argmax(objectives))
+    before, after = scores(reported, [NO_EXPANSION, methods[best]])
+    if flags.json is not None:
+        write_json(
+            flags.json,
+            {
+                "chosen": _described(methods[best]),
+                "grid": [
+                    _described(method) | {"objective": value}
+                    for method, value in zip(methods, objectives, strict=True)
+                ],
+                "on": {"before": reports[0].to_json(), "after": reports[best].to_json()},
+                "report": {"before": before.to_json(), "after": after.to_json()},
+            },
+        )
+    print(f"mean of the Medium and Hard mAP x 100 on {flags.on}:")
+    for method, value in zip(methods, objectives, strict=True):
+        mark = " <- chosen" if method is methods[best] else ""
+        print(f"  {method_text(method):34} {100 * value:6.2f}{mark}")
+    print(f"{flags.report} before:\n{before.table()}\nand after:\n{after.table()}")
+    chosen = method_text(methods[best])
+    print(f"to use it: --config.rerank='{chosen}', or --method='{chosen}' of senet_jax.rerank")
+    if flags.json is not None:
+        print(f"wrote {flags.json}")
+
+
+def _described(method: QueryExpansion) -> dict[str, Any]:
+    return {"method": method_text(method)} | dataclasses.asdict(method)
+
+
+class DatasetFiles(NamedTuple):
+    """The files of a dataset."""
+
+    ground_truth: pathlib.Path
+    queries: pathlib.Path
+    database: pathlib.Path
+
+    def __str__(self) -> str:
+        """As on the command line."""
+        return ",".join(map(str, self))
+
+
+def dataset_files(text: str) -> DatasetFiles:
+    """`gnd.pkl,q.npy,x.npy` -> the three files.
+
+    Raises:
+        UserError: there are more or fewer, or one is no path of this machine.
+    """
+    files = local_paths(text)
+    if len(files) != 3:
+        raise UserError(
+            f"{shown(text)} names {len(files)} files; a dataset is GROUND_TRUTH,Q.npy,X.npy"
+        )
+    return DatasetFiles(*files)
+
+
+def integers(text: str) -> list[int]:
+    """`1,5` -> [1, 5]."""
+    found = [int(word) for word in text.split(",")]
+    if max(found) > MOST_NEIGHBOURS:
+        raise UserError(f"{max(found)} neighbours are too many; give up to {MOST_NEIGHBOURS}")
+    return found
+
+
+def numbers(text: str) -> list[float]:
+    """`0,1.5` -> [0.0, 1.5]."""
+    found = [float(word) for word in text.split(",")]
+    if not all(0 <= number <= MOST_ALPHA for number in found):
+        raise UserError(f"an alpha of {shown(text)} is not from 0 to {MOST_ALPHA:g}; mend it")
+    return found
+
+
+def _open(files: DatasetFiles, distractors: Sequence[pathlib.Path]) -> Benchmark:
+    queries = open_array(files.queries)
+    check_descriptors(queries, str(files.queries))
+    database = BlockedDatabase(tuple(map(open_array, [files.database, *distractors])))
+    return Benchmark(load_ground_truth(files.ground_truth), as_float32(queries), database)
