@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from senet_jax.search.backends import Backend, recall
+from senet_jax.search.backends import Backend, backend_text, recall
 from senet_jax.search.database import BlockedDatabase
 from senet_jax.search.exact import top_k
 from senet_jax.search.ranked_list import RankedList
@@ -45,7 +45,7 @@ class SearchRecord:
     def to_json(self) -> dict[str, Any]:
         """The value that stands under `search` in a dataset's results in `report.json`."""
         return {
-            "backend": str(self.backend),
+            "backend": backend_text(self.backend),
             "settings": dataclasses.asdict(self.backend),
             "top": self.top,
             **{f"recall@{cutoff}": value for cutoff, value in self.recalls.items()},
@@ -63,7 +63,7 @@ class SearchRecord:
         ]
         took = f"{self.build_seconds:.1f} s to build, {1e3 * self.seconds_per_query:.2f} ms a query"
         only = f"only the first {self.top:,} items count as found"
-        return ", ".join([f"searched by {self.backend}", *recalls, took, only])
+        return ", ".join([f"searched by {backend_text(self.backend)}", *recalls, took, only])
 
 
 def search_by(

@@ -25,10 +25,10 @@ from senet_jax.rerank.retrieval import (
     shortlists,
     similarities,
 )
-from senet_jax.rerank.settings import setting
 from senet_jax.search.database import BlockedDatabase
 from senet_jax.system.optional import optional_import
 from senet_jax.system.progress import Progress
+from senet_jax.system.settings import setting
 
 MOST_NEIGHBOURS, MOST_ALPHA = 10_000, 100
 

@@ -5,7 +5,15 @@ import pytest
 
 from senet_jax.score.__main__ import main as score_main
 from senet_jax.search.__main__ import main
-from senet_jax.search.backends import BACKENDS, Exact, Faiss, read_backend, recall, search
+from senet_jax.search.backends import (
+    BACKENDS,
+    Exact,
+    Faiss,
+    backend_text,
+    read_backend,
+    recall,
+    search,
+)
 from senet_jax.search.database import BlockedDatabase
 from senet_jax.search.exact import top_k
 from senet_jax.search.ranked_list import RankedList
@@ -39,7 +47,7 @@ def test_texts_name_backends():
     assert read_backend("faiss") == Faiss()
     backend = read_backend("faiss(index=IVF1024,PQ64np, probes=32)")
     assert backend == Faiss("IVF1024,PQ64np", 32)
-    assert str(backend) == "faiss(index=IVF1024,PQ64np,probes=32)"
+    assert backend_text(backend) == "faiss(index=IVF1024,PQ64np,probes=32)"
 
 
 @pytest.mark.parametrize(
@@ -47,8 +55,8 @@ def test_texts_name_backends():
     [
         ("milvus", "no search backend 'milvus'; choose from exact, faiss"),
         ("exact,faiss", "'exact,faiss' names 2 search backends; name one"),
-        ("exact(probes=2)", "exact has no setting 'probes'; it has none"),
-        ("faiss(probes=0)", "faiss's probes is 0; it has to be an integer from 1 on"),
+        ("exact(probes=2)", "exact cannot take 'probes=2'; exact has no settings"),
+        ("faiss(probes=0)", "faiss: probes is 0; it has to be an integer from 1 to"),
     ],
 )
 def test_other_texts_are_one_line(text, message):
@@ -90,7 +98,7 @@ def test_recall_counts_the_first_items_that_have_a_score():
     assert np.isnan(recall(expected, found, 4, unranked=range(4)))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", BACKENDS.values())
 @pytest.mark.parametrize(
     ("queries", "top", "message"),
     [
@@ -164,7 +172,10 @@ def test_what_it_leaves_can_be_scored(tmp_path, run_command_here):
         (("--top=0",), "the 0 best items of a query are none; ask for one or more"),
         (("--top=many",), "argument --top: invalid int value: 'many'"),
         (("--backend=milvus",), "no search backend 'milvus'; choose from exact, faiss"),
-        (("--backend=faiss(lists=4)",), "faiss has no setting 'lists'; it has index, probes"),
+        (
+            ("--backend=faiss(lists=4)",),
+            "faiss cannot take 'lists=4'; its settings: index (a word; default auto), probes",
+        ),
     ],
 )
 def test_mistakes_of_the_command_are_one_line(command, tmp_path, flags, message):
