@@ -25,10 +25,10 @@ from senet_jax.rerank.retrieval import (
     shortlists,
     similarities,
 )
-from senet_jax.rerank.settings import setting
 from senet_jax.search.database import BlockedDatabase
 from senet_jax.system.optional import optional_import
 from senet_jax.system.progress import Progress
+from senet_jax.system.settings import setting
 
 # Source: the paper's supplement, section S1.2; the same with a million distractors. That other
 # datasets have the first of each is our choice: the paper has no value for them.
