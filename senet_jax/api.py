@@ -60,7 +60,7 @@ def load(folder: Path) -> "Model":
     Raises:
         UserError: there is no weights folder, it is broken, or its network does not describe.
     """
-    if jax.config.jax_compilation_cache_dir is None:
+    if jax.config.values["jax_compilation_cache_dir"] is None:
         use_compilation_cache()
     return Model(load_weights(local_path(folder)))
 
@@ -250,7 +250,7 @@ def search(
     """
     if isinstance(top, bool) or not isinstance(top, int | np.integer) or top < 1:
         raise UserError(f"top is {shown(top)}; give how many items to find, from 1 on")
-    parts = database if isinstance(database, list | tuple) else [database]
+    parts: list[Any] = list(database) if isinstance(database, list | tuple) else [database]
     for array in (queries, *parts):
         _check_array(array, "descriptors")
     if not parts or not any(map(len, parts)):
@@ -305,20 +305,19 @@ def score(
     """
     if not isinstance(ground_truth, GroundTruth):
         ground_truth = load_ground_truth(local_path(ground_truth))
-    has_descriptors = queries is not None and database is not None
-    if (ranks is None) != has_descriptors or (ranks is not None and queries is not None):
-        raise UserError("give score either queries and database, or ranks")
+    if ranks is not None and queries is None and database is None and not distractors:
+        return _score_ranks(ground_truth, ranks)
+    if ranks is not None or queries is None or database is None:
+        raise UserError("give score either queries and database (and distractors), or ranks")
+    parts = [database, *distractors]
+    for array in (queries, *parts):
+        _check_array(array, "descriptors")
+    if len(database) != len(ground_truth.image_names):
+        raise UserError(
+            f"the database has {len(database)} rows for {len(ground_truth.image_names)} images; "
+            "every image of imlist has one"
+        )
     with _shown(progress):
-        if ranks is not None:
-            return _score_ranks(ground_truth, ranks)
-        parts = [database, *distractors]
-        for array in (queries, *parts):
-            _check_array(array, "descriptors")
-        if len(database) != len(ground_truth.image_names):
-            raise UserError(
-                f"the database has {len(database)} rows for {len(ground_truth.image_names)} "
-                "images; every image of imlist has one"
-            )
         return evaluate_descriptors(ground_truth, queries, parts)
 
 
@@ -352,12 +351,14 @@ def _checked_scales(scales: Sequence[float] | None) -> tuple[float, ...]:
 
 def _is_scale(value: Any) -> bool:
     is_number = isinstance(value, int | float | np.integer | np.floating)
-    return is_number and not isinstance(value, bool) and 0.01 <= value <= 16
+    return is_number and not isinstance(value, bool) and bool(0.01 <= value <= 16)
 
 
 def _check_array(array: Any, what: str) -> None:
     if not isinstance(array, np.ndarray):
         raise UserError(f"{what} are of the type {type(array).__name__}; give a NumPy array")
+    if not array.ndim:
+        raise UserError(f"{what} are a single number; give an array with a row for each image")
 
 
 @contextlib.contextmanager

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] = sys.argv) -> None:
     if processes is not None:
         join(processes)
     announce()
-    _job(config.job)(config, flags.workdir)
+    _job(str(config.job))(config, flags.workdir)
 
 
 def _job(name: str) -> Callable:

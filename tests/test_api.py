@@ -286,8 +286,9 @@ def test_a_map_of_zeros_is_like_nothing():
 
 
 def test_weights_that_do_not_describe_are_refused(tmp_path):
-    tiny = find_architecture("tiny_baseline")
-    classifier = dataclasses.replace(tiny, name="trunk", head="classifier", outputs=3)
+    trunk = find_architecture("resnet50")
+    narrow = {"stem_width": 4, "stage_widths": (4,) * 4, "depths": (1,) * 4, "outputs": 3}
+    classifier = dataclasses.replace(trunk, name="trunk", **narrow)
     shapes = tensor_shapes(classifier)
     tensors = {path: np.ones(shape, np.float32) for path, shape in shapes.items()}
     save_weights(tmp_path / "trunk", Weights(classifier, Preprocessing(), tensors, {}, {}))

@@ -77,6 +77,7 @@ NAN = np.full((1, 16), np.nan, np.float32)
         ((QUERIES, []), "the database holds nothing to search"),
         ((QUERIES, DATABASE[:0]), "the database holds nothing to search"),
         ((QUERIES, "X.npy"), "descriptors are of the type str; give a NumPy array"),
+        ((QUERIES, np.array(3.0)), "descriptors are a single number; give an array with a row"),
         ((QUERIES.tolist(), DATABASE), "descriptors are of the type list"),
         ((QUERIES, DATABASE, 0), "top is 0; give how many items to find"),
         ((QUERIES, DATABASE, True), "top is True"),
@@ -112,9 +113,12 @@ def test_scores_of_descriptors_and_of_ranks_agree(truth, capfd):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "give score either queries and database, or ranks"),
+        ({}, "give score either queries and database (.*), or ranks"),
         ({"queries": QUERIES}, "give score either"),
         ({"queries": QUERIES, "database": DATABASE, "ranks": DATABASE}, "give score either"),
+        ({"database": DATABASE, "ranks": DATABASE}, "give score either"),
+        ({"distractors": [DATABASE], "ranks": DATABASE}, "give score either"),
+        ({"ranks": np.array(3)}, "ranks are a single number"),
         ({"queries": QUERIES, "database": DATABASE[:3]}, "has 3 rows for 2 queries"),
         ({"queries": QUERIES[:2], "database": DATABASE}, "50 rows for 3 images; every image of"),
         ({"queries": [1], "database": DATABASE}, "descriptors are of the type list"),

@@ -2,7 +2,8 @@
 
 Those who save checkpoints wrap the state (`{"state_dict": ..., "optimizer": ...}`), put a prefix
 before all of its names (`module.`, `_orig_mod.`, `backbone.`), and keep other things beside it: an
-average of the network, a momentum encoder, a queue, a head for another task.
+average of the network, a momentum encoder, a queue, a head for another task. What the names of a
+network are say the families of models.
 """
 
 import collections
@@ -11,19 +12,11 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
+from senet_jax.models.checkpoint_keys import Place
+from senet_jax.models.registry import families
+
 DEPTH = 4
 """How many mappings within each other are looked into."""
-
-# A name of a residual block, in any naming, and what stands before it.
-_BLOCK = re.compile(r"((?:.*\.)?)(?:s|layer)\d\.b?\d+\.", re.DOTALL)
-# The modules of a whole network and of a trunk, under the authors' names and torchvision's.
-_AUTHORS = re.compile(r"(stem|s\d|SSM|head)\.")
-_TORCHVISION = re.compile(r"(conv1|bn1|layer\d|fc)\.")
-_TRUNK = re.compile(r"(stem|s\d|conv1|bn1|layer\d)\.")
-_HEAD = re.compile(r"(SSM\.|(head\.)?fc\.weight$)")
-_NOTHING = re.compile(r"(?!)")
-_CVNET_ENCODER = "encoder_q."
-_CVNET_RERANKER = ("conv2ds.", "cv_learner.")
 
 _PLAIN = ("model_state", "state_dict", "model", "module")
 _FOLLOWER = re.compile(r".*(_k|momentum.*|target.*)", re.DOTALL)
@@ -84,11 +77,17 @@ def _rank(word: str) -> int:
     return len(_PLAIN) + kinds.index(True)
 
 
+def _places() -> list[Place]:
+    """How the networks of all families are found."""
+    namings = (naming for family in families() for naming in family.namings)
+    return [naming.place for naming in namings if naming.place is not None]
+
+
 def _roots(names: Collection[str]) -> list[str]:
-    """What stands before the residual blocks of each network, the one to take first."""
-    counts = collections.Counter(
-        match[1] for name in names if (match := _BLOCK.match(name)) is not None
-    )
+    """What stands before the blocks of each network, the one to take first."""
+    blocks = "|".join(sorted({place.blocks for place in _places()}))
+    pattern = re.compile(rf"((?:.*\.)?)(?:{blocks})", re.DOTALL)
+    counts = collections.Counter(match[1] for name in names if (match := pattern.match(name)))
     whole = [root for root, count in counts.items() if 2 * count >= max(counts.values())]
     return sorted(whole, key=lambda root: tuple(map(_rank, root.split(".")[:-1])))
 
@@ -97,32 +96,29 @@ def network_part(names: Collection[str]) -> Part:
     """Finds a network among the names of a state and takes its prefix off.
 
     A module of the network that stands beside the prefix (`backbone.layer1...` and `fc...`) is
-    taken as it is. The heads of other tasks are left out where there is no classifier. Names that
-    are none of a ResNet come back as they are.
+    taken as it is. The heads of other tasks are left out where there is no head of its own. Names in
+    which no network is found come back as they are.
     """
     root, *others = _roots(names) or [""]
-    prefix, own = root, _AUTHORS
-    if any(name.startswith(f"{root}layer") for name in names):
-        own = _TORCHVISION
-    elif _is_cvnet(root, names):
-        prefix, own = root.removesuffix(_CVNET_ENCODER), _NOTHING
+    found = [(place.prefix(root, names), place) for place in _places()]
+    # Where a network is a part of another one, that has the shorter prefix.
+    known = [(prefix, place) for prefix, place in found if prefix is not None]
+    prefix, place = min(known, key=lambda entry: len(entry[0]), default=("", None))
     deeper = tuple(other for other in others if len(other) > len(prefix))
     taken = {
         name.removeprefix(prefix): name
         for name in names
         if name.startswith(prefix) and not name.startswith(deeper)
     }
-    if prefix:
-        beside = (n for n in names if own.match(n) and not n.startswith((prefix, *others)))
+    if place is not None and prefix:
+        beside = (
+            name
+            for name in names
+            if re.match(place.beside, name) and not name.startswith((prefix, *others))
+        )
         taken = {name: name for name in beside} | taken
-    if _roots(taken) == [""] and not any(map(_HEAD.match, taken)):
-        taken = {new: name for new, name in taken.items() if _TRUNK.match(new)}
+    is_bare = place is not None and _roots(taken) == [""]
+    if is_bare and not any(re.match(place.head, name) for name in taken):
+        taken = {new: name for new, name in taken.items() if re.match(place.trunk, new)}
     used = set(taken.values())
     return Part(prefix, taken, tuple(others), tuple(n for n in names if n not in used))
-
-
-def _is_cvnet(root: str, names: Collection[str]) -> bool:
-    """Whether the encoder's prefix is part of the names: where CVNet's other modules are there."""
-    outer = root.removesuffix(_CVNET_ENCODER)
-    modules = (f"{root}head.pool.", *(f"{outer}{module}" for module in _CVNET_RERANKER))
-    return outer != root and any(name.startswith(modules) for name in names)

@@ -82,7 +82,8 @@ def augment(
     Returns:
         float32[side side 3] in the network's channel order.
     """
-    rows, columns = random_crop(*image.shape[:2], rng, augmentation)
+    height, width, _ = image.shape
+    rows, columns = random_crop(height, width, rng, augmentation)
     side = augmentation.side
     image = cv2.resize(image[rows, columns], (side, side), interpolation=cv2.INTER_LINEAR)
     if augmentation.flip and rng.random() < 0.5:

@@ -108,7 +108,10 @@ def _shards(source: ImageSource, folder: pathlib.Path, images_per_shard: int) ->
 
 def _file_names(source: ImageSource, folder: pathlib.Path) -> tfds.core.ShardedFileTemplate:
     return tfds.core.ShardedFileTemplate(
-        data_dir=folder, dataset_name=source.name, split=SPLIT, filetype_suffix=_FILE_FORMAT
+        data_dir=tfds.core.Path(folder),
+        dataset_name=source.name,
+        split=SPLIT,
+        filetype_suffix=_FILE_FORMAT,
     )
 
 
@@ -195,9 +198,9 @@ def _content(source: ImageSource, index: int) -> bytes | _Fault:
         content = source.read(index)
         transforms.decode(content)
     except FileNotFoundError as error:
-        return _Fault("missing", error.strerror)
+        return _Fault("missing", str(error.strerror))
     except OSError as error:
-        return _Fault("unreadable", error.strerror)
+        return _Fault("unreadable", str(error.strerror))
     except transforms.UnreadableImage as error:
         return _Fault("unreadable", str(error))
     return content

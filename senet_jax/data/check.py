@@ -11,6 +11,7 @@ import collections
 import dataclasses
 import functools
 import hashlib
+import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -128,7 +129,7 @@ def _kind(error: UnreadableImage) -> str:
 
 
 def _fingerprint(image: np.ndarray) -> bytes:
-    digest = hashlib.sha256(image)
+    digest = hashlib.sha256(image.data)
     digest.update(f"{image.shape[1]}x{image.shape[0]}".encode())
     return digest.digest()
 
@@ -177,10 +178,11 @@ def main() -> None:
         photographs, missing = distractors.images, distractors.missing
         what = f"{len(photographs)} distractors"
 
-    sys.stdout.reconfigure(errors="backslashreplace")  # A file's name need not be text.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # A file's name need not be text.
     if missing:
         print(f"{name}: {missing}", flush=True)
-    counts = dict.fromkeys(GRAVE + SUSPICIOUS, 0)
+    counts: dict[str, int] = dict.fromkeys(GRAVE + SUSPICIOUS, 0)
     for problem in find_problems(photographs, int(most_cpu_pixels() / LARGEST_SCALE**2)):
         counts[problem.kind] += 1
         clear()

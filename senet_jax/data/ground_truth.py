@@ -74,9 +74,10 @@ class GroundTruth:
                 )
             wrong = np.flatnonzero(~np.isfinite(self.boxes).all(axis=1))
             if wrong.size:
+                query = int(wrong[0])
                 raise UserError(
-                    f"{self._title(wrong[0])} has the box {self.boxes[wrong[0]].tolist()}; a box "
-                    "is four finite numbers"
+                    f"{self._title(query)} has the box {self.boxes[query].tolist()}; a box is four "
+                    "finite numbers"
                 )
 
     def _title(self, query: int) -> str:
@@ -92,14 +93,15 @@ class GroundTruth:
         outside = np.flatnonzero((items < 0) | (items >= len(self.image_names)))
         if outside.size:
             raise UserError(
-                f"{self._title(query_of[outside[0]])} lists the item {items[outside[0]]}, but "
+                f"{self._title(int(query_of[outside[0]]))} lists the item {items[outside[0]]}, but "
                 f"imlist has {len(self.image_names)} images; items count from 0"
             )
         again = np.flatnonzero((np.diff(items) == 0) & (np.diff(query_of) == 0))
         if again.size:
+            query, item = int(query_of[again[0]]), items[again[0]]
             raise UserError(
-                f"{self._title(query_of[again[0]])} lists the item {items[again[0]]} more than "
-                "once; an item is easy, hard or junk"
+                f"{self._title(query)} lists the item {item} more than once; an item is easy, hard "
+                "or junk"
             )
 
 

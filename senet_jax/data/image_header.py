@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from senet_jax.system.files import open_regular
 
@@ -51,7 +52,7 @@ def read_header(path: str | os.PathLike) -> Header | None:
     try:
         with open_regular(path) as file, Image.open(file, formats=_FORMATS) as image:
             width, height = image.size
-            if image.format not in ("JPEG", "MPO"):
+            if not isinstance(image, JpegImageFile):
                 return Header(height, width, is_upright=False)
             exif = [segment for name, segment in image.applist if name == "APP1"]
     except Exception:  # Pillow raises anything at broken files; OpenCV says what is wrong.

@@ -85,7 +85,8 @@ def as_photographs(
     """
     if order not in ("rgb", "bgr"):
         raise UserError(f"order is {shown(order)}; give 'rgb' or 'bgr'")
-    each = list(images) if are_many(images) else [images]
+    given: Any = images
+    each = list(given) if are_many(given) else [given]
     if not each:
         raise UserError("there is no image to describe; give one at least")
     if len({isinstance(image, np.ndarray) for image in each}) > 1:

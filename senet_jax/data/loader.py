@@ -8,7 +8,7 @@ import contextlib
 import itertools
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
 
@@ -130,7 +130,7 @@ class TrainingData:
         with contextlib.closing(made):
             yield from map(self._named_faults, made)
 
-    def _batches_of_threads(self, first_step: int) -> Iterator[Made]:
+    def _batches_of_threads(self, first_step: int) -> Generator[Made, None, None]:
         ahead = 2 * self._share
         places = itertools.count(first_step * self._share)
         threads = min(ahead, len(os.sched_getaffinity(0)))

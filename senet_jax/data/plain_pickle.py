@@ -279,7 +279,7 @@ def _integer_or_truth(digits: str) -> int:
 
 
 _U8, _U16, _U32, _U64, _I32, _DOUBLE = map(struct.Struct, ("<B", "<H", "<I", "<Q", "<i", ">d"))
-_HANDLERS: dict[bytes, Callable[[_Interpreter], None]] = {
+_HANDLERS: dict[bytes, Callable[[_Interpreter], Any]] = {
     # Protocol, frame.
     b"\x80": lambda m: m.number(_U8),
     b"\x95": lambda m: m.number(_U64),

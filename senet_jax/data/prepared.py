@@ -99,7 +99,7 @@ def open_prepared(dataset: str | os.PathLike) -> PreparedImages:
             "dataset; prepare it again"
         )
     try:
-        builder = tfds.builder_from_directory(dataset)
+        builder: Any = tfds.builder_from_directory(dataset)
         class_names = builder.info.features["label"].names
         for shard in builder.info.splits[SPLIT].filepaths:
             os.stat(shard)  # They are opened when a record is read.

@@ -68,7 +68,8 @@ def decode_in_full(content: bytes) -> tuple[np.ndarray, bool]:
 
 def stored_maximum(content: bytes) -> float:
     """The largest number in an image file, whatever its type: 65535 in one of 16 bits is white."""
-    return float(_decoded(content, cv2.IMREAD_UNCHANGED).max())
+    image = _decoded(content, cv2.IMREAD_UNCHANGED)
+    return 0.0 if image is None else float(image.max())
 
 
 def _decoded(content: bytes, flags: int = cv2.IMREAD_COLOR) -> np.ndarray | None:

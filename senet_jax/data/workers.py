@@ -20,7 +20,7 @@ import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any, BinaryIO
 
@@ -56,7 +56,7 @@ _IGNORED = (signal.SIGTERM, signal.SIGINT)
 
 def batches_of_workers(
     make: Callable[[int], Made], spec: Spec, size: int, first_step: int, count: int
-) -> Iterator[Made]:
+) -> Generator[Made, None, None]:
     """Batches without end, made by processes; close the iterator to end them.
 
     Args:
@@ -166,7 +166,7 @@ class _Worker:
 
 def _finished(workers: list[_Worker]) -> list[str]:
     """Waits until all have made their parts of the next batch; what they say of it."""
-    waiting = {worker.connection: index for index, worker in enumerate(workers)}
+    waiting: dict[Any, int] = {worker.connection: index for index, worker in enumerate(workers)}
     said: list[list[str]] = [[] for _ in workers]
     while waiting:
         for connection in wait(list(waiting)):

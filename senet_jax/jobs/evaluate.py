@@ -15,6 +15,7 @@ import jax
 import numpy as np
 from ml_collections import config_dict
 
+from senet_jax.data.revisitop import Dataset
 from senet_jax.features.origin import versions
 from senet_jax.jobs.descriptions import Descriptions, Searchable, describe
 from senet_jax.jobs.evaluation_plan import EvaluationPlan
@@ -63,7 +64,7 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
     plan = EvaluationPlan.from_config(config)
     for line in plan.missing:
         print(line, flush=True)
-    weights = _load_weights(config)
+    weights = _load_weights(str(config.weights), str(config.model))
     # What is wrong with the search, the re-ranking or an earlier report shows before the work.
     backend = read_backend(config.search)
     is_exact = isinstance(backend, Exact)
@@ -99,14 +100,7 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
         headings = [weights.architecture.name, *plan.notes, *_notes(weights)]
         headings += [] if is_exact else [f"searched by {backend_text(backend)}"]
         _print_result(name, headings, scored[name], searchable)
-        ties = warning_of_ties(
-            dataset.ground_truth,
-            searchable.queries,
-            searchable.database_parts,
-            searchable.skipped_rows,
-        )
-        if ties:
-            print(f"warning: {name}: {ties}", file=sys.stderr)
+        _warn_of_ties(dataset, searchable)
         if rerank is not None:
             found = found or _whole_lists(searchable)
             settings = rerank.settings | ({} if is_exact else {"search": backend_text(backend)})
@@ -135,14 +129,25 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
     print(f"wrote {workdir / REPORT}" + hint * bool(unreadable))
 
 
-def _load_weights(config: config_dict.ConfigDict) -> Weights:
-    weights = load_weights(config.weights)
-    if weights.architecture.name != config.model:
+def _load_weights(folder: str, model: str) -> Weights:
+    weights = load_weights(folder)
+    if weights.architecture.name != model:
         raise UserError(
-            f"{config.weights} holds {weights.architecture.name}, the config asks for "
-            f"{config.model}; use configs/evaluate.py:{weights.architecture.name}"
+            f"{folder} holds {weights.architecture.name}, the config asks for {model}; use "
+            f"configs/evaluate.py:{weights.architecture.name}"
         )
     return weights
+
+
+def _warn_of_ties(dataset: Dataset, searchable: Searchable) -> None:
+    ties = warning_of_ties(
+        dataset.ground_truth,
+        searchable.queries,
+        searchable.database_parts,
+        searchable.skipped_rows,
+    )
+    if ties:
+        print(f"warning: {dataset.name}: {ties}", file=sys.stderr)
 
 
 def _database(searchable: Searchable) -> BlockedDatabase:

@@ -27,7 +27,7 @@ _NUMBER = int | float
 class Run:
     """How the scores of a report came about.
 
-    Reports of others, and older ones, lack some of it: what has not been told is empty.
+    Reports of others, and older ones, lack some of it: what is not told is empty, or None.
 
     Attributes:
         config: the settings.
@@ -48,7 +48,7 @@ class Run:
     """
 
     config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    weights_sha256: str = ""
+    weights_sha256: str | None = None
     weights: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     random_weights: bool = False
     lists_sha256: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -70,7 +70,11 @@ class Run:
             # Files of an earlier report are removed.
             if not re.fullmatch(r"(ranks|scores)/[^/\0]+\.npy", file):
                 raise ValueError(f"the run's lists are in a file {shown(file)}")
-        for name, kind in (("weights_sha256", str), ("random_weights", bool), ("skipped", int)):
+        for name, kind in (
+            ("weights_sha256", str | None),
+            ("random_weights", bool),
+            ("skipped", int),
+        ):
             if not isinstance(getattr(self, name), kind):
                 raise ValueError(f"the run's {name} is {shown(getattr(self, name))}")
 

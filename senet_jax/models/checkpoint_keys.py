@@ -26,6 +26,28 @@ def layout_of_rank(path: str, rank: int) -> Layout:
 
 
 @dataclasses.dataclass(frozen=True)
+class Place:
+    """How a network is found in a larger state, where a prefix may stand before its names.
+
+    The patterns are regular expressions of how names begin, without the prefix.
+
+    Attributes:
+        blocks: of the names of its repeated blocks.
+        prefix: what stands before its blocks, and all names -> what stands before the network's
+            names; None if these are of another naming.
+        beside: of its modules that may stand beside the prefix (`fc` beside `backbone.layer1`).
+        head: of the modules without which it is a trunk alone.
+        trunk: of the modules of a trunk; others are left out where there is no head.
+    """
+
+    blocks: str
+    prefix: Callable[[str, Collection[str]], str | None]
+    beside: str = r"(?!)"
+    head: str = r""
+    trunk: str = r""
+
+
+@dataclasses.dataclass(frozen=True)
 class Naming:
     """How one kind of checkpoint names the variables of a family's networks.
 
@@ -35,6 +57,7 @@ class Naming:
             checkpoints have no such variable.
         is_of: whether the keys of a checkpoint are of this kind.
         layout: path and rank of a variable -> how its axes are ordered.
+        place: how such a network is found in a larger state; None where it has to be the whole.
         note: what a user has to know of the conversion.
     """
 
@@ -42,6 +65,7 @@ class Naming:
     key: Callable[[str], str | None]
     is_of: Callable[[Collection[str]], bool]
     layout: Callable[[str, int], Layout] = layout_of_rank
+    place: Place | None = None
     note: str = ""
 
 

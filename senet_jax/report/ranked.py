@@ -155,13 +155,13 @@ def _query_picture(example: Example) -> np.ndarray:
     height, width = example.image.shape[:2]
     rows, columns = box_slices(example.box, height, width)
     factor = len(picture) / height
-    corners = [
+    first, last = (
         (round(x * factor), round(y * factor))
         for x, y in ((columns.start, rows.start), (columns.stop, rows.stop))
-    ]
+    )
     picture = np.ascontiguousarray(picture)
     for colour, thickness in ((INK, 5), (_BOX_COLOUR, 2)):
-        cv2.rectangle(picture, *corners, _rgb(colour), thickness)
+        cv2.rectangle(picture, first, last, _rgb(colour), thickness)
     return picture
 
 

@@ -2,12 +2,13 @@
 
 import collections
 import concurrent.futures
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from typing import Any
 
 
 def in_order(
     function: Callable, inputs: Iterable, threads: int, ahead: int | None = None
-) -> Iterator:
+) -> Generator[Any, None, None]:
     """Yields the results of a function in the order of its inputs; the threads work ahead.
 
     Where the work is interrupted, as by Ctrl-C, it waits only for calls that have begun.

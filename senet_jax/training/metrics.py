@@ -5,7 +5,7 @@ import math
 import pathlib
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from senet_jax.metrics.evaluation_report import EvaluationReport
 from senet_jax.system.checksummed import sealed, unsealed
@@ -28,8 +28,6 @@ class MetricsWriter:
     """
 
     def __init__(self, workdir: pathlib.Path, last_step: int):
-        from tensorboardX import SummaryWriter  # It imports PyTorch where there is one.
-
         path = workdir / FILE
         kept = []
         if path.exists():
@@ -45,7 +43,7 @@ class MetricsWriter:
         with written_whole(path) as temporary:
             temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         self._lines = path.open("a", encoding="utf-8")
-        self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=last_step + 1)
+        self._board = _summary_writer()(str(workdir / "tensorboard"), purge_step=last_step + 1)
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Writes metrics, by name, of a step."""
@@ -60,6 +58,23 @@ class MetricsWriter:
         """Writes what is not written yet."""
         self._lines.close()
         self._board.close()
+
+
+def _summary_writer() -> type:
+    """The writer of TensorBoard files, without PyTorch, which it would import if it is installed.
+
+    That takes seconds, and is for tensors alone.
+    """
+    modules = cast(dict[str, Any], sys.modules)
+    is_free = "torch" not in modules
+    if is_free:
+        modules["torch"] = None
+    try:
+        from tensorboardX import SummaryWriter
+    finally:
+        if is_free:
+            del modules["torch"]
+    return SummaryWriter
 
 
 def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:

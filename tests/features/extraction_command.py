@@ -38,15 +38,15 @@ run_command(main)
 LONG_REPORT = """
 import time
 from senet_jax.system import distributed
-from senet_jax.jobs import evaluate
+from senet_jax.jobs import saved_results
 from senet_jax.system.errors import run_command
 from senet_jax.main import main
 
-def write_late(*content, write=evaluate.write_json):
+def write_late(*content, write=saved_results.write_report):
     time.sleep(8)
     write(*content)
 
-evaluate.write_json = write_late
+saved_results.write_report = write_late
 distributed.SHUTDOWN_SECONDS = 2
 run_command(main)
 """

@@ -38,7 +38,7 @@ def test_devices_of_a_host_share_its_memory(monkeypatch):
     assert needed_bytes(Plan((), 0.0), devices=8) == 0
 
 
-def test_so_do_batches_that_are_under_way_at_once(monkeypatch):
+def test_so_do_batches_in_flight(monkeypatch):
     both = 300 * (2 * 30 * 40 + 50 * 30) + 2 * KERNEL_BYTES
     assert needed_bytes(PLAN, devices=1) == both
     assert needed_bytes(PLAN, devices=3, batches_in_flight=2) == 3 * both

@@ -89,7 +89,7 @@ def test_order_is_kept_whatever_the_batches(tmp_path, monkeypatch, mode, devices
     assert max(capacity) == (1 if mode == "exact" else 6)
 
 
-def test_lanes_extract_batches_of_one_program_at_once(tmp_path, monkeypatch):
+def test_devices_take_batches_of_one_program_together(tmp_path, monkeypatch):
     _plan_with(monkeypatch, batch_pixels=2 * 64 * 64)
     describer = MeanColour(devices=4)
     _extract(_photographs(tmp_path, [(64, 64)] * 10), describer=describer)
@@ -192,7 +192,7 @@ def test_reads_only_some_images_ahead(tmp_path, monkeypatch, capacity):
     assert max(ahead) > capacity
 
 
-def test_two_batches_are_described_at_once(tmp_path, monkeypatch):
+def test_two_batches_are_in_flight(tmp_path, monkeypatch):
     _plan_with(monkeypatch, batch_pixels=32 * 32)
     photographs = _photographs(tmp_path, [(32, 32)] * 6)
     both = threading.Barrier(2, timeout=10)

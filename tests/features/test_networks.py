@@ -1,4 +1,7 @@
 import dataclasses
+import os
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -12,7 +15,9 @@ from senet_jax.features.networks import DenseNetwork, GlobalNetwork, LocalNetwor
 from senet_jax.features.origin import origin_of_features
 from senet_jax.rerank.pair_scores import map_cache
 from senet_jax.system.errors import UserError
+from senet_jax.weights import save_weights
 from tests.data.pictures import encoded, picture
+from tests.features.extraction_command import ROOT
 from tests.oracles import pyramid
 from tests.oracles.cvnet_twin import TRUNK, lively_cvnet_weights, lively_reranker, stage3_of_twin
 from tests.oracles.lively_twin import lively_twin, lively_weights
@@ -112,3 +117,46 @@ def test_an_origin_tells_all_that_values_depend_on(monkeypatch):
     monkeypatch.setattr(origin, "versions", lambda: {"jax": "0.0"})
     origins.append(origin_of_features(weights, dense.settings()))
     assert all(origins.count(each) == 1 for each in origins) and len(origins) == 8
+
+
+FILL = """
+import pathlib
+import sys
+from senet_jax.data.revisitop import Photograph
+from senet_jax.features.whitening import local_feature_cache
+from senet_jax.rerank.pair_scores import map_cache
+from senet_jax.weights import load_weights
+folder, devices = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+weights = load_weights(folder / "weights")
+photographs = [Photograph(folder, f"{number}.png") for number in range(5)]
+place = folder / sys.argv[2]
+for cache in (
+    map_cache(weights, place / "maps", 2**30),
+    local_feature_cache(weights, photographs, place / "local", 2**30),
+):
+    assert cache.runner.devices == devices
+    cache.fill(photographs, "features")
+"""
+
+
+@pytest.mark.slow
+def test_two_devices_leave_the_bytes_of_one(tmp_path):
+    """By as many threads: how many share a product of matrices decides over its last bits."""
+    save_weights(tmp_path / "weights", lively_cvnet_weights())
+    for number in range(5):
+        shape = (60, 90) if number % 2 else (90, 60)
+        content = encoded(picture(*shape, seed=number), ".png")
+        (tmp_path / f"{number}.png").write_bytes(content)
+    for devices in (1, 2):
+        flags = f"--xla_force_host_platform_device_count={devices}"
+        subprocess.run(
+            [sys.executable, "-c", FILL, tmp_path, str(devices)],
+            cwd=ROOT,
+            env=os.environ | {"XLA_FLAGS": flags, "NPROC": "4"},
+            check=True,
+        )
+    one, two = (
+        {path.relative_to(root): path.read_bytes() for path in sorted(root.rglob("*.npz"))}
+        for root in (tmp_path / "1", tmp_path / "2")
+    )
+    assert len(one) == 5 + 5 + 1 and one == two

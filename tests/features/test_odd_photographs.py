@@ -94,7 +94,7 @@ def test_pixels_that_the_memory_does_not_suffice_for(photographs, memory, skip_u
 
 
 def test_pixels_that_it_does_not_suffice_for_beside_the_others(photographs, memory):
-    """Two of 350 x 500, of 72 MB each, would be under way at once."""
+    """Two of 350 x 500, of 72 MB each, would be in flight."""
     describer = MeanColour()
     memory(100)
     job = plan_job(describer, photographs, (1.0,), label="x", skip_unreadable=True)
@@ -137,7 +137,7 @@ def test_an_absurd_header_leaves_the_plan_as_it_is(photographs, memory, size):
 
 
 def test_a_header_that_pixels_do_not_follow_costs_no_program(photographs):
-    """Whatever it claims: nothing is extracted in its place."""
+    """Whatever it claims: nothing is described in its place."""
     content = with_claimed_size(photographs[1].path.read_bytes(), 900, 1100)
     photographs[1].path.write_bytes(with_broken_pixels(content))
     describer = MeanColour("exact")
@@ -148,7 +148,7 @@ def test_a_header_that_pixels_do_not_follow_costs_no_program(photographs):
 
 @pytest.mark.skipif(not CASES.is_dir(), reason="no folder shared/cases beside the repository")
 @pytest.mark.parametrize("mode", ["auto", "exact"])
-def test_odd_orientations_are_extracted_as_opencv_decodes_them(photographs, tmp_path, mode):
+def test_odd_orientations_are_described_as_opencv_decodes_them(photographs, tmp_path, mode):
     for path in CASES.glob("*.jpg"):
         shutil.copyfile(path, tmp_path / path.name)
         photographs.insert(1, Photograph(tmp_path, path.name))
@@ -158,7 +158,7 @@ def test_odd_orientations_are_extracted_as_opencv_decodes_them(photographs, tmp_
 
 
 @pytest.mark.parametrize("kept", [-1, -2, -20, 700])
-def test_a_jpeg_that_is_cut_short_is_extracted_as_imread_reads_it(photographs, kept):
+def test_a_jpeg_that_is_cut_short_is_described_as_imread_reads_it(photographs, kept):
     content = encoded(picture(48, 64))
     photographs[1].path.write_bytes(content[:kept])
     ours, skipped = extract(MeanColour(), photographs, (1.0,), label="x", skip_unreadable=False)

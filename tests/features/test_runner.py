@@ -43,7 +43,7 @@ def describer():
     return Describer.of(lively_weights(NAME))
 
 
-def test_it_has_a_lane_for_every_device(describer):
+def test_it_runs_on_every_device(describer):
     assert describer.devices == jax.local_device_count() > 1
     assert (describer.mode, describer.width) == ("auto", 128)
 
@@ -61,14 +61,14 @@ def test_descriptors_have_unit_length_whatever_is_padded(describer):
     np.testing.assert_array_equal(describer(noisy, sizes), descriptors)
 
 
-def test_turned_images_have_the_descriptors_of_upright_ones(describer):
+def test_transposed_images_have_the_descriptors_of_upright_ones(describer):
     images, sizes = _batch(describer.devices)
     transposed = describer(images.swapaxes(1, 2), sizes[:, ::-1], transposed=True)
     difference = np.linalg.norm(transposed - describer(images, sizes), axis=1)
     assert difference.max() <= BATCHED
 
 
-def test_an_image_does_not_depend_on_its_lane(describer):
+def test_an_image_does_not_depend_on_its_device(describer):
     images, sizes = _batch(describer.devices)
     descriptors = np.asarray(describer(images, sizes))
     moved = np.asarray(describer(np.roll(images, 6, axis=0), np.roll(sizes, 6, axis=0)))

@@ -242,7 +242,7 @@ def test_a_database_in_fewer_bits_is_ranked_and_re_ranked(evaluate, places, tmp_
         (["--config.rerank=cvnet"], "config.cvnet_weights is empty; name the weights folder"),
         (
             ["--config.rerank=cvnet", "--config.cvnet_weights={places}/weights"],
-            "re-ranker",
+            "gives no dense features of images, but",
         ),
         (["--config.storage=int4"], "has to be one of float32, float16, bfloat16, int8"),
         (["--config.rerank_top=0"], "config.rerank_top is 0; it has to be an integer from 1 on"),

@@ -61,7 +61,7 @@ def test_the_fast_form_describes_as_the_readable_one(name):
 
 
 @pytest.mark.parametrize("name", _some_slow("tiny_concat"))
-def test_a_turned_image_has_the_same_descriptor(name):
+def test_a_transposed_image_has_the_same_descriptor(name):
     variables = transpose(fold_batch_norms(lively_weights(name).variables()))
     model, images = build_model(architecture_named(name), **FAST), _images()
     descriptors, maps = jax.jit(model.apply)(variables, images.swapaxes(1, 2))

@@ -21,7 +21,7 @@ from senet_jax.rerank.query_expansion import (
 )
 from senet_jax.rerank.refinement import Refinement
 from senet_jax.rerank.verification import GeometricVerification
-from senet_jax.system.errors import UserError
+from senet_jax.system.errors import MESSAGE_LIMIT, UserError
 from senet_jax.system.settings import settings_of
 from tests.rerank.retrievals import Numbers, retrieval, shuffled
 
@@ -147,6 +147,17 @@ def test_every_method_is_written_and_told(name):
     told = methods_help().split(f"\n  {name} " if name != "aqe" else "  aqe ")[1]
     assert all(f"      {each.name}=" in told for each in settings_of(METHODS[name]))
     assert all(each.meaning for each in settings_of(METHODS[name]))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_wrong_setting_is_answered_with_all_that_there_are(name):
+    for wrong in ("size=3", f"{settings_of(METHODS[name])[0].name}=x"):
+        with pytest.raises(UserError) as caught:
+            make_chain(f"{name}({wrong})")
+        told = str(caught.value)
+        assert len(told) < MESSAGE_LIMIT and "\n" not in told
+        for each in settings_of(METHODS[name]):
+            assert f"{each.name} ({each.expected}; default {each.default_text})" in told
 
 
 def test_a_method_of_photographs_says_so_before_the_work():

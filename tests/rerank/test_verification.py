@@ -18,7 +18,8 @@ def _scene(seed, shared):
     points, descriptors = common.uniform(0, 500, (40, 2)), _unit(common.standard_normal((40, 16)))
     points[shared:] = rng.uniform(0, 500, (40 - shared, 2))
     descriptors[shared:] = _unit(rng.standard_normal((40 - shared, 16)))
-    return LocalFeatures(points.astype(np.float32), descriptors, stride=16)
+    ones = np.ones(len(points), np.float32)
+    return LocalFeatures(points.astype(np.float32), descriptors, ones, ones, stride=16)
 
 
 class Scenes:

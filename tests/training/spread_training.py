@@ -28,11 +28,10 @@ from tests.training.landmarks import named_leaves
 
 ROOT = pathlib.Path(__file__).parents[2]
 STEPS = 5
-CLS, CLS_CON = landmarks.step_options(1.0, 0.0), landmarks.step_options(0.5, 0.5)
+BOTH = landmarks.step_options(0.5, 0.5)
 TRAININGS = {
-    "cls": (CLS, landmarks.SGD),
-    "cls+con": (CLS_CON, landmarks.SGD),
-    "cls+con-relu": (CLS_CON, dataclasses.replace(landmarks.SGD, learning_rate=1e-6)),
+    "cls+con": (BOTH, landmarks.SGD),
+    "cls+con-relu": (BOTH, dataclasses.replace(landmarks.SGD, learning_rate=1e-6)),
 }
 
 
@@ -51,8 +50,6 @@ def _run(options, sgd):
     metrics = []
     for number in range(STEPS):
         batch = landmarks.batch(number)
-        if not any(loss.pairs for loss in options.losses):
-            del batch["positives"]
         state, values = step(state, {key: array[own] for key, array in batch.items()})
         metrics.append(values)
     found = {f"metrics/{key}": np.array([each[key] for each in metrics]) for key in metrics[0]}

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from senet_jax.metrics.report import evaluate_descriptors
+from senet_jax.metrics.saved import LISTED
 from senet_jax.system.checksummed import read_kept_json
 from senet_jax.training.export import CHECKPOINTS, CONFIG, setup_of
 from senet_jax.training.stored_steps import StoredSteps
@@ -74,7 +75,8 @@ class Evaluations:
         queries = descriptors[first_positives]
         queries = queries + np.float32(noise) * rng.normal(size=queries.shape).astype(np.float32)
         queries /= np.linalg.norm(queries, axis=1, keepdims=True)
-        return {self._dataset.name: evaluate_descriptors(truth, queries, [descriptors])}
+        report = evaluate_descriptors(truth, queries, [descriptors], listed=LISTED)
+        return {self._dataset.name: report}
 
 
 def assert_one_line(done, *parts):

@@ -40,7 +40,7 @@ def trained(tiny_world, tmp_path_factory):
 
 def _evaluated(world, weights, workdir):
     settings = {"weights": weights, "data_root": world, "datasets": "landmarks", "scales": (1.0,)}
-    flags = ["--config=configs/evaluate.py:tiny", f"--workdir={workdir}"]
+    flags = ["--config=configs/evaluate.py:tiny_baseline", f"--workdir={workdir}"]
     flags += [f"--config.{key}={value}" for key, value in settings.items()]
     subprocess.run(
         [sys.executable, "-m", "senet_jax.main", *flags],

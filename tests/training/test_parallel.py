@@ -18,7 +18,7 @@ from tests.training.spread_training import ROOT, STEPS, TRAININGS
 
 OPTIONS = landmarks.step_options(0.5, 0.5)
 # What two processes train: talking to each other takes most of their time.
-TOGETHER = ("cls", "cls+con")
+TOGETHER = ("cls+con",)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The first steps of every training that is shipped, by its command and with its own workers."""
+"""The first steps of the trainings that are shipped, by their command."""
 
 import os
 import subprocess
@@ -8,11 +8,11 @@ import pytest
 
 from senet_jax.system.files import read_json
 from tests.processes import ROOT
-from tests.test_config import TRAININGS
+from tests.test_config import TRAININGS, _get_config
 from tests.training.training_command import ENVIRONMENT
 
 SMALL = {
-    "model": "tiny",
+    "model": "tiny_baseline",
     "start": "",
     "batch_size": 8,
     "epochs": 2 / 3,
@@ -20,11 +20,29 @@ SMALL = {
     "optimizer.warmup_epochs": 1 / 6,
 }
 QUICK = ("r50_cls.py",)
+# What is run, and with which changes; by its own workers where they are not named.
+RUN = {
+    QUICK: SMALL,
+    ("r50_cls_con.py",): SMALL | {"data.workers": 0},
+    ("finetune.py", "datasets/mine"): SMALL,
+    ("demo.py",): {key: value for key, value in SMALL.items() if key != "model"},
+}
+
+
+def _smaller(arguments):
+    config = _get_config(*arguments)
+    config.update_from_flattened_dict(SMALL)
+    return config.to_dict()
+
+
+@pytest.mark.parametrize("arguments", [a for a in TRAININGS if a not in RUN], ids=":".join)
+def test_it_differs_from_one_that_is_run_by_its_network_alone(arguments):
+    assert _smaller(arguments) in [_smaller(run) for run in RUN]
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [each if each == QUICK else pytest.param(each, marks=pytest.mark.slow) for each in TRAININGS],
+    [each if each == QUICK else pytest.param(each, marks=pytest.mark.slow) for each in RUN],
     ids=":".join,
 )
 def test_it_takes_its_first_steps(arguments, tiny_world, tmp_path):
@@ -39,7 +57,7 @@ def test_it_takes_its_first_steps(arguments, tiny_world, tmp_path):
         [
             *(sys.executable, "-m", "senet_jax.main", f"--workdir={tmp_path / 'run'}"),
             f"--config={':'.join([str(ROOT / 'configs' / file), *name])}",
-            *(f"--config.{key}={value}" for key, value in (SMALL | places).items()),
+            *(f"--config.{key}={value}" for key, value in (RUN[arguments] | places).items()),
         ],
         cwd=tmp_path,
         env=os.environ | ENVIRONMENT | {"PYTHONPATH": str(ROOT)},
@@ -52,5 +70,5 @@ def test_it_takes_its_first_steps(arguments, tiny_world, tmp_path):
     steps = "2/2" if file == "demo.py" else "4/4"  # An epoch of the demo is its families.
     assert sum(line.startswith(f"step {steps} (100.0 %), loss ") for line in lines) == 1
     workers = read_json(tmp_path / "run" / "report.json")["run"]["config"]["data"]["workers"]
-    assert workers == {"demo.py": 0, "finetune.py": 2}.get(file, 8)
+    assert workers == {"r50_cls.py": 8, "finetune.py": 2}.get(file, 0)
     assert not (tmp_path / "configs").exists() and os.listdir(tmp_path) == ["run"]

@@ -1,4 +1,4 @@
-"""Trainings of `tiny` by the command, in processes that can be ended at any moment."""
+"""Small trainings by the command, in processes that can be ended at any moment."""
 
 import contextlib
 import json
@@ -27,6 +27,8 @@ class Command:
     def __init__(self, world, workdir, processes=1, **changes):
         self.workdir, self._count = workdir, processes
         settings = {
+            # The one that is traced and compiled in the least time.
+            "model": "tiny_baseline",
             "start": "",
             "batch_size": 16,
             "epochs": STEPS / 3,  # Of 48 images.

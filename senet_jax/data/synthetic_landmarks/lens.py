@@ -8,6 +8,7 @@ import numpy as np
 from senet_jax.data.synthetic_landmarks.light import Light
 from senet_jax.data.synthetic_landmarks.palette import WHITE, mixed, shaded
 from senet_jax.data.synthetic_landmarks.views import View
+from senet_jax.data.transforms import decode
 
 _HAZE = {"clear": 0.0, "clouds": 0.02, "haze": 0.38, "rain": 0.2, "snow": 0.16}
 
@@ -51,7 +52,7 @@ def expose(canvas: np.ndarray, side: int, view: View, rng: np.random.Generator) 
     image = cv2.LUT(image, np.clip(tones, 0, 255).astype(np.uint8)[None])
     image = cv2.add(image, _grain(side, view.noise, rng), dtype=cv2.CV_8U)
     quality = [cv2.IMWRITE_JPEG_QUALITY, view.jpeg_quality]
-    return cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR)
+    return decode(cv2.imencode(".jpg", image, quality)[1].tobytes())
 
 
 def _grain(side: int, sigma: float, rng: np.random.Generator) -> np.ndarray:

@@ -13,8 +13,9 @@ Draw = Callable[[np.ndarray, tuple[float, float], float, Light, np.random.Genera
 
 
 def _under(light: Light, colour: Colour, factor: float = 1.0) -> Colour:
-    strength = light.level * factor
-    return tuple(min(255, round(c * s)) for c, s in zip(colour, strength.tolist(), strict=True))
+    strength = (light.level * factor).tolist()
+    blue, green, red = (min(255, round(c * s)) for c, s in zip(colour, strength, strict=True))
+    return blue, green, red
 
 
 def _tree(

@@ -1,5 +1,7 @@
 """Colours: BGR triples of integers, the order in which OpenCV draws."""
 
+from collections.abc import Sequence
+
 Colour = tuple[int, int, int]
 
 WHITE: Colour = (255, 255, 255)
@@ -13,12 +15,14 @@ def bgr(code: str) -> Colour:
 
 def shaded(colour: Colour, factor: float) -> Colour:
     """The colour made darker (`factor` < 1) or lighter (> 1)."""
-    return tuple(min(255, round(channel * factor)) for channel in colour)
+    blue, green, red = (min(255, round(channel * factor)) for channel in colour)
+    return blue, green, red
 
 
-def mixed(colour: Colour, other: Colour, share: float) -> Colour:
+def mixed(colour: Sequence[float], other: Colour, share: float) -> Colour:
     """`share` = 0 is the first colour, 1 the other."""
-    return tuple(round(a + (b - a) * share) for a, b in zip(colour, other, strict=True))
+    blue, green, red = (round(a + (b - a) * share) for a, b in zip(colour, other, strict=True))
+    return blue, green, red
 
 
 # Walls are of middle or high lightness, so that glass and accents stand off.

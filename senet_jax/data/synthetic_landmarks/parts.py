@@ -57,7 +57,7 @@ class Cell:
 
     def line(self, start: tuple[float, float], end: tuple[float, float], colour: Colour) -> None:
         """Draws a bar of 4 % of the cell's width; it hides the glass behind it."""
-        first, last = self._pixels([start, end]).tolist()
+        first, last = self._pixels(np.array([start, end])).tolist()
         thickness = max(1, round(0.04 * self._size[0]))
         cv2.line(self._image, first, last, colour, thickness)
         cv2.line(self._panes, first, last, 0, thickness)

@@ -7,14 +7,15 @@ re-ranker beside it; a bare network under those names is read as well.
 import dataclasses
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal
 
 import numpy as np
 
 from senet_jax.models.architecture import DEPTHS, Architecture
-from senet_jax.models.checkpoint_keys import Naming, Renaming, key_by_module
+from senet_jax.models.checkpoint_keys import Naming, Place, Renaming, key_by_module
 from senet_jax.models.families.resnet import (
+    AUTHORS_BLOCKS,
     TRUNK_ALLOWS,
     TRUNK_MODULES,
     authors_naming,
@@ -59,10 +60,20 @@ def _layer(match: re.Match[str], of_block: int = 0) -> str:
 _encoder_key = key_by_module(_MODULES, prefix=_ENCODER)
 _reranker_key = key_by_module(_RERANKER_MODULES)
 
+
+def _prefix(before_blocks: str, names: Collection[str]) -> str | None:
+    """The encoder's prefix is part of the names where there is more of CVNet than an encoder."""
+    outer = before_blocks.removesuffix(_ENCODER)
+    modules = (f"{before_blocks}head.pool.", f"{outer}conv2ds.", f"{outer}cv_learner.")
+    is_cvnet = outer != before_blocks and any(name.startswith(modules) for name in names)
+    return outer if is_cvnet else None
+
+
 _CVNET = Naming(
     "cvnet",
     lambda path: _encoder_key(path) or _reranker_key(path),
     lambda keys: any(key.startswith(_ENCODER) for key in keys),
+    place=Place(AUTHORS_BLOCKS, _prefix),
 )
 
 

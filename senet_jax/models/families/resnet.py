@@ -16,6 +16,7 @@ from senet_jax.models.checkpoint_keys import (
     CONV,
     Layout,
     Naming,
+    Place,
     Renaming,
     key_by_module,
     layout_of_rank,
@@ -70,12 +71,26 @@ def _block(match: re.Match[str]) -> str:
     return f"layer{match[1]}.{int(match[2]) - 1}"
 
 
+# The heads and the trunks of both kinds of checkpoints.
+_HEAD, _TRUNK = r"(SSM\.|(head\.)?fc\.weight$)", r"(stem|s\d|conv1|bn1|layer\d)\."
+AUTHORS_BLOCKS, _TORCHVISION_BLOCKS = r"s\d\.b\d+\.", r"layer\d\.\d+\."
+
+
+def _place(blocks: str, beside: str) -> Place:
+    def prefix(before_blocks: str, names: Collection[str]) -> str | None:
+        pattern = re.compile(re.escape(before_blocks) + blocks)
+        return before_blocks if any(map(pattern.match, names)) else None
+
+    return Place(blocks, prefix, beside, _HEAD, _TRUNK)
+
+
 def authors_naming(
     renamings: tuple[Renaming, ...],
     layout: Callable[[str, int], Layout] = layout_of_rank,
 ) -> Naming:
     """The authors' names for a network whose modules have these."""
-    return Naming("authors", key_by_module(renamings), _is_of_authors, layout)
+    place = _place(AUTHORS_BLOCKS, r"(stem|s\d|SSM|head)\.")
+    return Naming("authors", key_by_module(renamings), _is_of_authors, layout, place)
 
 
 def _is_of_authors(keys: Collection[str]) -> bool:
@@ -101,6 +116,7 @@ _TORCHVISION = Naming(
     _torchvision_key,
     lambda keys: "conv1.weight" in keys or any(key.startswith("layer1.") for key in keys),
     _torchvision_layout,
+    _place(_TORCHVISION_BLOCKS, r"(conv1|bn1|layer\d|fc)\."),
     note="stem flipped from RGB to BGR",
 )
 
