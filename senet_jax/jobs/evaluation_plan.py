@@ -16,6 +16,7 @@ from senet_jax.data.revisitop import (
     load_dataset,
     load_distractors,
 )
+from senet_jax.features.plan import Mode
 from senet_jax.metrics.run_report import RUN
 from senet_jax.system.errors import UserError
 
@@ -70,7 +71,7 @@ class EvaluationPlan:
     distractors: Distractors | None
     crop_queries: bool
     scales: tuple[float, ...]
-    mode: str
+    mode: Mode
     storage: str
     strict: bool
     allow_unreadable: float

@@ -68,8 +68,8 @@ def positions_by_score(
         if best is not None:
             best.add(start, of_block)
         on_rows(min(database.block_rows, database.size - start))
-    of_devices = [np.asarray(of_device) for of_device, *_ in counted.values()]
-    ahead = np.sum(of_devices, axis=0, dtype=np.int32)
+    of_devices = np.stack([np.asarray(of_device) for of_device, *_ in counted.values()])
+    ahead = of_devices.sum(axis=0, dtype=np.int32)
     ahead = gathered(ahead, database).sum(axis=0, dtype=np.int64)
 
     positions = [np.empty(len(order), np.int64) for order in orders]
