@@ -66,7 +66,7 @@ def _first_line(command: str) -> str:
     path = pathlib.Path(__file__).parent.joinpath(*command.split("."))
     file = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
     said = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
-    return said.splitlines()[0]
+    return said.splitlines()[0].partition(";")[0].removesuffix(".") + "."
 
 
 if __name__ == "__main__":

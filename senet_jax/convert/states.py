@@ -96,8 +96,8 @@ def network_part(names: Collection[str]) -> Part:
     """Finds a network among the names of a state and takes its prefix off.
 
     A module of the network that stands beside the prefix (`backbone.layer1...` and `fc...`) is
-    taken as it is. The heads of other tasks are left out where there is no head of its own. Names in
-    which no network is found come back as they are.
+    taken as it is. The heads of other tasks are left out where there is no head of its own. Names
+    in which no network is found come back as they are.
     """
     root, *others = _roots(names) or [""]
     found = [(place.prefix(root, names), place) for place in _places()]

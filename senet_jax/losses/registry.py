@@ -23,7 +23,7 @@ def register(loss: Kind) -> Kind:
     """
     known = LOSSES.setdefault(loss.name, loss)
     if known.__qualname__ != loss.__qualname__:
-        raise ValueError(f"the loss {loss.name} is {known.__qualname__} already")
+        raise ValueError(f"the loss '{loss.name}' is {known.__qualname__} already")
     LOSSES[loss.name] = loss
     return loss
 

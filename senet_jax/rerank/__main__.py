@@ -1,4 +1,4 @@
-"""The command `python -m senet_jax.rerank`, see `jobs.rerank`."""
+"""Re-ranks anyone's ranked lists by anyone's descriptors; see `jobs.rerank`."""
 
 from senet_jax.jobs.rerank import main
 from senet_jax.system.errors import run_command

@@ -1,4 +1,4 @@
-"""The command `python -m senet_jax.rerank.tune`, see `jobs.tune`."""
+"""Chooses settings of query expansion on one dataset, reports them on another; see `jobs.tune`."""
 
 from senet_jax.jobs.tune import main
 from senet_jax.system.errors import run_command

@@ -1,8 +1,8 @@
 """Searches a database of descriptors: for each query its best items, by dot product in float32.
 
-QUERY.npy and DATABASE.npy hold descriptors, one a row: float16, float32, float64, integers, or what
-python -m senet_jax.quantise makes. OUT.npy will hold int32 [queries, top], items best first, -1
-where no more were found, for python -m senet_jax.score --ranks and python -m senet_jax.rerank.
+QUERY.npy and DATABASE.npy hold descriptors, one a row: float16, float32, float64, integers, or
+quantised ones. OUT.npy will hold int32 [queries, top], items best first, -1 where no more were
+found, for python -m senet_jax.score --ranks and python -m senet_jax.rerank.
 """
 
 import numpy as np
