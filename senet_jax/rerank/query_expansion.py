@@ -10,6 +10,7 @@ with fewer features" (ICCV Workshops 2009), database-side augmentation.
 import dataclasses
 import functools
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -201,7 +202,7 @@ class DiscriminativeQueryExpansion(Method):
         return search(queries, retrieval.database, retrieval.length)
 
 
-def _import_linear_svm():
+def _import_linear_svm() -> Any:
     with optional_import("dqe", "discriminative query expansions"):
         from sklearn.svm import LinearSVC
     return LinearSVC
