@@ -66,7 +66,7 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
         print(line, flush=True)
     weights = _load_weights(str(config.weights), str(config.model))
     # What is wrong with the search, the re-ranking or an earlier report shows before the work.
-    backend = read_backend(config.search)
+    backend = read_backend(str(config.search))
     is_exact = isinstance(backend, Exact)
     rerank = Reranking(config, weights, plan, workdir) if config.rerank else None
     results = Results(workdir)

@@ -86,7 +86,9 @@ def _read(path: pathlib.Path, origin: Mapping[str, Any]) -> dict[str, np.ndarray
         value = read_kept_json(path / DESCRIPTION, "it is made anew")
         if value["origin"] != origin:
             raise UserError(f"{path} is of another origin")
-        arrays = {name: open_array(path / f"{name}.npy") for name in value["arrays"]}
+        arrays: dict[str, np.ndarray] = {
+            name: open_array(path / f"{name}.npy") for name in value["arrays"]
+        }
         for name, array in arrays.items():
             if _description(array, _crc32(array, 0)) != value["arrays"][name]:
                 raise UserError(f"{path / name}.npy does not match its checksum")

@@ -60,16 +60,7 @@ def evaluate_descriptors(
             "every image of imlist has one"
         )
     queries = as_float32(queries)
-    if queries.shape[1] != database.width:
-        raise UserError(
-            f"{name} has {queries.shape[1]} columns, the database {database.width}; queries and "
-            "database are described by one model"
-        )
-    wrong_rows = np.flatnonzero(~np.isfinite(queries).all(axis=1))
-    if wrong_rows.size:
-        raise UserError(
-            f"row {wrong_rows[0]} of {name} is not finite in float32; mend the descriptor"
-        )
+    database.check_queries(queries, name)
     progress = Progress("ranking", database.share_size, "rows")
     forecast = RankingForecast(database, len(queries))
 

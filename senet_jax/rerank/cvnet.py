@@ -11,7 +11,7 @@ import numpy as np
 
 from senet_jax.rerank.pairs import Features, PairCount, ScoredPairs, ScorePairs
 from senet_jax.rerank.pairwise import PairwiseMethod
-from senet_jax.rerank.settings import setting
+from senet_jax.system.settings import setting
 
 
 class DenseFeatures(Features, Protocol):

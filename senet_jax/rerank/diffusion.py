@@ -18,10 +18,10 @@ import scipy.sparse.linalg
 from senet_jax.rerank.graph import mutual_graph
 from senet_jax.rerank.method import DatabaseStage, Keep, Method, Prepared, Resources
 from senet_jax.rerank.retrieval import Retrieval, shortlists, similarities
-from senet_jax.rerank.settings import setting
 from senet_jax.search.database import BlockedDatabase
 from senet_jax.search.ranked_list import NO_MORE
 from senet_jax.system.progress import Progress
+from senet_jax.system.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,9 +13,9 @@ import numpy as np
 
 from senet_jax.rerank.pairs import Features, PairCount, ScoredPairs
 from senet_jax.rerank.retrieval import Retrieval
-from senet_jax.rerank.settings import settings_of
 from senet_jax.search.database import BlockedDatabase
 from senet_jax.system.errors import UserError
+from senet_jax.system.settings import Settings
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -107,11 +107,10 @@ class Reranker:
 
 
 @dataclasses.dataclass(frozen=True)
-class Method(Reranker):
+class Method(Settings, Reranker):
     """A re-ranking method, with its settings as fields.
 
-    A method without a database stage overrides `rerank`, one with a database stage `prepare`. The
-    first line of its docstring is its help.
+    A method without a database stage overrides `rerank`, one with a database stage `prepare`.
 
     Attributes:
         needs: the kind of features that it takes, empty for descriptors alone.
@@ -121,10 +120,6 @@ class Method(Reranker):
     """
 
     needs: ClassVar[str] = ""
-
-    def __post_init__(self):
-        for each in settings_of(type(self)):
-            object.__setattr__(self, each.name, each.checked(getattr(self, each.name)))
 
     def rerank(self, retrieval: Retrieval) -> Retrieval:
         """The query stage of a method without a database stage."""

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import textwrap
 from collections.abc import Container, Mapping
 from typing import Any
 
@@ -17,11 +16,11 @@ from senet_jax.rerank.query_expansion import (
 )
 from senet_jax.rerank.refinement import Refinement
 from senet_jax.rerank.retrieval import Retrieval
-from senet_jax.rerank.settings import Setting, settings_of, value_text
-from senet_jax.rerank.spelling import Spelled, parse_methods, spelled
 from senet_jax.rerank.verification import GeometricVerification
 from senet_jax.search.database import BlockedDatabase
 from senet_jax.system.errors import UserError
+from senet_jax.system.settings import settings_of
+from senet_jax.system.spelling import Spelled, parse_spelled, settings_help, spelled
 
 METHODS: dict[str, type[Method]] = {
     "aqe": AverageQueryExpansion,
@@ -35,8 +34,6 @@ METHODS: dict[str, type[Method]] = {
     "geometric": GeometricVerification,
 }
 """A method from elsewhere is added here: `METHODS["name"] = Class`."""
-
-_HELP_WIDTH = 96
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,14 +92,14 @@ def make_chain(text: str, dataset: str = "", config: Mapping[str, Any] | None = 
     A setting that the string leaves out has the dataset's or the config's default.
 
     Args:
-        text: see `parse_methods`.
+        text: see `parse_spelled`.
         dataset: whose defaults count; another one than those of the paper has the general ones.
         config: of an evaluation, which has some of the defaults.
 
     Raises:
         UserError: the string is wrong, or a method lacks a package.
     """
-    found = parse_methods(text, METHODS)
+    found = parse_spelled(text, METHODS, "re-ranking method")
     return Chain(tuple(found), tuple(_build(each, dataset, config or {}) for each in found))
 
 
@@ -126,25 +123,6 @@ def datasets_with_defaults() -> list[str]:
 
 def methods_help() -> str:
     """Every method with its settings, for `--help`."""
-    lines = []
-    for name, method in METHODS.items():
-        where = " In evaluations only." if method.needs else ""
-        lines.append(f"  {name:20} {_first_line(method)}{where}")
-        for each in settings_of(method):
-            written = f"{each.name}={value_text(each.default)}"
-            told = "; ".join(filter(None, [each.meaning, each.expected, _other_defaults(each)]))
-            lines += textwrap.wrap(
-                f"{written:20} {told}",
-                _HELP_WIDTH,
-                initial_indent=" " * 6,
-                subsequent_indent=" " * 27,
-            )
-    return "\n".join(lines)
-
-
-def _first_line(method: type[Method]) -> str:
-    return (method.__doc__ or "").strip().partition("\n")[0]
-
-
-def _other_defaults(setting: Setting) -> str:
-    return setting.default_text.partition(", ")[2]
+    return settings_help(
+        METHODS, lambda name: "In evaluations only." if METHODS[name].needs else ""
+    )

@@ -10,10 +10,10 @@ import numpy as np
 from senet_jax.rerank.method import Method, Prepared, Resources
 from senet_jax.rerank.pairs import Features, PairCount, ScoredPairs, ScorePairs
 from senet_jax.rerank.retrieval import Retrieval, reordered, shortlists, similarities
-from senet_jax.rerank.settings import setting
 from senet_jax.search.database import BlockedDatabase
 from senet_jax.system.errors import UserError
 from senet_jax.system.progress import Progress
+from senet_jax.system.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,7 @@ with fewer features" (ICCV Workshops 2009), database-side augmentation.
 import dataclasses
 import functools
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,10 +26,10 @@ from senet_jax.rerank.retrieval import (
     shortlists,
     similarities,
 )
-from senet_jax.rerank.settings import setting
 from senet_jax.search.database import BlockedDatabase
 from senet_jax.system.optional import optional_import
 from senet_jax.system.progress import Progress
+from senet_jax.system.settings import setting
 
 # Source: the paper's supplement, section S1.2; the same with a million distractors. That other
 # datasets have the first of each is our choice: the paper has no value for them.
@@ -201,7 +202,7 @@ class DiscriminativeQueryExpansion(Method):
         return search(queries, retrieval.database, retrieval.length)
 
 
-def _import_linear_svm():
+def _import_linear_svm() -> Any:
     with optional_import("dqe", "discriminative query expansions"):
         from sklearn.svm import LinearSVC
     return LinearSVC

@@ -13,8 +13,8 @@ import numpy as np
 
 from senet_jax.rerank.method import Method
 from senet_jax.rerank.retrieval import Retrieval, reordered, shortlists, similarities
-from senet_jax.rerank.settings import setting
 from senet_jax.system.progress import Progress
+from senet_jax.system.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)

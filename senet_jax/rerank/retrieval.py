@@ -45,7 +45,7 @@ class Retrieval:
 
     def __post_init__(self):
         count = len(self.queries)
-        _check_width(self.queries, self.database)
+        self.database.check_queries(self.queries)
         if len(self.ranked.ranks) != count:
             raise UserError(
                 f"the ranking has {len(self.ranked.ranks)} rows for {count} queries; every query "
@@ -56,11 +56,6 @@ class Retrieval:
                 f"the ranking is of {self.ranked.database_size} items, the database has "
                 f"{self.database.size}; re-rank a list together with the database it is from"
             )
-        wrong_rows = np.flatnonzero(~np.isfinite(self.queries).all(axis=1))
-        if wrong_rows.size:
-            raise UserError(
-                f"row {wrong_rows[0]} of the queries is not finite in float32; mend the descriptor"
-            )
 
     @property
     def length(self) -> int:
@@ -70,14 +65,6 @@ class Retrieval:
     def with_ranks(self, ranks: np.ndarray) -> "Retrieval":
         """The same queries and database with other ranks: int[q k]."""
         return dataclasses.replace(self, ranked=RankedList(ranks, self.database.size))
-
-
-def _check_width(queries: np.ndarray, database: BlockedDatabase) -> None:
-    if queries.shape[1] != database.width:
-        raise UserError(
-            f"the queries have {queries.shape[1]} columns, the database {database.width}; queries "
-            "and database are described by one model"
-        )
 
 
 def search(queries: np.ndarray, database: BlockedDatabase, length: int) -> Retrieval:
@@ -91,7 +78,7 @@ def search(queries: np.ndarray, database: BlockedDatabase, length: int) -> Retri
     Raises:
         UserError: the queries are not as wide as the database.
     """
-    _check_width(queries, database)
+    database.check_queries(queries)
     progress = Progress("searching", database.size, "rows")
     ranked = top_k(queries, database, length, progress.advance)
     missing = length - ranked.ranks.shape[1]

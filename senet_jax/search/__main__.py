@@ -13,7 +13,7 @@ from senet_jax.system.errors import CommandParser, run_command
 from senet_jax.system.files import local_path, local_paths, open_array, written_whole
 from senet_jax.system.progress import Progress
 from senet_jax.system.runtime import use_compilation_cache
-from senet_jax.system.settings_text import settings_help
+from senet_jax.system.spelling import settings_help
 
 
 def main() -> None:

@@ -4,7 +4,8 @@ A backend is its settings; `prepare` makes of a database an index, which answers
 """
 
 import dataclasses
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -13,14 +14,13 @@ from senet_jax.search.exact import top_k
 from senet_jax.search.faiss_index import Faiss, FaissIndex
 from senet_jax.search.ranked_list import NO_MORE, RankedList
 from senet_jax.system.errors import UserError, shown
-from senet_jax.system.settings_text import Settings, read_settings
+from senet_jax.system.settings import Settings
+from senet_jax.system.spelling import parse_spelled, spelled
 
 
 @dataclasses.dataclass(frozen=True)
 class Exact(Settings):
     """Every item is scored, so that none is missed."""
-
-    name = "exact"
 
     def prepare(
         self, database: BlockedDatabase, on_rows: Callable[[int], None] = lambda count: None
@@ -50,7 +50,7 @@ class ExactIndex:
 
 Backend = Exact | Faiss
 Index = ExactIndex | FaissIndex
-BACKENDS: tuple[type[Backend], ...] = (Exact, Faiss)
+BACKENDS: Mapping[str, type[Backend]] = {"exact": Exact, "faiss": Faiss}
 
 
 def read_backend(text: str) -> Backend:
@@ -59,15 +59,17 @@ def read_backend(text: str) -> Backend:
     Raises:
         UserError: it names none, or several, or a setting is wrong.
     """
-    found = read_settings(text, BACKENDS, "search backend")
+    found = parse_spelled(text, BACKENDS, "search backend")
     if len(found) > 1:
         raise UserError(f"{shown(text)} names {len(found)} search backends; name one")
-    return found[0]
+    given: dict[str, Any] = dict(found[0].given)
+    return BACKENDS[found[0].name](**given)
 
 
 def backend_text(backend: Backend) -> str:
     """The text that names a backend again."""
-    return str(backend)
+    [name] = [name for name, kind in BACKENDS.items() if kind is type(backend)]
+    return str(spelled(name, backend))
 
 
 def search(

@@ -17,10 +17,12 @@ from senet_jax.search.database import BlockedDatabase
 from senet_jax.search.ranked_list import NO_MORE, RankedList
 from senet_jax.system.errors import UserError, reason, shown
 from senet_jax.system.optional import optional_import
-from senet_jax.system.settings_text import Settings, setting
+from senet_jax.system.settings import Settings, setting
 
 TRAINING_ROWS = 65_536
 """From how many rows, evenly spread over the database, an index learns at most."""
+AUTO = "auto"
+"""The index of choice for a database's size."""
 _SMALL_DATABASE = 4096
 
 
@@ -28,14 +30,14 @@ _SMALL_DATABASE = 4096
 class Faiss(Settings):
     """An index of faiss: it is built once, then searched faster; some items may be missed."""
 
-    name = "faiss"
-
-    index: str | None = setting(
-        None,
-        "faiss's description of the index, such as IVF1024,PQ64np; none: inverted lists of whole "
+    index: str = setting(
+        AUTO,
+        "faiss's description of the index, such as IVF1024,PQ64np; auto: inverted lists of whole "
         "descriptors, about the square root of the database's size; of a small database Flat",
     )
-    probes: int = setting(16, "how many lists of an IVF index are searched", at_least=1)
+    probes: int = setting(
+        16, "how many lists of an IVF index are searched", at_least=1, at_most=2**31 - 1
+    )
 
     def prepare(
         self, database: BlockedDatabase, on_rows: Callable[[int], None] = lambda count: None
@@ -52,7 +54,7 @@ class Faiss(Settings):
         """
         with optional_import("faiss", "approximate searches"):
             import faiss
-        description = self.index or _default_index(database.size)
+        description = _index_of_choice(database.size) if self.index == AUTO else self.index
         # Binary codes have no inner product.
         metric = faiss.METRIC_L2 if description.startswith("LSH") else faiss.METRIC_INNER_PRODUCT
         try:
@@ -119,7 +121,7 @@ class FaissIndex:
         return RankedList(ranks, self.database_size)
 
 
-def _default_index(size: int) -> str:
+def _index_of_choice(size: int) -> str:
     """Inverted lists where there is something to gain by them, and rows to learn them from."""
     if size < _SMALL_DATABASE:
         return "Flat"

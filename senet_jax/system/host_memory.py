@@ -1,4 +1,4 @@
-"""The memory of the host, and how much of it a network takes for a photograph on a CPU."""
+"""How much memory there is, and what describing a photograph takes of it on a CPU."""
 
 import os
 import pathlib
@@ -8,12 +8,12 @@ import pathlib
 # megabytes of Winograd's kernels. Those of smaller networks need less.
 CPU_BYTES_PER_PIXEL = 300
 KERNEL_BYTES = 20 * 2**20
-# The memory limit of a container under Linux.
+# What a container may take, as Linux tells it.
 _LIMIT = pathlib.Path("/sys/fs/cgroup/memory.max")
 
 
 def host_memory_bytes() -> int:
-    """The memory of the machine or the container, free or not."""
+    """What the machine, or the container, has; not what is free at the moment."""
     size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     text = _LIMIT.read_text().strip() if _LIMIT.exists() else "max"
     return size if text == "max" else min(size, int(text))

@@ -20,9 +20,9 @@ from senet_jax.rerank.query_expansion import (
     QueryExpansion,
 )
 from senet_jax.rerank.refinement import Refinement
-from senet_jax.rerank.settings import settings_of
 from senet_jax.rerank.verification import GeometricVerification
 from senet_jax.system.errors import MESSAGE_LIMIT, UserError
+from senet_jax.system.settings import settings_of
 from tests.rerank.retrievals import Numbers, retrieval, shuffled
 
 

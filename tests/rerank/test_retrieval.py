@@ -105,10 +105,15 @@ def test_the_first_items_are_reordered_and_equals_stay():
 @pytest.mark.parametrize(
     ("queries", "ranks", "size", "message"),
     [
-        (np.ones((2, 3), np.float32), np.zeros((2, 1), int), 5, "have 3 columns, the database 16"),
+        (np.ones((2, 3), np.float32), np.zeros((2, 1), int), 5, "has 3 columns, the database 16"),
         (clustered(2), np.zeros((3, 1), int), 5, "3 rows for 2 queries"),
         (clustered(2), np.zeros((2, 1), int), 4, "of 4 items, the database has 5"),
-        (clustered(2) * np.float32([[1], [np.nan]]), np.zeros((2, 1), int), 5, "row 1 of the quer"),
+        (
+            clustered(2) * np.float32([[1], [np.nan]]),
+            np.zeros((2, 1), int),
+            5,
+            "row 1 of the array of quer",
+        ),
     ],
 )
 def test_what_does_not_belong_together_is_refused(queries, ranks, size, message):

@@ -55,8 +55,8 @@ def test_texts_name_backends():
     [
         ("milvus", "no search backend 'milvus'; choose from exact, faiss"),
         ("exact,faiss", "'exact,faiss' names 2 search backends; name one"),
-        ("exact(probes=2)", "exact has no setting 'probes'; it has none"),
-        ("faiss(probes=0)", "probes is 0; it has to be an integer from 1 on"),
+        ("exact(probes=2)", "exact cannot take 'probes=2'; exact has no settings"),
+        ("faiss(probes=0)", "faiss: probes is 0; it has to be an integer from 1 to"),
     ],
 )
 def test_other_texts_are_one_line(text, message):
@@ -98,7 +98,7 @@ def test_recall_counts_the_first_items_that_have_a_score():
     assert np.isnan(recall(expected, found, 4, unranked=range(4)))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", BACKENDS.values())
 @pytest.mark.parametrize(
     ("queries", "top", "message"),
     [
@@ -172,7 +172,10 @@ def test_what_it_leaves_can_be_scored(tmp_path, run_command_here):
         (("--top=0",), "the 0 best items of a query are none; ask for one or more"),
         (("--top=many",), "argument --top: invalid int value: 'many'"),
         (("--backend=milvus",), "no search backend 'milvus'; choose from exact, faiss"),
-        (("--backend=faiss(lists=4)",), "faiss has no setting 'lists'; it has index, probes"),
+        (
+            ("--backend=faiss(lists=4)",),
+            "faiss cannot take 'lists=4'; its settings: index (a word; default auto), probes",
+        ),
     ],
 )
 def test_mistakes_of_the_command_are_one_line(command, tmp_path, flags, message):

@@ -1,11 +1,15 @@
 import numpy as np
 import pytest
 
-from senet_jax.rerank.spelling import LONGEST, Spelled, parse_methods, spelled
 from senet_jax.system.errors import UserError
-from tests.rerank.test_settings import Example
+from senet_jax.system.spelling import LONGEST, Spelled, parse_spelled, settings_help, spelled
+from tests.system.test_settings import Example
 
-METHODS = {"example": Example, "other": Example}
+KINDS = {"example": Example, "other": Example}
+
+
+def read(text):
+    return parse_spelled(text, KINDS, "re-ranking method")
 
 
 @pytest.mark.parametrize(
@@ -17,15 +21,22 @@ METHODS = {"example": Example, "other": Example}
         ("example(count=4)", [("example", {"count": 4})]),
         (" example ( count = 4 , share=0.25 ) , other ", None),
         ("example(kernel=chi2,count=4),other(exact=true)", None),
+        (
+            "example(kernel=IVF16,PQ8np,x, count=4),other(kernel=a,b)",
+            [
+                ("example", {"count": 4, "kernel": "IVF16,PQ8np,x"}),
+                ("other", {"kernel": "a,b"}),
+            ],
+        ),
     ],
 )
 def test_methods_are_read(text, expected):
-    found = parse_methods(text, METHODS)
+    found = read(text)
     if expected is not None:
         assert [(each.name, dict(each.given)) for each in found] == expected
     written = ",".join(map(str, found))
     assert " " not in written
-    assert parse_methods(written, METHODS) == found
+    assert read(written) == found
 
 
 @pytest.mark.parametrize(
@@ -43,7 +54,7 @@ def test_methods_are_read(text, expected):
     ],
 )
 def test_equal_settings_are_written_alike(same, written):
-    texts = {",".join(map(str, parse_methods(text, METHODS))) for text in same}
+    texts = {",".join(map(str, read(text))) for text in same}
     assert len(texts) == 1 and texts <= {written or texts.copy().pop()}
 
 
@@ -55,18 +66,18 @@ def test_a_method_is_written_such_that_it_is_read_again():
             share=float(rng.choice([0.5, rng.random(), rng.random() * 1e-9])),
             top=int(rng.integers(100)),
             exact=bool(rng.integers(2)),
-            kernel=str(rng.choice(["rbf", "chi2", "a.b-c_d"])),
+            kernel=str(rng.choice(["rbf", "chi2", "a.b-c_d", "a,b,3"])),
         )
-        [read] = parse_methods(str(spelled("example", method)), METHODS)
+        [again] = read(str(spelled("example", method)))
         # The default of another dataset or config has no say in it.
         values = {"count": 5, "top": 1, "share": 0.5, "exact": False, "kernel": "rbf"}
-        assert Example(**values | dict(read.given)) == method
+        assert Example(**values | dict(again.given)) == method
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no re-ranking method ''; choose from example, other and join several by commas"),
+        ("", "no re-ranking method ''; choose from example, other"),
         ("example,", "no re-ranking method ''"),
         ("example,,other", "no re-ranking method ''"),
         ("magic", "no re-ranking method 'magic'"),
@@ -79,6 +90,8 @@ def test_a_method_is_written_such_that_it_is_read_again():
         ("example(count=4)x", "cannot be read"),
         ("example(4)", "example cannot take '4'; its settings: count"),
         ("example(count=4,)", "example cannot take ''"),
+        ("example(count=4,5)", "example: count is '4,5'"),
+        ("example(kernel=a,,b)", "example cannot take ',b'"),
         ("example(size=4)", "example cannot take 'size=4'; its settings: count"),
         ("example(count=4,count=5)", "example gives twice 'count=5'; its settings: count"),
         (
@@ -92,13 +105,13 @@ def test_a_method_is_written_such_that_it_is_read_again():
 )
 def test_mistakes_are_named_on_one_line(text, message):
     with pytest.raises(UserError, match=message) as caught:
-        parse_methods(text, METHODS)
+        read(text)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
 
 
 def test_the_settings_are_listed_with_types_and_defaults():
     with pytest.raises(UserError) as caught:
-        parse_methods("example(size=4)", METHODS)
+        read("example(size=4)")
     for told in (
         "count (an integer from 0 to 9; default 3, 5 for town)",
         "share (a number from 0 below 1; default 0.5)",
@@ -129,10 +142,17 @@ def test_no_text_is_more_than_a_user_s_mistake(seed):
     for _ in range(100):
         text = "".join(rng.choice(tokens, size=rng.integers(12)))
         try:
-            found = parse_methods(text, METHODS)
+            found = read(text)
         except UserError:
             continue
-        assert parse_methods(",".join(map(str, found)), METHODS) == found
+        assert read(",".join(map(str, found))) == found
+
+
+def test_help_has_every_setting():
+    lines = settings_help(KINDS, lambda name: f"Is {name}.").splitlines()
+    assert lines[0] == "  example              A class with a setting of each type. Is example."
+    assert lines[1].startswith("      count=3              how many; an integer from 0 to 9; 5 for")
+    assert lines[6] == "  other                A class with a setting of each type. Is other."
 
 
 def test_a_name_alone_is_as_it_was():

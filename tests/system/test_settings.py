@@ -2,14 +2,13 @@ import dataclasses
 
 import pytest
 
-from senet_jax.rerank.method import Method
-from senet_jax.rerank.settings import setting, settings_of, value_text
 from senet_jax.system.errors import UserError
+from senet_jax.system.settings import Settings, setting, settings_of, value_text
 
 
 @dataclasses.dataclass(frozen=True)
-class Example(Method):
-    """A method with a setting of each type."""
+class Example(Settings):
+    """A class with a setting of each type."""
 
     count: int = setting(3, "how many", at_least=0, at_most=9, by_dataset={"town": 5, "port": 3})
     share: float = setting(0.5, "how much", at_least=0, below=1)
@@ -96,11 +95,11 @@ def test_equal_values_are_written_alike():
 
 def test_a_field_that_is_no_setting_is_a_bug():
     @dataclasses.dataclass(frozen=True)
-    class Without(Method):
+    class Without(Settings):
         needed: int
 
     @dataclasses.dataclass(frozen=True)
-    class Odd(Method):
+    class Odd(Settings):
         items: tuple = ()
 
     for method, arguments in ((Without, (1,)), (Odd, ())):

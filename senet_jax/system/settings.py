@@ -1,4 +1,4 @@
-"""Settings of re-ranking methods: the fields of a dataclass, with their meaning and range."""
+"""Settings of what is chosen by a name: the fields of a dataclass, with meaning and range."""
 
 import dataclasses
 import math
@@ -16,7 +16,7 @@ _KINDS: Mapping[type, tuple[str, re.Pattern]] = {
     int: ("an integer", re.compile(r"[+-]?[0-9]{1,18}")),
     float: ("a number", re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{0,18})?([eE][+-]?[0-9]{1,3})?")),
     bool: ("true or false", re.compile("true|false")),
-    str: ("a word", re.compile(r"[A-Za-z0-9_.-]{1,50}")),
+    str: ("a word", re.compile(r"(?=.{1,50}\Z)[A-Za-z0-9_.-]+(,[A-Za-z0-9_.-]+)*")),
 }
 
 
@@ -43,7 +43,7 @@ def setting(
     by_dataset: Mapping[str, Value] | None = None,
     config_key: str = "",
 ) -> Any:
-    """A field of a method's dataclass.
+    """A field of `Settings`.
 
     Args:
         default: where neither the user nor the dataset has a value.
@@ -60,7 +60,7 @@ def setting(
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """One setting of a method; for the attributes see `setting`."""
+    """One setting; for the attributes see `setting`."""
 
     name: str
     kind: type
@@ -139,18 +139,33 @@ class Setting:
         return UserError(f"{self.name} is {seen}; it has to be {self.expected}")
 
 
-def settings_of(method: type) -> tuple[Setting, ...]:
-    """The settings of a method, in the order of its fields.
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is chosen by a name, with its settings as fields; each may be a `setting(...)`.
+
+    The first line of its docstring is its help.
+
+    Raises:
+        UserError: a setting is of another type, or out of range.
+    """
+
+    def __post_init__(self):
+        for each in settings_of(type(self)):
+            object.__setattr__(self, each.name, each.checked(getattr(self, each.name)))
+
+
+def settings_of(kind: type) -> tuple[Setting, ...]:
+    """The settings of a class, in the order of its fields.
 
     Raises:
         TypeError: a field is of a type that no setting has, or has no default.
     """
-    hints = typing.get_type_hints(method)
+    hints = typing.get_type_hints(kind)
     found = []
-    for field in dataclasses.fields(method):
+    for field in dataclasses.fields(kind):
         if hints[field.name] not in _KINDS or field.default is dataclasses.MISSING:
             raise TypeError(
-                f"{method.__name__}.{field.name}: a setting is an int, float, bool or str, "
+                f"{kind.__name__}.{field.name}: a setting is an int, float, bool or str, "
                 "and has a default"
             )
         described = field.metadata.get("setting", _UNDESCRIBED)
@@ -159,7 +174,7 @@ def settings_of(method: type) -> tuple[Setting, ...]:
 
 
 def value_text(value: Value) -> str:
-    """A value as it is written in a method string; equal values are written alike."""
+    """A value as it is written; equal values are written alike."""
     if isinstance(value, bool):
         return str(value).lower()
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
