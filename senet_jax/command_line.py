@@ -86,7 +86,7 @@ def parse_with_config(
         parser.error(f"unexpected argument {shown(rest[0])}")
     if given.help:
         print(parser.format_help())
-        print(_list_of_configs() if config is None else _of_config(given.config, config))
+        print(_list_of_configs() if config is None else _of_config(str(given.config), config))
         sys.exit(0)
     return given, config
 

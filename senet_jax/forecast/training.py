@@ -56,11 +56,13 @@ def forecast_training(config: ConfigDict) -> Iterator[Line]:
     for part, count in parts.items():
         yield f"  {part}", in_bytes(count)
     program = _compile(setup, state)
+    memory, hlo = program.memory_analysis(), program.as_text()
+    assert memory is not None and hlo is not None  # XLA tells both for CPUs.
     yield (
         "besides it in a step",
-        f"{in_bytes(program.memory_analysis().temp_size_in_bytes)}, as compiled for CPU",
+        f"{in_bytes(memory.temp_size_in_bytes)}, as compiled for CPU",
     )
-    sent = sent_bytes(program.as_text(), devices)
+    sent = sent_bytes(hlo, devices)
     yield "sent by a device in a step", in_bytes(sum(sent.values()))
     for kind, count in sorted(sent.items()):
         yield f"  {kind}", in_bytes(count)

@@ -288,7 +288,7 @@ class _Training:
     def _values_of(self, window: Window) -> dict[str, float]:
         """The metrics of the steps in a window; rates are there if a step is in its time."""
         values = {f"train/{name}": value for name, value in window.means().items()}
-        values["learning_rate"] = float(self._schedule(self._step - 1))
+        values["learning_rate"] = np.asarray(self._schedule(self._step - 1)).item()
         rates = window.rates()
         if rates is not None:
             step_seconds, waiting = rates

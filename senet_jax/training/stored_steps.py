@@ -162,9 +162,9 @@ class StoredSteps:
 
 def best_first(scores: Mapping[int, float | None]) -> list[int]:
     """Steps by their scores, the earlier of equals first; then those without one, latest first."""
-    scored = [step for step in sorted(scores) if scores[step] is not None]
+    scored = sorted((-score, step) for step, score in scores.items() if score is not None)
     unscored = [step for step in sorted(scores, reverse=True) if scores[step] is None]
-    return sorted(scored, key=lambda step: -scores[step]) + unscored
+    return [step for _, step in scored] + unscored
 
 
 def named_leaves(tree: Any) -> dict[str, Any]:
