@@ -8,7 +8,7 @@ import contextlib
 import itertools
 import os
 import sys
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 import numpy as np
 
@@ -110,7 +110,7 @@ class TrainingData:
         places = range(step * self._share, (step + 1) * self._share)
         return self._named_faults(_collate([self._example(place) for place in places]))
 
-    def batches(self, first_step: int = 0, workers: int = 0) -> Iterator[Batch]:
+    def batches(self, first_step: int = 0, workers: int = 0) -> Generator[Batch, None, None]:
         """The batches of `first_step` and of all steps after it, made ahead of time.
 
         Args:
