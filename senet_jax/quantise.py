@@ -9,7 +9,7 @@ import numpy as np
 from senet_jax.search.database import as_float32, check_descriptors
 from senet_jax.search.storage import STORAGES, no_rows, quantise
 from senet_jax.system.errors import CommandParser, UserError, run_command
-from senet_jax.system.files import local_path, open_array, written_whole
+from senet_jax.system.files import atomic_write, local_path, open_array
 from senet_jax.system.progress import Progress
 
 _BATCH_ROWS = 2**13
@@ -28,7 +28,7 @@ def main() -> None:
     width = check_descriptors(descriptors, str(flags.descriptors))
     nothing = no_rows(width, flags.storage)
     shape = len(descriptors), *nothing.shape[1:]
-    with written_whole(flags.out) as temporary:
+    with atomic_write(flags.out) as temporary:
         out = np.lib.format.open_memmap(temporary, "w+", nothing.dtype, shape)
         progress = Progress(flags.storage, len(descriptors), "rows")
         for start in range(0, len(descriptors), _BATCH_ROWS):

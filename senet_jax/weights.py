@@ -29,12 +29,12 @@ from senet_jax.models.settings import Settings
 from senet_jax.system.checksummed import sealed, unsealed
 from senet_jax.system.errors import UserError, shown
 from senet_jax.system.files import (
+    atomic_write,
     local_path,
     read_json,
     read_regular,
     sha256_of_file,
     write_json,
-    written_whole,
 )
 from senet_jax.system.safetensors_file import format_safetensors, parse_safetensors
 
@@ -218,7 +218,7 @@ def save_weights(folder: str | os.PathLike, weights: Weights) -> None:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = pathlib.Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        with written_whole(temporary / TENSORS) as path:
+        with atomic_write(temporary / TENSORS) as path:
             path.write_bytes(format_safetensors(named))
         checksum = {"weights_sha256": sha256_of_file(temporary / TENSORS)}
         write_json(temporary / DESCRIPTION, sealed(description(weights) | checksum))

@@ -23,7 +23,7 @@ from senet_jax.metrics.run_report import Run
 from senet_jax.rerank import pair_scores
 from senet_jax.rerank.method import DatabaseStage
 from senet_jax.search.database import BlockedDatabase
-from senet_jax.system.checksummed import read_kept_json, save_arrays, sealed, write_kept_json
+from senet_jax.system.checksummed import read_sealed_json, save_arrays, sealed, write_sealed_json
 from senet_jax.system.errors import UserError
 from senet_jax.system.files import read_json, write_json
 from senet_jax.training.metrics import FILE, MetricsWriter, read_metrics
@@ -160,12 +160,12 @@ def _report(folder):
 
 
 def _make_settings(folder):
-    write_kept_json(folder / "config.json", {"seed": 1, "data": {"side": 64, "flip": True}})
+    write_sealed_json(folder / "config.json", {"seed": 1, "data": {"side": 64, "flip": True}})
     return folder
 
 
 def _settings(folder):
-    return read_kept_json(folder / "config.json", "", required=False)
+    return read_sealed_json(folder / "config.json", "", required=False)
 
 
 # How a file is made, its name, and what is believed of it: name of a part -> its value.

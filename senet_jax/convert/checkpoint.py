@@ -28,7 +28,7 @@ from senet_jax.convert.file_kind import (
 )
 from senet_jax.convert.states import find_states, network_part
 from senet_jax.system.errors import UserError, reason, shown
-from senet_jax.system.files import local_path, parse_json, read_regular, written_whole
+from senet_jax.system.files import atomic_write, local_path, parse_json, read_regular
 from senet_jax.system.optional import optional_import
 from senet_jax.system.safetensors_file import format_safetensors, is_safetensors, parse_safetensors
 
@@ -279,5 +279,5 @@ def write_checkpoint(
         buffer = io.BytesIO()
         torch.save({STATE: tensors, DESCRIPTION: text}, buffer)
         content = buffer.getvalue()
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(content)

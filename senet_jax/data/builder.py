@@ -18,9 +18,9 @@ from array_record.python.array_record_module import ArrayRecordWriter
 
 from senet_jax.data import transforms
 from senet_jax.data.image_source import ImageSource
-from senet_jax.system.checksummed import read_kept_json, sealed, unsealed
+from senet_jax.system.checksummed import read_sealed_json, sealed, unsealed
 from senet_jax.system.errors import UserError, reason, shown
-from senet_jax.system.files import read_json, sha256_of_file, write_json, written_whole
+from senet_jax.system.files import atomic_write, read_json, sha256_of_file, write_json
 from senet_jax.system.progress import Progress
 from senet_jax.system.threads import in_order
 
@@ -146,7 +146,7 @@ def _claim(folder: pathlib.Path, plan: dict[str, Any]) -> None:
     path = folder / _PROGRESS / "plan.json"
     if not path.exists():
         write_json(path, sealed(plan))
-    elif read_kept_json(path, f"remove {folder} and make it again") != plan:
+    elif read_sealed_json(path, f"remove {folder} and make it again") != plan:
         raise UserError(
             f"{folder} was begun with another list of images or size of shards; remove it, or "
             "choose another place"
@@ -157,7 +157,7 @@ def _write(shard: _Shard, source: ImageSource, progress: Progress) -> dict[str, 
     """Writes a shard; returns its summary."""
     features = _features(source)
     labels, dropped, byte_count, digest = [], [], 0, hashlib.sha256()
-    with written_whole(shard.path) as temporary:
+    with atomic_write(shard.path) as temporary:
         writer = ArrayRecordWriter(os.fspath(temporary), "group_size:1")
         contents = in_order(
             lambda index: _content(source, index), shard.indices, os.cpu_count() or 1
@@ -209,7 +209,7 @@ def _content(source: ImageSource, index: int) -> bytes | _Fault:
 def _finish(source: ImageSource, folder: pathlib.Path, shards: list[_Shard]) -> dict[str, Any]:
     """Writes what stands beside the shards; returns the report."""
     summaries = [
-        read_kept_json(shard.summary_path, "remove it and run this again") for shard in shards
+        read_sealed_json(shard.summary_path, "remove it and run this again") for shard in shards
     ]
     labels = np.concatenate([np.array(each["labels"], np.int32) for each in summaries])
     dropped = [fault for each in summaries for fault in each["dropped"]]
@@ -219,7 +219,7 @@ def _finish(source: ImageSource, folder: pathlib.Path, shards: list[_Shard]) -> 
             f"none of the {len(dropped)} images of {source.name} can be read, {first['image']} for "
             f"one is {first['reason']}; remove {folder} and check where the images are"
         )
-    with written_whole(folder / LABELS_FILE) as temporary, temporary.open("wb") as file:
+    with atomic_write(folder / LABELS_FILE) as temporary, temporary.open("wb") as file:
         np.save(file, labels)
     tfds.folder_dataset.write_metadata(
         data_dir=folder,

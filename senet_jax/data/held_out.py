@@ -16,7 +16,7 @@ import numpy as np
 from senet_jax.data import transforms
 from senet_jax.data.image_source import ImageSource
 from senet_jax.system.errors import UserError
-from senet_jax.system.files import read_json, write_json, written_whole
+from senet_jax.system.files import atomic_write, read_json, write_json
 
 FEWEST_IMAGES = 4
 """Of a smaller class all images are trained on."""
@@ -131,7 +131,7 @@ def write(source: ImageSource, held_out: HeldOut, dataset: str | os.PathLike) ->
             raise UserError(
                 f"cannot read {source.keys[index]} any more: {error.strerror}; start again"
             ) from error
-        with written_whole(unfinished / "jpg" / f"{name}.jpg") as temporary:
+        with atomic_write(unfinished / "jpg" / f"{name}.jpg") as temporary:
             temporary.write_bytes(content)
     write_json(unfinished / _truth_file(dataset).name, truth)
     unfinished.rename(dataset)

@@ -21,7 +21,12 @@ from senet_jax.data.revisitop import Photograph
 from senet_jax.features.origin import check_origin
 from senet_jax.features.plan import Batch, Plan
 from senet_jax.features.store import DescribedRows, check_finite
-from senet_jax.system.checksummed import load_arrays, read_kept_json, save_arrays, write_kept_json
+from senet_jax.system.checksummed import (
+    load_arrays,
+    read_sealed_json,
+    save_arrays,
+    write_sealed_json,
+)
 from senet_jax.system.errors import UserError
 
 SHARD_BATCHES = 16
@@ -49,7 +54,7 @@ class Shards:
         self._batches: Sequence[Batch] = ()
         self._plan_there = None
         if (folder / MANIFEST).exists():
-            manifest = read_kept_json(folder / MANIFEST, f"remove {folder}")
+            manifest = read_sealed_json(folder / MANIFEST, f"remove {folder}")
             check_origin(manifest.get("origin", {}), origin, folder)
             self._plan_there = manifest.get("plan")
 
@@ -67,7 +72,7 @@ class Shards:
         self._rows, self._batches = rows, plan.batches
         if self._plan_there is None and jax.process_index() == 0:
             manifest = {"origin": dict(self._origin), "plan": _sha256(rows, plan)}
-            write_kept_json(self._folder / MANIFEST, manifest)
+            write_sealed_json(self._folder / MANIFEST, manifest)
 
     @property
     def indices(self) -> range:

@@ -22,9 +22,9 @@ from senet_jax.data.file_state import FILE_STATE
 from senet_jax.features.origin import check_origin
 from senet_jax.search.database import as_float32
 from senet_jax.search.storage import descriptor_width, no_rows, quantise
-from senet_jax.system.checksummed import read_kept_json, write_kept_json
+from senet_jax.system.checksummed import read_sealed_json, write_sealed_json
 from senet_jax.system.errors import UserError, reason
-from senet_jax.system.files import open_array, written_whole
+from senet_jax.system.files import atomic_write, open_array
 
 BLOCK_ROWS = 8192
 _PLAIN = (np.float32, np.float16)
@@ -141,7 +141,7 @@ def save_store(
     skipped = {} if base is None else dict(base.skipped)
     nothing = no_rows(width, storage)
     row_bytes = nothing.dtype.itemsize * math.prod(nothing.shape[1:])
-    with written_whole(array) as temporary, temporary.open("w+b") as file:
+    with atomic_write(array) as temporary, temporary.open("w+b") as file:
         header = np.lib.format.header_data_from_array_1_0(nothing)
         np.lib.format.write_array_header_1_0(file, header | {"shape": (rows, *nothing.shape[1:])})
         start = file.tell()
@@ -180,7 +180,7 @@ def _write_description(path, skipped, origin, files, checksums) -> None:
         "files": base64.b64encode(files.tobytes()).decode(),
         "checksums": list(checksums),
     }
-    write_kept_json(path, value)
+    write_sealed_json(path, value)
 
 
 def _checksums(file: BinaryIO, start: int, row_bytes: int) -> Iterator[int]:
@@ -205,7 +205,7 @@ def load_store(
     if not description.exists():
         return None
     mend = f"remove {folder} to have them described again"
-    value = read_kept_json(description, mend)
+    value = read_sealed_json(description, mend)
     try:
         there = {**value["origin"]}
         skipped = {int(row): why for row, why in value["skipped"].items()}

@@ -33,7 +33,7 @@ from senet_jax.search.database import BlockedDatabase
 from senet_jax.system import signals
 from senet_jax.system.distributed import leave
 from senet_jax.system.errors import UserError
-from senet_jax.system.files import written_whole
+from senet_jax.system.files import atomic_write
 from senet_jax.system.process import interruptible, locked_workdir
 from senet_jax.system.runtime import use_compilation_cache
 from senet_jax.weights import Weights, load_weights
@@ -186,6 +186,6 @@ def _print_result(
 
 
 def _write_skipped(path: pathlib.Path, unreadable: Sequence[str]) -> None:
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         lines = "".join(f"{why}\n" for why in unreadable)
         temporary.write_text(lines, encoding="utf-8", errors="backslashreplace")

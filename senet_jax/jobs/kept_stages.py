@@ -22,7 +22,7 @@ import numpy as np
 from senet_jax.features.origin import versions
 from senet_jax.rerank.method import DatabaseStage
 from senet_jax.search.database import BlockedDatabase
-from senet_jax.system.checksummed import read_kept_json, write_kept_json
+from senet_jax.system.checksummed import read_sealed_json, write_sealed_json
 from senet_jax.system.errors import UserError, reason
 from senet_jax.system.files import open_array
 from senet_jax.system.progress import Progress
@@ -83,7 +83,7 @@ def _read(path: pathlib.Path, origin: Mapping[str, Any]) -> dict[str, np.ndarray
     if not path.exists():
         return None
     try:
-        value = read_kept_json(path / DESCRIPTION, "it is made anew")
+        value = read_sealed_json(path / DESCRIPTION, "it is made anew")
         if value["origin"] != origin:
             raise UserError(f"{path} is of another origin")
         arrays: dict[str, np.ndarray] = {
@@ -100,7 +100,7 @@ def _read(path: pathlib.Path, origin: Mapping[str, Any]) -> dict[str, np.ndarray
 
 def _make(path: pathlib.Path, origin: Mapping[str, Any], stage: DatabaseStage) -> dict[str, Any]:
     # A place that cannot be written is found out before the work, not after it.
-    with _folder_written_whole(path) as temporary, contextlib.ExitStack() as stack:
+    with _atomic_folder(path) as temporary, contextlib.ExitStack() as stack:
         files: dict[str, _GrowingArray] = {}
         for piece in stage.pieces():
             for name, array in piece.items():
@@ -108,7 +108,7 @@ def _make(path: pathlib.Path, origin: Mapping[str, Any], stage: DatabaseStage) -
                     files[name] = stack.enter_context(_GrowingArray(temporary / f"{name}.npy"))
                 files[name].append(array)
         arrays = {name: file.finish() for name, file in files.items()}
-        write_kept_json(temporary / DESCRIPTION, {"origin": origin, "arrays": arrays})
+        write_sealed_json(temporary / DESCRIPTION, {"origin": origin, "arrays": arrays})
     return {name: open_array(path / f"{name}.npy") for name in files}
 
 
@@ -166,7 +166,7 @@ class _GrowingArray(contextlib.AbstractContextManager):
 
 
 @contextlib.contextmanager
-def _folder_written_whole(path: pathlib.Path) -> Iterator[pathlib.Path]:
+def _atomic_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yields a temporary folder, which takes the place of the one at `path` at the end.
 
     Raises:

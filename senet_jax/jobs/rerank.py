@@ -25,7 +25,7 @@ from senet_jax.rerank.retrieval import Retrieval
 from senet_jax.search.database import BlockedDatabase, as_float32, check_descriptors
 from senet_jax.search.ranked_list import RankedList
 from senet_jax.system.errors import CommandParser, UserError
-from senet_jax.system.files import local_path, local_paths, open_array, written_whole
+from senet_jax.system.files import atomic_write, local_path, local_paths, open_array
 from senet_jax.system.runtime import use_compilation_cache
 
 
@@ -72,7 +72,7 @@ def main() -> None:
     chain.check_features(resources.features)
     retrieval = _open_retrieval(flags)
     # A place that cannot be written is found out before the work, not after it.
-    with written_whole(flags.out) as temporary, temporary.open("wb") as file:
+    with atomic_write(flags.out) as temporary, temporary.open("wb") as file:
         reranked = chain.prepare(retrieval.database, resources)(retrieval)
         np.save(file, reranked.ranked.ranks.astype(np.int32))
     print(f"wrote {flags.out}")

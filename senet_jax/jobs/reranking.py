@@ -25,7 +25,7 @@ from senet_jax.rerank.pair_scores import PairScores, map_cache
 from senet_jax.rerank.pairs import Features, PairCount, ScoredPairs, ScorePairs
 from senet_jax.rerank.retrieval import Retrieval
 from senet_jax.system.errors import UserError
-from senet_jax.system.files import written_whole
+from senet_jax.system.files import atomic_write
 from senet_jax.weights import Weights, load_weights
 
 # The maps of an image take 3 to 9 MB, its local features 256 KB.
@@ -180,7 +180,7 @@ def save_pairs(path: str | os.PathLike, scored: ScoredPairs) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    with written_whole(path) as temporary, temporary.open("w", newline="") as file:
+    with atomic_write(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("query", "item", "global", "score"))
         columns = scored.global_scores.tolist(), scored.scores.tolist()

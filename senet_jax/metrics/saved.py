@@ -19,7 +19,7 @@ from senet_jax.metrics.protocols import PROTOCOLS
 from senet_jax.metrics.run_report import Report
 from senet_jax.search.ranked_list import FoundLists, RankedList
 from senet_jax.system.errors import UserError, reason
-from senet_jax.system.files import open_array, read_json, read_regular, write_json, written_whole
+from senet_jax.system.files import atomic_write, open_array, read_json, read_regular, write_json
 
 REPORT = "report.json"
 LISTED = 1000
@@ -45,7 +45,7 @@ def read_report(
 
 
 def write_report(path: str | os.PathLike, report: Report) -> None:
-    """Writes a report; see `files.written_whole`."""
+    """Writes a report; see `files.atomic_write`."""
     write_json(path, report.to_json())
 
 
@@ -71,7 +71,7 @@ def save_lists(workdir: pathlib.Path, name: str, found: FoundLists) -> dict[str,
     for file, array in arrays.items():
         content = io.BytesIO()
         np.lib.format.write_array(content, array, allow_pickle=False)
-        with written_whole(workdir / file) as temporary:
+        with atomic_write(workdir / file) as temporary:
             temporary.write_bytes(content.getvalue())
         checksums[file] = zlib.crc32(content.getvalue())
     return checksums

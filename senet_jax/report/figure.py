@@ -4,7 +4,7 @@ import os
 
 from matplotlib.figure import Figure
 
-from senet_jax.system.files import written_whole
+from senet_jax.system.files import atomic_write
 
 INK = "#22272b"
 QUIET = "#6b747c"
@@ -19,6 +19,6 @@ def make_figure(width: int, height: int) -> Figure:
 
 
 def save_png(figure: Figure, path: str | os.PathLike) -> None:
-    """Writes a figure pixel by pixel as it is; see `written_whole`."""
-    with written_whole(path) as temporary:
+    """Writes a figure pixel by pixel as it is; see `atomic_write`."""
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png", dpi=_DOTS_PER_INCH)

@@ -20,7 +20,7 @@ from senet_jax.features.plan import join_groups
 from senet_jax.features.runner import Runner
 from senet_jax.models.cvnet import PairRegion, Reranker, reranker_params
 from senet_jax.rerank.pairs import PairCount
-from senet_jax.system.files import written_whole
+from senet_jax.system.files import atomic_write
 from senet_jax.system.progress import Progress
 from senet_jax.weights import Weights
 
@@ -186,7 +186,7 @@ class _Journal:
         if whole != lines:
             broken = f"{len(lines) - len(whole)} of {len(lines)}"
             print(f"{path}: {broken} lines are broken; their pairs are scored anew")
-            with written_whole(path) as temporary:
+            with atomic_write(path) as temporary:
                 temporary.write_bytes(b"".join(whole))
 
     def _take(self, line: bytes) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from senet_jax.search.backends import BACKENDS, check_top, read_backend
 from senet_jax.search.database import BlockedDatabase, as_float32, check_descriptors
 from senet_jax.system.errors import CommandParser, run_command
-from senet_jax.system.files import local_path, local_paths, open_array, written_whole
+from senet_jax.system.files import atomic_write, local_path, local_paths, open_array
 from senet_jax.system.progress import Progress
 from senet_jax.system.runtime import use_compilation_cache
 from senet_jax.system.spelling import settings_help
@@ -56,7 +56,7 @@ def main() -> None:
     database = BlockedDatabase(tuple(map(open_array, [flags.database, *flags.distractors])))
     database.check_queries(queries, str(flags.queries))
     # A place that cannot be written is found out before the work, not after it.
-    with written_whole(flags.out) as temporary, temporary.open("wb") as file:
+    with atomic_write(flags.out) as temporary, temporary.open("wb") as file:
         index = backend.prepare(database, Progress("indexing", database.size, "rows").advance)
         searched = Progress("searching", database.size, "rows")
         np.save(file, index.top_k(queries, flags.top, searched.advance).ranks.astype(np.int32))

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from senet_jax.system.errors import UserError, reason
-from senet_jax.system.files import read_json, write_json, written_whole
+from senet_jax.system.files import atomic_write, read_json, write_json
 
 CHECKSUM = "checksum"
 _PREFIX = "crc32:"
@@ -50,13 +50,15 @@ def unsealed(value: Any, *, required: bool = True) -> dict[str, Any]:
     return rest
 
 
-def write_kept_json(path: str | os.PathLike, value: Mapping[str, Any]) -> None:
-    """Writes a JSON object with its checksum; see `files.written_whole`."""
+def write_sealed_json(path: str | os.PathLike, value: Mapping[str, Any]) -> None:
+    """Writes a JSON object with its checksum; see `files.atomic_write`."""
     write_json(path, sealed(value))
 
 
-def read_kept_json(path: str | os.PathLike, mend: str, *, required: bool = True) -> dict[str, Any]:
-    """Reads what `write_kept_json` wrote.
+def read_sealed_json(
+    path: str | os.PathLike, mend: str, *, required: bool = True
+) -> dict[str, Any]:
+    """Reads what `write_sealed_json` wrote.
 
     Args:
         path: of the file.
@@ -73,8 +75,8 @@ def read_kept_json(path: str | os.PathLike, mend: str, *, required: bool = True)
 
 
 def save_arrays(path: str | os.PathLike, **arrays: Any) -> None:
-    """Writes arrays with their checksum into a `.npz` file; see `files.written_whole`."""
-    with written_whole(path) as temporary, temporary.open("wb") as file:
+    """Writes arrays with their checksum into a `.npz` file; see `files.atomic_write`."""
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         write_arrays(file, **arrays)
 
 

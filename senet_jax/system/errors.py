@@ -123,7 +123,7 @@ def run_command(command: Callable[[], None]) -> None:
         # Any use of a path may find that there is no permission, or that the path is impossible.
         if error.errno in _PATH_ERRORS and error.filename is not None:
             exit_with(f"cannot use {shown(error.filename)}: {error.strerror}; check the path")
-        # Files are written through `files.written_whole`, which names them.
+        # Files are written through `files.atomic_write`, which names them.
         if error.errno not in _WRITE_ERRORS or error.filename is not None:
             raise
         _drop_standard_output()

@@ -93,7 +93,7 @@ def _check_regular(status: os.stat_result, path: str | os.PathLike) -> None:
 
 
 @contextlib.contextmanager
-def written_whole(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+def atomic_write(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Writes a file atomically: yields a temporary path, which replaces `path` at the end.
 
     Where the process is killed or the disk is full, the former file at `path` stays. Missing
@@ -130,9 +130,9 @@ def _umask() -> int:
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:
-    """Writes valid JSON (a NaN is a bug, not a number in a report); see `written_whole`."""
+    """Writes valid JSON (a NaN is a bug, not a number in a report); see `atomic_write`."""
     text = json.dumps(value, indent=2, allow_nan=False) + "\n"
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

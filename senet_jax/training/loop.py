@@ -23,7 +23,7 @@ from senet_jax.data.loader import Batch, TrainingData
 from senet_jax.data.prepared import open_prepared
 from senet_jax.data.revisitop import load_dataset
 from senet_jax.metrics.saved import REPORT
-from senet_jax.system.checksummed import write_kept_json
+from senet_jax.system.checksummed import write_sealed_json
 from senet_jax.system.errors import UserError
 from senet_jax.system.files import sha256_of_file
 from senet_jax.system.process import Preemption, interruptible, locked_workdir
@@ -182,7 +182,7 @@ class _Training:
             _say(f"resuming from step {self._step}" + f", changed: {changed}" * bool(changed))
         self._settings = accepted
         if jax.process_index() == 0:
-            write_kept_json(self._workdir / CONFIG, accepted)
+            write_sealed_json(self._workdir / CONFIG, accepted)
         check_divisible(self._told.batch_size, self._told.step.accumulate, state)
         self._parallel = ParallelStep(self._setup.make_step(AXIS), state)
         self._state = self._parallel.to_devices(state)

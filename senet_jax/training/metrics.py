@@ -10,7 +10,7 @@ from typing import Any, cast
 from senet_jax.metrics.evaluation_report import EvaluationReport
 from senet_jax.system.checksummed import sealed, unsealed
 from senet_jax.system.errors import UserError, reason, shown
-from senet_jax.system.files import parse_json, written_whole
+from senet_jax.system.files import atomic_write, parse_json
 from senet_jax.system.progress import format_seconds
 
 FILE = "metrics.jsonl"
@@ -40,7 +40,7 @@ class MetricsWriter:
                     # The last one may have been cut short when the process was killed.
                     if number < len(lines):
                         print(f"warning: line {number} of {path} is broken", file=sys.stderr)
-        with written_whole(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         self._lines = path.open("a", encoding="utf-8")
         self._board = _summary_writer()(str(workdir / "tensorboard"), purge_step=last_step + 1)

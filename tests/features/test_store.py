@@ -18,7 +18,7 @@ from senet_jax.features.store import (
 )
 from senet_jax.search.database import as_float32
 from senet_jax.search.storage import STORAGES, quantise
-from senet_jax.system.checksummed import read_kept_json, sealed
+from senet_jax.system.checksummed import read_sealed_json, sealed
 from senet_jax.system.errors import UserError
 
 ORIGIN = {"weights": "abc", "scales": [0.5, 1.0], "images": "def"}
@@ -130,7 +130,7 @@ def test_a_new_array_beside_an_old_description_is_not_believed(tmp_path, monkeyp
     def stopped(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(store_module, "write_kept_json", stopped)
+    monkeypatch.setattr(store_module, "write_sealed_json", stopped)
     with pytest.raises(KeyboardInterrupt):
         _save(tmp_path, _store(descriptors=np.ones((3, 2), np.float32)))
     assert not load_store(tmp_path, "database", ORIGIN).files["digest"].any()
@@ -209,7 +209,7 @@ def test_broken_description(tmp_path, value):
     _save(tmp_path)
     path = tmp_path / "database.json"
     if value and value != {"origin": ORIGIN}:
-        value = sealed(read_kept_json(path, "") | value)
+        value = sealed(read_sealed_json(path, "") | value)
     path.write_text(json.dumps(value))
     with pytest.raises(UserError, match=rf"database\.json is broken: .*; remove {tmp_path}"):
         load_store(tmp_path, "database", ORIGIN)

@@ -114,7 +114,7 @@ def _other_origin(path):
     value = json.loads(path.read_text())
     value["origin"]["stage"] = "graph"
     del value["checksum"]
-    kept_stages.write_kept_json(path, value)
+    kept_stages.write_sealed_json(path, value)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,4 @@
 import copy
-import dataclasses
 import functools
 
 import jax
@@ -274,6 +273,7 @@ def test_batch_norms_start_as_the_identity(initial):
     assert len(biases) == 20 and not any(bias.any() for bias in biases)
 
 
-def test_variables_of_all_networks_are_float32():
-    shapes = variable_shapes(dataclasses.replace(ARCHITECTURES["tiny"], head="gem_learnable"))
+@pytest.mark.parametrize("name", ["tiny", "cvnet_r50", "resnet50"])
+def test_all_variables_are_float32(name):
+    shapes = variable_shapes(ARCHITECTURES[name])
     assert {leaf.dtype for leaf in jax.tree.leaves(shapes)} == {jnp.dtype("float32")}

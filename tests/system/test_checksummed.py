@@ -5,11 +5,11 @@ import pytest
 
 from senet_jax.system.checksummed import (
     load_arrays,
-    read_kept_json,
+    read_sealed_json,
     save_arrays,
     sealed,
     unsealed,
-    write_kept_json,
+    write_sealed_json,
 )
 from senet_jax.system.errors import UserError
 
@@ -17,13 +17,13 @@ VALUE = {"b": [1, 2.5, None, {"é": "\udc80"}], "a": (1, 2), "c": -0.0}
 
 
 def test_json_there_and_back(tmp_path):
-    write_kept_json(tmp_path / "a.json", VALUE)
-    read = read_kept_json(tmp_path / "a.json", "")
+    write_sealed_json(tmp_path / "a.json", VALUE)
+    read = read_sealed_json(tmp_path / "a.json", "")
     assert read == VALUE | {"a": [1, 2]} and str(read["c"]) == "-0.0"
     # The order of keys and the blanks say nothing.
     value = json.loads((tmp_path / "a.json").read_text())
     (tmp_path / "a.json").write_text(json.dumps(dict(reversed(value.items()))))
-    assert read_kept_json(tmp_path / "a.json", "") == read
+    assert read_sealed_json(tmp_path / "a.json", "") == read
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_json_there_and_back(tmp_path):
 def test_another_value_is_one_line(tmp_path, change, message, required):
     (tmp_path / "a.json").write_text(json.dumps(change(sealed(VALUE))))
     with pytest.raises(UserError, match=rf"a\.json is broken: .*{message}; make it again"):
-        read_kept_json(tmp_path / "a.json", "make it again", required=required)
+        read_sealed_json(tmp_path / "a.json", "make it again", required=required)
 
 
 def test_what_people_wrote_has_no_checksum():

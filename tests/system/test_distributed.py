@@ -13,7 +13,7 @@ import pytest
 from senet_jax.data.builder import build
 from senet_jax.data.synthetic_landmarks import TINY, training_source, write_evaluation
 from senet_jax.system import distributed
-from senet_jax.system.checksummed import read_kept_json
+from senet_jax.system.checksummed import read_sealed_json
 from senet_jax.system.distributed import Processes, parse_processes
 from senet_jax.system.errors import USER_ERROR_EXIT_CODE, UserError
 from senet_jax.training.checkpoint import Checkpoints
@@ -208,7 +208,7 @@ def test_two_processes_train_as_one_does(train, tmp_path):
 
     states, scores = [], []
     for workdir in (one, two):
-        setup = setup_of(read_kept_json(workdir / CONFIG, ""), CONFIG)
+        setup = setup_of(read_sealed_json(workdir / CONFIG, ""), CONFIG)
         with Checkpoints(workdir / CHECKPOINTS) as checkpoints:
             state, meta = checkpoints.restore(setup.abstract_state())
         evaluated = StoredSteps(workdir / CHECKPOINTS).evaluated(3)

@@ -10,18 +10,18 @@ import pytest
 
 from senet_jax.system.errors import UserError
 from senet_jax.system.files import (
+    atomic_write,
     local_path,
     open_array,
     read_json,
     read_regular,
     sha256_of_file,
     write_json,
-    written_whole,
 )
 
 
 def _write(path, text):
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         assert temporary.parent == path.parent and temporary != path
         temporary.write_text(text)
 
@@ -30,7 +30,7 @@ def test_a_file_takes_its_place_at_the_end(tmp_path):
     path = tmp_path / "new" / "folders" / "a.txt"
     _write(path, "first")
     assert path.read_text() == "first"
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("second")
         assert path.read_text() == "first"
     assert path.read_text() == "second"
@@ -49,7 +49,7 @@ def test_its_mode_is_that_of_any_new_file(tmp_path):
 def test_what_stops_the_writing_leaves_the_old_file(tmp_path, fault):
     path = tmp_path / "a.txt"
     _write(path, "first")
-    with pytest.raises(fault), written_whole(path) as temporary:
+    with pytest.raises(fault), atomic_write(path) as temporary:
         temporary.write_text("half of")
         raise fault
     assert path.read_text() == "first"

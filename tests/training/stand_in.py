@@ -7,7 +7,7 @@ import numpy as np
 
 from senet_jax.metrics.report import evaluate_descriptors
 from senet_jax.metrics.saved import LISTED
-from senet_jax.system.checksummed import read_kept_json
+from senet_jax.system.checksummed import read_sealed_json
 from senet_jax.training.export import CHECKPOINTS, CONFIG, setup_of
 from senet_jax.training.stored_steps import StoredSteps
 from tests.training.landmarks import named_leaves
@@ -89,7 +89,7 @@ def assert_one_line(done, *parts):
 
 def saved(workdir):
     """The steps of the checkpoints, and the leaves of the latest."""
-    setup = setup_of(read_kept_json(workdir / CONFIG, ""), workdir / CONFIG)
+    setup = setup_of(read_sealed_json(workdir / CONFIG, ""), workdir / CONFIG)
     stored = StoredSteps(workdir / CHECKPOINTS)
     steps = stored.steps()
     assert len(list(stored.folder.iterdir())) == len(steps)

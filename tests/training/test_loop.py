@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from senet_jax.data.builder import LABELS_FILE
-from senet_jax.system.checksummed import read_kept_json
+from senet_jax.system.checksummed import read_sealed_json
 from senet_jax.system.files import read_json
 from senet_jax.system.process import locked_workdir
 from senet_jax.system.signals import INTERRUPTED_EXIT_CODE, PREEMPTED_EXIT_CODE
@@ -36,7 +36,7 @@ def test_what_a_training_leaves_in_its_workdir(train):
     assert "step 6/6 (100.0 %), loss" in done.stderr
     run = read_json(done.workdir / "report.json")["run"]
     assert run["counts"] == {"steps": STEPS, "classes": 12}
-    assert run["config"] == read_kept_json(done.workdir / CONFIG, "")
+    assert run["config"] == read_sealed_json(done.workdir / CONFIG, "")
 
 
 @pytest.mark.slow
@@ -69,7 +69,7 @@ def test_what_saved_nothing_may_begin_with_other_settings(train):
         train(after_step=no_second)
     done = train(log_every_steps=1, seed=1)
     assert done.returncode == 0, done.stderr
-    assert read_kept_json(done.workdir / CONFIG, "")["seed"] == 1
+    assert read_sealed_json(done.workdir / CONFIG, "")["seed"] == 1
     assert [line["step"] for line in read_metrics(done.workdir)] == list(range(1, STEPS + 1))
 
 

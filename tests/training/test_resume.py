@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from senet_jax.system.checksummed import read_kept_json
+from senet_jax.system.checksummed import read_sealed_json
 from senet_jax.system.signals import PREEMPTED_EXIT_CODE
 from senet_jax.training.export import CONFIG, setup_of
 from senet_jax.training.metrics import read_metrics
@@ -81,7 +81,7 @@ def test_ten_steps_move_every_parameter(undisturbed):
     """So the comparisons above are of something."""
     assert len({line["train/loss"] for line in undisturbed.metrics()}) == STEPS
     last = named_leaves(undisturbed.last_state().params)
-    setup = setup_of(read_kept_json(undisturbed.workdir / CONFIG, ""), CONFIG)
+    setup = setup_of(read_sealed_json(undisturbed.workdir / CONFIG, ""), CONFIG)
     for path, before in named_leaves(setup.initial_state().params).items():
         assert (last[path] != before).any(), path
 

@@ -11,7 +11,7 @@ from senet_jax.data.check import main as check
 from senet_jax.forecast.training import forecast_training
 from senet_jax.models.registry import ARCHITECTURES
 from senet_jax.report.__main__ import main as report
-from senet_jax.system.checksummed import read_kept_json
+from senet_jax.system.checksummed import read_sealed_json
 from senet_jax.system.files import read_json
 from senet_jax.system.signals import PREEMPTED_EXIT_CODE
 from senet_jax.training.export import CHECKPOINTS, CONFIG
@@ -50,7 +50,7 @@ def test_other_settings_are_one_line(train, stopped):
         assert done.returncode == 2
         assert _line(done).startswith(f"error: {stopped}: it was begun with ")
         assert part in _line(done)
-    assert read_kept_json(stopped / CONFIG, "")["seed"] == 0
+    assert read_sealed_json(stopped / CONFIG, "")["seed"] == 0
 
 
 def test_it_goes_on_with_what_does_not_change_the_result(train, stopped, tiny_world, tmp_path):
@@ -63,7 +63,7 @@ def test_it_goes_on_with_what_does_not_change_the_result(train, stopped, tiny_wo
     for part in ("log_every_steps 2 -> 1", "remat False -> True", f"-> '{moved}'"):
         assert part in line
     assert [entry["step"] for entry in read_metrics(stopped)] == [2, 3, 4, 5, 6]
-    settings = read_kept_json(stopped / CONFIG, "")
+    settings = read_sealed_json(stopped / CONFIG, "")
     assert (settings["remat"], settings["data"]["folder"]) == (True, str(moved))
     assert settings == read_json(stopped / "report.json")["run"]["config"]
 
@@ -78,13 +78,13 @@ def test_the_settings_are_those_of_the_state_whatever_was_interrupted(train, sto
     with pytest.raises(ZeroDivisionError):
         train(after_step=killed, **other)
     change = {"step": 3, "key": "optimizer.learning_rate", "before": 0.005625, "now": 0.5}
-    settings = read_kept_json(stopped / CONFIG, "")
+    settings = read_sealed_json(stopped / CONFIG, "")
     assert (settings["optimizer"]["learning_rate"], settings["rate_changes"]) == (0.5, [change])
     # Not even if its settings are lost.
     (stopped / CONFIG).unlink()
     assert train(seed=1).returncode == 2
     done = train()
-    assert (done.returncode, read_kept_json(stopped / CONFIG, "")["rate_changes"]) == (0, []), (
+    assert (done.returncode, read_sealed_json(stopped / CONFIG, "")["rate_changes"]) == (0, []), (
         done.stderr
     )
 
@@ -96,7 +96,7 @@ def test_a_rate_that_changed_stays_written_down(train, stopped):
     done = train(optimizer__learning_rate=0.5)
     assert done.returncode == 0, done.stderr
     for settings in (
-        read_kept_json(stopped / CONFIG, ""),
+        read_sealed_json(stopped / CONFIG, ""),
         read_json(stopped / "weights" / "model.json")["source"]["training"],
         StoredSteps(stopped / CHECKPOINTS).record(6).meta["settings"],
     ):

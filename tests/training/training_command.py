@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from senet_jax.system.checksummed import read_kept_json
+from senet_jax.system.checksummed import read_sealed_json
 from senet_jax.training.export import CHECKPOINTS, CONFIG, setup_of
 from senet_jax.training.metrics import FILE, read_metrics
 from senet_jax.training.stored_steps import StoredSteps
@@ -81,7 +81,7 @@ class Command:
         return (self.workdir / CHECKPOINTS / str(step)).exists()
 
     def last_state(self):
-        setup = setup_of(read_kept_json(self.workdir / CONFIG, ""), self.workdir / CONFIG)
+        setup = setup_of(read_sealed_json(self.workdir / CONFIG, ""), self.workdir / CONFIG)
         stored = StoredSteps(self.workdir / CHECKPOINTS)
         return stored.state(STEPS, stored.record(STEPS), setup.abstract_state())
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from senet_jax.data.synthetic_landmarks.world import World
 from senet_jax.system.errors import UserError
-from senet_jax.system.files import read_json, write_json, written_whole
+from senet_jax.system.files import atomic_write, read_json, write_json
 from senet_jax.system.progress import Progress
 
 DATASETS = {
@@ -52,13 +52,13 @@ def write_evaluation(world: World, split: str, root: str | os.PathLike) -> None:
     for shot in shots:
         path = first / "jpg" / f"{shot.name}.jpg"
         if not path.exists():
-            with written_whole(path) as temporary:
+            with atomic_write(path) as temporary:
                 temporary.write_bytes(jpeg(world.photograph(split, shot)))
         progress.advance()
     for name, truth in truths.items():
         if root / name != first:
             _show_pictures(first / "jpg", root / name / "jpg")
-        with written_whole(root / name / f"gnd_{name}.pkl") as temporary:
+        with atomic_write(root / name / f"gnd_{name}.pkl") as temporary:
             temporary.write_bytes(pickle.dumps(truth, protocol=4))
 
 
@@ -155,5 +155,5 @@ def _link_or_copy(source: pathlib.Path, target: pathlib.Path) -> None:
     try:
         target.hardlink_to(source)
     except OSError:
-        with written_whole(target) as temporary:
+        with atomic_write(target) as temporary:
             shutil.copyfile(source, temporary)
