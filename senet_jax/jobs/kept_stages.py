@@ -28,20 +28,26 @@ from senet_jax.system.files import open_array
 from senet_jax.system.progress import Progress
 
 DESCRIPTION = "stage.json"
+LIMIT_BYTES = 64 * 2**30
+"""How large kept stages may be together; an augmented database of a million rows takes 8 GB."""
 _CHECKED_BYTES = 2**26
 
 
 class StageFolder:
     """Gives the arrays of database stages from a folder, where those that are missing are made.
 
-    Arrays are mapped into memory. A stage that is broken is made anew.
+    Arrays are mapped into memory. A stage that is broken is made anew. Where there is no room for
+    a new one, those that were not used for the longest time are removed.
 
     Args:
         folder: made where it is missing.
+        limit_bytes: how large the stages in it may be together, unless those of this object alone
+            are larger.
     """
 
-    def __init__(self, folder: str | os.PathLike):
-        self._folder = pathlib.Path(folder)
+    def __init__(self, folder: str | os.PathLike, limit_bytes: int = LIMIT_BYTES):
+        self._folder, self._limit_bytes = pathlib.Path(folder), limit_bytes
+        self._used: set[pathlib.Path] = set()
 
     def __call__(self, stage: DatabaseStage) -> dict[str, np.ndarray]:
         """The arrays of a stage.
@@ -52,10 +58,25 @@ class StageFolder:
         origin = origin_of_stage(stage)
         key = hashlib.sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest()[:16]
         path = self._folder / f"{stage.name}-{key}"
+        self._used.add(path)
         arrays = _read(path, origin)
-        if arrays is None:
-            arrays = _make(path, origin, stage)
+        if arrays is not None:
+            os.utime(path)
+            return arrays
+        arrays = _make(path, origin, stage)
+        self._make_room()
         return arrays
+
+    def _make_room(self) -> None:
+        bytes_of = {
+            path: sum(file.stat().st_size for file in path.iterdir())
+            for path in sorted(self._folder.glob("[!.]*-*"), key=lambda path: path.stat().st_mtime)
+        }
+        total = sum(bytes_of.values())
+        for path, count in bytes_of.items():
+            if total > self._limit_bytes and path not in self._used:
+                shutil.rmtree(path, ignore_errors=True)
+                total -= count
 
 
 def origin_of_stage(stage: DatabaseStage) -> dict[str, Any]:

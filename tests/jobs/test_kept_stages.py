@@ -1,6 +1,7 @@
 import dataclasses
 import itertools
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -57,6 +58,29 @@ def test_a_stage_is_computed_once(tmp_path):
         *("empty.npy", "ends.npy", "rows.npy", "stage.json")
     ]
     np.testing.assert_array_equal(np.load(path / "rows.npy"), ROWS)
+
+
+def test_what_was_not_used_for_long_makes_room(tmp_path):
+    stages = [Stage(settings={"neighbours": count}) for count in range(3)]
+    for age, each in enumerate(stages):
+        StageFolder(tmp_path)(each.stage)
+        for path in tmp_path.iterdir():
+            os.utime(path, (path.stat().st_mtime - 10 * (3 - age),) * 2)
+    StageFolder(tmp_path)(stages[0].stage)  # Now the second was not used for the longest time.
+    size = sum(file.stat().st_size for file in next(tmp_path.iterdir()).iterdir())
+    StageFolder(tmp_path, 3 * size + size // 2)(Stage(settings={"neighbours": 9}).stage)
+    assert len(list(tmp_path.iterdir())) == 3
+    for each in stages:
+        StageFolder(tmp_path)(each.stage)
+    assert [each.computed for each in stages] == [1, 2, 1]
+
+
+def test_a_stage_in_use_stays_however_large(tmp_path):
+    folder = StageFolder(tmp_path, limit_bytes=0)
+    first, second = Stage(), Stage(settings={"neighbours": 1})
+    for each in (first, second, first, second):
+        _assert_is(folder(each.stage))
+    assert first.computed == second.computed == 1
 
 
 def test_the_cut_of_a_database_is_no_part_of_what_it_is(tmp_path):
