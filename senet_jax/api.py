@@ -238,7 +238,7 @@ def search(
             memory-mapped or quantised.
         top: how many items to find for each query; of a smaller database, all.
         backend: how, with its settings: `exact`, or `faiss`, `faiss(index=IVF1024,Flat,probes=32)`;
-            `senet-jax search --help` lists them.
+            `senet-jax search.arrays --help` lists them.
         progress: show the progress of long work on standard error.
 
     Returns:

@@ -43,7 +43,8 @@ BELOW = {
     "api": {"data", "features", "metrics", "models", "rerank", "search", "system", "weights"},
     "report": {"data", "features", "jobs", "metrics", "search", "system", "training"},
     "main": {"command_line", "config", "jobs", "system", "training"},
-    "doors": {"jobs", "system"},
+    "index": {"data", "features", "models", "search", "system", "weights"},
+    "doors": {"index", "jobs", "system"},
 }
 # In rooms of pure functions, the modules that are about files for all that.
 OPENS_FILES = {
@@ -52,7 +53,12 @@ OPENS_FILES = {
     "senet_jax.rerank.pair_scores",
 }
 # Commands in the rooms that they are named after, which only call their jobs.
-DOORS = {"senet_jax.rerank.__main__", "senet_jax.rerank.tune"}
+DOORS = {
+    "senet_jax.duplicates",
+    "senet_jax.rerank.__main__",
+    "senet_jax.rerank.tune",
+    "senet_jax.search.__main__",
+}
 
 
 def _module_name(path):

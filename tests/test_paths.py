@@ -22,6 +22,7 @@ OTHERS = {
     *(
         "--alphas",
         "--backend",
+        "--box",
         "--dataset",
         "--devices",
         "--distributed",
@@ -29,7 +30,7 @@ OTHERS = {
         "--method",
         "--model",
     ),
-    *("name", "--neighbours", "--size", "--storage", "--top", "--verbose"),
+    *("name", "--neighbours", "--size", "--storage", "--threshold", "--top", "--verbose"),
     *("--seed", "--side", "--training_families", "--validation_families"),
     *("--evaluation_families", "--siblings", "--training_views", "--queries", "--easy", "--hard"),
     *("--backend", "--junk", "--held_out", "synthetic_landmarks --distractors"),

@@ -204,7 +204,10 @@ def test_the_readme_from_a_checkpoint_to_every_command(installation, tmp_path):
         f"senet-jax score {truth} {arrays} --json=A.json",
         f"senet-jax score {truth} --ranks=R.npy --json=B.json",
         "senet-jax score.compare runs/tiny/report.json runs/tiny/report.json",
-        f"senet-jax search {found}/query.npy {found}/database.npy R2.npy --top=3",
+        f"senet-jax search.arrays {found}/query.npy {found}/database.npy R2.npy --top=3",
+        "senet-jax index datasets/roxford5k index --weights=weights/tiny",
+        "senet-jax search index datasets/roxford5k/jpg/0.jpg --top=3 --json=found.json",
+        "senet-jax duplicates index",
         f"senet-jax quantise {found}/database.npy X.npy --storage=int8",
         f"senet-jax rerank R.npy OUT.npy {arrays} --method=aqe,dba",
         "senet-jax rerank.tune --neighbours=1,2 "
@@ -222,6 +225,6 @@ def test_the_readme_from_a_checkpoint_to_every_command(installation, tmp_path):
     report = json.loads((tmp_path / "runs/tiny/report.json").read_text())
     scored = json.loads((tmp_path / "A.json").read_text())
     assert scored["medium"]["map"] == report["roxford5k"]["medium"]["map"]
-    for written in ("X.npy", "OUT.npy", "B.json", "datasets/classes/report.json"):
+    for written in ("X.npy", "OUT.npy", "B.json", "datasets/classes/report.json", "found.json"):
         assert (tmp_path / written).is_file()
     assert not list(tmp_path.glob("*.egg-info"))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from senet_jax.system.errors import shown
 
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = (".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _NAMED = 3
 
 

@@ -1,7 +1,8 @@
 """From the bytes of a photograph to the numbers a network takes.
 
 Decoding, cropping and resizing are OpenCV's, as in the authors' inference code: another library's
-resizing, or OpenCV's own towards a given size, changes most of the pixels.
+resizing, or OpenCV's own towards a given size, changes most of the pixels. Only HEIF (HEIC), which
+OpenCV does not know, is decoded by pillow-heif.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from senet_jax.system.errors import UserError
+from senet_jax.system.errors import UserError, reason
 
 MOST_PIXELS = 2**30
 """Of an image that OpenCV decodes."""
@@ -20,6 +21,7 @@ _JPEG_START, _JPEG_PIXELS, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 # Where a file ends libjpeg reads the end of an image, as often as it asks for more: for a segment
 # of 64 KB at most.
 _MOST_ENDS = 2**15
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1")
 
 
 class UnreadableImage(UserError):
@@ -34,7 +36,7 @@ def decode(content: bytes) -> np.ndarray:
     """The pixels of an image file, upright: the EXIF orientation is applied.
 
     Args:
-        content: the bytes of the file, in any format that OpenCV reads.
+        content: the bytes of the file, in any format that OpenCV reads, or HEIF.
 
     Returns:
         uint8[h w 3] in the order BGR, equal to what `cv2.imread` gives: of a JPEG that is cut short
@@ -57,6 +59,8 @@ def decode_in_full(content: bytes) -> tuple[np.ndarray, bool]:
             is_whole = is_whole and content.find(_JPEG_END, content.rfind(_JPEG_PIXELS)) >= 0
             if image is None:  # `cv2.imdecode` refuses what `cv2.imread` reads.
                 image = _decoded(content + _JPEG_END * _MOST_ENDS)
+        elif image is None and content[4:8] == b"ftyp" and content[8:12] in _HEIF_BRANDS:
+            return _decoded_heif(content), True
     except cv2.error as error:
         raise UnreadableImage(f"OpenCV refuses it: {error.err}; get it again") from error
     if image is None:
@@ -64,6 +68,24 @@ def decode_in_full(content: bytes) -> tuple[np.ndarray, bool]:
             f"its {len(content)} bytes are no image, or one cut short; get it again"
         )
     return image, is_whole
+
+
+def _decoded_heif(content: bytes) -> np.ndarray:
+    """As OpenCV would give it; pillow-heif itself turns what is stored on its side."""
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise UnreadableImage(
+            "it is HEIF, for which pip install 'senet_jax[heif]' is needed"
+        ) from error
+    try:
+        file = pillow_heif.open_heif(content)
+        width, height = file.size
+        if height * width > MOST_PIXELS:
+            raise UnreadableImage(f"it has {width}x{height} pixels; make it smaller")
+        return np.ascontiguousarray(np.asarray(file.to_pillow().convert("RGB"))[..., ::-1])
+    except (ValueError, EOFError, SyntaxError, RuntimeError, OSError) as error:
+        raise UnreadableImage(f"pillow-heif refuses it: {reason(error)}; get it again") from error
 
 
 def stored_maximum(content: bytes) -> float:

@@ -61,7 +61,7 @@ class EvaluationSettings(config.Job):
     search: str = setting(
         config.filled,
         "how databases are searched: exact, or faiss(index=IVF1024,PQ64np,probes=16) and such, "
-        "which may miss some; see python -m senet_jax.search --help",
+        "which may miss some; see python -m senet_jax.search.arrays --help",
         "exact",
     )
     rerank: str = setting(

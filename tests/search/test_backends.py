@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from senet_jax.score.__main__ import main as score_main
-from senet_jax.search.__main__ import main
+from senet_jax.search.arrays import main
 from senet_jax.search.backends import (
     BACKENDS,
     Exact,

@@ -4,10 +4,10 @@ To add one: a `Reader` in the table of a module here, and in `corpus/NAME/` what
 """
 
 from tests.fuzz.reader import Reader
-from tests.fuzz.readers import arrays, images, lists, prepared, results, weights
+from tests.fuzz.readers import arrays, images, indices, lists, prepared, results, weights
 
 READERS: dict[str, Reader] = {
     name: reader
-    for module in (lists, arrays, images, prepared, results, weights)
+    for module in (lists, arrays, images, indices, prepared, results, weights)
     for name, reader in module.READERS.items()
 }

@@ -1,0 +1,55 @@
+"""Makes an index of a folder of photographs, or brings it up to date; search finds in it.
+
+PHOTOS is searched with all folders below it for JPEG, PNG, WebP, TIFF, AVIF, BMP and, where
+pillow-heif is installed, HEIC. INDEX is a folder, which is made. Given again, the command describes
+what is new or was changed, forgets what was removed, finds again what was moved, and names what
+cannot be read; the photographs stay as they are. A run that was ended resumes.
+"""
+
+from senet_jax.index.update import check_place, update
+from senet_jax.search.storage import STORAGES
+from senet_jax.system.distributed import announce
+from senet_jax.system.errors import CommandParser, run_command
+from senet_jax.system.files import local_path
+from senet_jax.system.process import interruptible, locked_workdir
+from senet_jax.system.runtime import tune_for_inference, use_compilation_cache
+
+NAMED = 20
+"""How many photographs that cannot be read are named; all are in `skipped.txt`."""
+
+
+def main() -> None:
+    """Looks at the folder, describes what is new, and says what was done."""
+    parser = CommandParser(prog="python -m senet_jax.index", description=__doc__)
+    parser.add_argument(
+        "photos", type=local_path, metavar="PHOTOS", help="the folder of the photographs"
+    )
+    parser.add_argument("index", type=local_path, metavar="INDEX", help="the folder of the index")
+    parser.add_argument(
+        "--weights",
+        type=local_path,
+        metavar="WEIGHTS",
+        help="the weights folder of the network that describes; later that of the index",
+    )
+    parser.add_argument(
+        "--storage",
+        choices=STORAGES,
+        help="how descriptors are stored (default: float32, later that of the index)",
+    )
+    flags = parser.parse_args()
+    check_place(flags.index)
+    tune_for_inference()
+    use_compilation_cache()
+    announce()
+    saved = f"what is described is kept in {flags.index}; run the same command again to go on"
+    with locked_workdir(flags.index), interruptible(lambda: saved):
+        updated = update(flags.photos, flags.index, flags.weights, flags.storage)
+    for line in [*updated.remarks, *updated.skipped[:NAMED]]:
+        print(line)
+    if updated.is_random:
+        print("RANDOM WEIGHTS, nothing is learned in them")
+    print(updated.summary())
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,187 @@
+"""An index as it is read: which photographs there are, and their descriptors.
+
+The folder of an index holds
+
+- `index.json`: how the descriptors are made;
+- `descriptors.N` and `contents.N.jsonl`: descriptors by the content that they describe;
+- `files.npz`: which content the files of the folder of photographs have;
+- `skipped.txt`: the photographs that could not be read.
+
+A photograph that was moved, or is there twice, so needs no descriptor of its own. Whoever reads an
+index needs no lock: a file is replaced atomically, or only grows.
+"""
+
+import dataclasses
+import functools
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from senet_jax.features.origin import origin_of_network
+from senet_jax.index.contents import Contents, read_contents
+from senet_jax.index.listing import Listing, load_listing
+from senet_jax.index.photographs import LONG_SIDE, SCALES
+from senet_jax.search.database import MOST_NUMBERS, BlockedDatabase
+from senet_jax.search.storage import STORAGES, no_rows
+from senet_jax.system.checksummed import read_sealed_json, write_sealed_json
+from senet_jax.system.errors import UserError, reason, shown
+from senet_jax.weights import Weights, load_weights
+
+MANIFEST = "index.json"
+FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """How the descriptors of an index are made and stored.
+
+    Attributes:
+        weights: the weights folder.
+        origin: what decides over the descriptors, as JSON has it.
+        width: of a descriptor.
+        storage: of the descriptors, see `quantise`.
+        generation: of the files of descriptors.
+    """
+
+    weights: str
+    origin: Mapping[str, Any]
+    width: int
+    storage: str
+    generation: int
+
+    @property
+    def no_rows(self) -> np.ndarray:
+        """See `storage.no_rows`."""
+        return no_rows(self.width, self.storage)
+
+    def write(self, folder: pathlib.Path) -> None:
+        """Writes it into the folder of an index.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        write_sealed_json(folder / MANIFEST, {"format": FORMAT, **dataclasses.asdict(self)})
+
+
+def read_manifest(folder: pathlib.Path) -> Manifest | None:
+    """The manifest of an index; None if there is no index.
+
+    Raises:
+        UserError: it is broken, or of a later format.
+    """
+    path, mend = folder / MANIFEST, f"remove {folder} and index again"
+    if not path.exists():
+        return None
+    value = read_sealed_json(path, mend)
+    if value.pop("format", None) != FORMAT:
+        raise UserError(f"{path} is of another format; {mend}")
+    try:
+        manifest = Manifest(**value)
+    except TypeError as error:
+        raise UserError(f"{path} is broken: {reason(error)}; {mend}") from error
+    kinds = {"weights": str, "origin": dict, "width": int, "storage": str, "generation": int}
+    for name, kind in kinds.items():
+        if not isinstance(value[name], kind):
+            raise UserError(f"{path} has the {name} {shown(value[name])}; {mend}")
+    if manifest.storage not in STORAGES or not 0 < manifest.width <= MOST_NUMBERS:
+        raise UserError(f"{path} has rows of {manifest.width} {shown(manifest.storage)}; {mend}")
+    return manifest
+
+
+def origin_of(weights: Weights) -> dict[str, Any]:
+    """What decides over the descriptors of an index, as JSON has it.
+
+    Versions of libraries, which decide over last bits, are left out: the photographs of years are
+    not to be described anew for these.
+    """
+    origin = origin_of_network(weights) | {"scales": SCALES, "long_side": LONG_SIDE}
+    del origin["versions"]
+    return json.loads(json.dumps(origin))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Index:
+    """An index of photographs.
+
+    Attributes:
+        folder: where it is.
+        manifest: how it is made.
+        contents: what is described.
+        listing: what the files of the photographs hold.
+    """
+
+    folder: pathlib.Path
+    manifest: Manifest
+    contents: Contents
+    listing: Listing
+
+    @functools.cached_property
+    def paths_of_row(self) -> dict[int, list[str]]:
+        """Row of the descriptors -> the files that have the content, in full."""
+        paths: dict[int, list[str]] = {}
+        for name, digest in zip(self.listing.names, self.listing.digests, strict=True):
+            row = self.contents.row_of.get(digest)
+            if row is not None:
+                paths.setdefault(row, []).append(self.listing.path(name))
+        return paths
+
+    @functools.cached_property
+    def database(self) -> BlockedDatabase:
+        """The descriptors; those of photographs that are gone are not ranked."""
+        descriptors = self.contents.descriptors
+        gone = set(range(len(descriptors))) - self.paths_of_row.keys()
+        return BlockedDatabase((descriptors,), gone)
+
+    @property
+    def missing(self) -> int:
+        """How many files are listed that have no descriptor."""
+        return len(self.listing.names) - sum(map(len, self.paths_of_row.values()))
+
+    def load_weights(self) -> Weights:
+        """The weights by which it is made.
+
+        Raises:
+            UserError: they are gone, or were exchanged.
+        """
+        place = self.manifest.weights
+        mend = f"run senet-jax index {self.listing.folder} {self.folder} --weights=THEIR_FOLDER"
+        try:
+            weights = load_weights(place)
+        except UserError as error:
+            raise UserError(f"{error}; if they were moved, {mend}") from error
+        if origin_of(weights) != self.manifest.origin:
+            raise UserError(
+                f"{place} no longer holds the weights by which {self.folder} is made; {mend}"
+            )
+        return weights
+
+
+def open_index(folder: pathlib.Path) -> Index:
+    """Opens an index that has a photograph at least.
+
+    Raises:
+        UserError: there is no index, it is broken, or empty.
+    """
+    again = f"run senet-jax index PHOTOS {folder} --weights=WEIGHTS"
+    while True:
+        manifest, listing = read_manifest(folder), load_listing(folder)
+        if manifest is None:
+            raise UserError(f"no index in {folder}; {again}")
+        contents = read_contents(folder, manifest.generation, manifest.no_rows)
+        now = read_manifest(folder)
+        if now is not None and now.generation == manifest.generation:
+            break
+    if listing is None:
+        raise UserError(f"the list of photographs in {folder} is missing or broken; {again}")
+    index = Index(folder, manifest, contents, listing)
+    if not index.paths_of_row:
+        raise UserError(f"no photograph in {folder} is described yet; {again}")
+    return index
+
+
+def as_line(path: str) -> str:
+    """A path as it is printed: as it is, or in quotes with escapes where it is no plain text."""
+    return path if path.isprintable() else repr(path)

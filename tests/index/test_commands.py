@@ -1,0 +1,94 @@
+"""The commands as they ship, from another folder, by a network."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.data.pictures import encoded, picture
+from tests.processes import ROOT
+
+
+@pytest.fixture
+def here(tmp_path, weights):
+    """A folder with weights and photographs."""
+    shutil.copytree(weights, tmp_path / "weights")
+    (tmp_path / "photos" / "below").mkdir(parents=True)
+    for number in range(6):
+        content = encoded(picture(40, 48, seed=number))
+        (tmp_path / "photos" / "below" / f"photo {number}.jpg").write_bytes(content)
+    shutil.copy(tmp_path / "photos/below/photo 0.jpg", tmp_path / "photos/copy.jpg")
+    (tmp_path / "photos" / "text.jpg").write_text("this is no picture")
+    return tmp_path
+
+
+def _environment():
+    environment = {key: value for key, value in os.environ.items() if key != "XLA_FLAGS"}
+    return environment | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+
+
+def _run(folder, *command):
+    done = subprocess.run(
+        [sys.executable, "-m", "senet_jax", *command],
+        cwd=folder,
+        env=_environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done
+    return done.stdout.splitlines()
+
+
+@pytest.mark.slow
+def test_from_a_folder_of_photographs_to_what_is_found(here):
+    said = _run(here, "index", "photos", "index", "--weights=weights", "--storage=int8")
+    assert said[-1] == "8 photographs: 6 described, 1 CANNOT BE READ, see index/skipped.txt"
+    assert "photos/text.jpg: its 18 bytes are no image" in said[-2]
+    (here / "photos/below/photo 3.jpg").rename(here / "photos/moved.jpg")
+    (here / "photos/text.jpg").unlink()
+    said = _run(here, "index", "photos", "index")
+    assert said == ["7 photographs: 0 described, 1 moved or copied, 2 removed"]
+    queries = ["photos/moved.jpg", "photos/below/photo 1.jpg"]
+    said = _run(here, "search", "index", *queries, "--top=2", "--json=out/found.json")
+    found = json.loads((here / "out/found.json").read_text())
+    assert [entry["query"] for entry in found] == queries
+    for entry in found:
+        best = entry["results"][0]
+        assert best["path"] == str(here / entry["query"]) and best["score"] > 0.99
+        assert f"    1  {best['score']:.4f}  {best['path']}" in said
+    said = _run(here, "duplicates", "index", "--threshold=0.9999")
+    assert said[-1].startswith("1 groups, with 2 of 7 photographs")
+    assert any("photos/copy.jpg" in line for line in said)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "exit_code", "what"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 75, "stopped by SIGTERM")],
+)
+def test_a_signal_is_one_line(here, number, exit_code, what):
+    for copy in range(300):
+        shape = 40 + copy % 7, 48 + copy % 5
+        (here / "photos" / f"{copy}.jpg").write_bytes(encoded(picture(*shape, seed=copy)))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "senet_jax", "index", "photos", "index", "--weights=weights"],
+        cwd=here,
+        env=_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (here / "index" / "files.npz").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == exit_code
+    saved = "what is described is kept in index; run the same command again to go on"
+    assert said.splitlines()[-1] == f"{what}: {saved}"
+    assert _run(here, "index", "photos", "index", "--weights=weights")

@@ -1,0 +1,116 @@
+"""A folder with everything in it that is no photograph: nothing of it hangs or ends the work."""
+
+import os
+
+import pytest
+
+from senet_jax.index.photographs import LONG_SIDE
+from tests.data.pictures import encoded, picture, with_broken_pixels, with_claimed_size
+
+NAMES = (
+    "with blanks  and tabs\t.jpg",
+    'quote\'s "both".jpg',
+    "line\nbreak.jpg",
+    "Фото 写真 📷.jpg",
+    "<script>alert(1)</script>.jpg",
+    "back\\slash.JPG",
+    "%2e%2e.jpg",
+    "-flag.jpg",
+)
+
+
+@pytest.fixture
+def hostile(world):
+    for number, name in enumerate(NAMES):
+        world.write(f"{'deep/' * number}{name.replace('/', '')}", number)
+    raw = os.fsencode(world.photos) + b"/not utf-8 \xff\xfe.jpg"
+    with open(raw, "wb") as file:
+        file.write(encoded(picture(30, 40, seed=50)))
+    for number, suffix in enumerate((".png", ".webp", ".tiff", ".avif", ".bmp")):
+        world.write(f"kind{suffix}", 60 + number, suffix)
+    # What is there for no photograph at all.
+    world.photos.joinpath("loop").symlink_to(world.photos)
+    world.photos.joinpath("deep/back").symlink_to(world.photos / "deep")
+    world.photos.joinpath("folder.jpg").mkdir()
+    world.photos.joinpath("notes.txt").write_text("text")
+    return world
+
+
+def _broken(world):
+    """Files that cannot be read: name -> what is said of it."""
+    photos = world.photos
+    (photos / "text.jpg").write_text("this is no picture")
+    (photos / "text.heic").write_text("this is no picture either")
+    (photos / "empty.jpg").write_bytes(b"")
+    (photos / "empty too.jpg").write_bytes(b"")
+    (photos / "cut.png").write_bytes(encoded(picture(30, 40), ".png")[:60])
+    (photos / "bomb.jpg").write_bytes(with_claimed_size(encoded(picture(30, 40)), 65000, 65000))
+    (photos / "pixels.jpg").write_bytes(with_broken_pixels(encoded(picture(30, 40))))
+    (photos / "nothing.jpg").symlink_to("nowhere")
+    (photos / "itself.jpg").symlink_to("itself.jpg")
+    os.mkfifo(photos / "fifo.jpg")
+    expected = {
+        "text.jpg": "no image",
+        "text.heic": "no image",
+        "empty.jpg": "it is the same as empty too.jpg",
+        "empty too.jpg": "the file is empty",
+        "cut.png": "no image, or one cut short",
+        "bomb.jpg": "has 65000x65000 pixels, the memory suffices for",
+        "pixels.jpg": "no image, or one cut short",
+        "nothing.jpg": "No such file or directory",
+        "itself.jpg": "Too many levels of symbolic links",
+        "fifo.jpg": "it is no regular file",
+    }
+    if os.geteuid() != 0:  # Who may read everything reads this too.
+        (photos / "locked.jpg").write_bytes(encoded(picture(30, 40, seed=99)))
+        (photos / "locked.jpg").chmod(0)
+        expected["locked.jpg"] = "Permission denied"
+    return expected
+
+
+def test_all_photographs_are_found_and_all_else_is_named(hostile):
+    good = hostile.update().index.listing.names
+    assert len(good) == len(NAMES) + 1 + 5
+    expected = _broken(hostile)
+    updated = hostile.update()
+    assert updated.described == 0 and set(hostile.found()) == set(good)
+    for name, why in expected.items():
+        [line] = [line for line in updated.skipped if f"{hostile.photos}/{name}" in line]
+        assert why in line and line.isprintable()
+    assert len(updated.skipped) == len(expected)
+    said = (hostile.index / "skipped.txt").read_text().splitlines()
+    assert said == list(updated.skipped)
+
+
+def test_the_same_in_the_first_run(hostile):
+    expected = _broken(hostile)
+    updated = hostile.update()
+    assert updated.described == len(NAMES) + 1 + 5
+    assert len(updated.skipped) == len(expected)
+
+
+def test_one_that_was_mended_is_described_the_next_time(hostile):
+    expected = _broken(hostile)
+    hostile.update()
+    for name in ("text.jpg", "empty.jpg"):
+        hostile.write(name, hash(name) % 100)
+    (hostile.photos / "fifo.jpg").unlink()
+    hostile.write("fifo.jpg", 7000)
+    updated = hostile.update()
+    assert updated.described == 3
+    assert len(updated.skipped) == len(expected) - 3
+    assert {"text.jpg", "empty.jpg", "fifo.jpg"} <= set(hostile.found())
+
+
+def test_a_folder_of_garbage_alone_ends_well(world):
+    expected = _broken(world)
+    updated = world.update()
+    assert (updated.described, len(updated.skipped)) == (0, len(expected))
+
+
+def test_a_large_photograph_is_shrunk(world):
+    world.write("small.jpg", 0)
+    (world.photos / "large.jpg").write_bytes(encoded(picture(2 * LONG_SIDE, 1000)))
+    assert world.update().described == 2
+    sides = {side for shape in world.describer.shapes for side in shape[1:3]}
+    assert 1.4 * LONG_SIDE < max(sides) < 1.5 * LONG_SIDE
