@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from senet_jax.system.errors import UserError, reason
+from senet_jax.system.optional import install_command
 
 MOST_PIXELS = 2**30
 """Of an image that OpenCV decodes."""
@@ -76,7 +77,7 @@ def _decoded_heif(content: bytes) -> np.ndarray:
         import pillow_heif
     except ImportError as error:
         raise UnreadableImage(
-            "it is HEIF, for which pip install 'senet_jax[heif]' is needed"
+            f"it is HEIF, which needs pillow-heif; {install_command('heif')}"
         ) from error
     try:
         file = pillow_heif.open_heif(content)

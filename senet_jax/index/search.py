@@ -107,7 +107,7 @@ def main() -> None:
     if weights.random:
         print("RANDOM WEIGHTS, nothing is learned in them")
     if index.missing:
-        print(f"{index.missing:,} photographs are not described; see senet-jax index")
+        print(f"photographs that are not described: {index.missing:,}; see senet-jax index")
     if flags.json is not None:
         write_json(flags.json, list(map(_as_json, flags.queries, boxes, found)))
 

@@ -50,5 +50,5 @@ def test_one_that_is_broken_is_refused_in_a_line():
 def test_without_the_package_the_error_says_what_to_install(monkeypatch):
     content = _content(Image.fromarray(PICTURE))
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    with pytest.raises(UnreadableImage, match=r"pip install 'senet_jax\[heif\]' is needed"):
+    with pytest.raises(UnreadableImage, match=r"which needs pillow-heif; pip install"):
         decode(content)
