@@ -27,7 +27,7 @@ from senet_jax.models.preprocessing import Preprocessing
 from senet_jax.models.registry import families, family_of, find_family, variable_shapes
 from senet_jax.models.settings import Settings
 from senet_jax.system.checksummed import sealed, unsealed
-from senet_jax.system.errors import UserError, shown
+from senet_jax.system.errors import UserError, printable, shortened, shown
 from senet_jax.system.files import (
     atomic_write,
     local_path,
@@ -47,6 +47,8 @@ DESCRIPTION_BYTES = 2**22
 """The largest `model.json` that is read; it says by which settings weights were trained."""
 SOURCE_DEPTH = 16
 """The most levels of what is said of a source; it goes into reports."""
+NOTE_LENGTH = 200
+"""The most characters of what a source notes for reports that are shown."""
 TENSORS_BYTES = 2**33
 """The largest file of tensors that is read; SENet R152 in float64 takes a fourteenth."""
 
@@ -62,8 +64,9 @@ class Weights:
             extra parts that the family knows (CVNet's re-ranker) are there whole or not at all.
         carried: the source's own name -> array, for what the network has no use for.
         source: where the weights came from: `file`, `sha256` and `naming` of a checkpoint, with
-            the `key` and the `prefix` under which they stood there, or `random` and `seed`, or
-            the settings of a `training`.
+            the `key` and the `prefix` under which they stood there (and of what a package carries
+            its `package`, `version`, `licence` and `training_set`), or `random` and `seed`, or the
+            settings of a `training`. Whatever its kind, it may have a `note` for all reports.
         sha256: of `weights.safetensors`; None before they are saved.
 
     Raises:
@@ -108,6 +111,12 @@ class Weights:
     def random(self) -> bool:
         """Whether nothing was ever learned in them."""
         return bool(self.source.get("random"))
+
+    @property
+    def note(self) -> str:
+        """What every report has to say of the weights; empty if nothing."""
+        note = self.source.get("note")
+        return shortened(printable(note), NOTE_LENGTH) if isinstance(note, str) else ""
 
     def variables(self, extras: Collection[str] = ()) -> dict[str, Any]:
         """The tree that `model.apply` takes, float32.

@@ -253,6 +253,20 @@ def test_hostile_descriptions_are_refused_at_once(folder, changes):
     assert "\x1b" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("source", "note"),
+    [
+        ({}, ""),
+        ({"note": ["a"]}, ""),
+        ({"note": "of\nmoths\x1b[2J"}, "of moths\\x1b[2J"),
+        ({"note": "a" * 1000}, f"{'a' * 117} ... {'a' * 78}"),
+    ],
+)
+def test_a_note_of_the_source_is_short_and_on_one_line(source, note):
+    weights = dataclasses.replace(lively_weights("tiny_baseline"), source=source)
+    assert weights.note == note
+
+
 @pytest.mark.skipif(not CASES.is_dir(), reason="no shared/cases/model_json beside the repository")
 def test_the_shared_cases_are_refused(folder):
     for path in sorted(CASES.iterdir()):

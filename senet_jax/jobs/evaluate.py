@@ -172,7 +172,9 @@ def _counts(plan: EvaluationPlan, described: Descriptions) -> dict[str, dict[str
 
 
 def _notes(weights: Weights) -> list[str]:
-    return ["RANDOM WEIGHTS, nothing is learned in them"] if weights.random else []
+    if weights.random:
+        return ["RANDOM WEIGHTS, nothing is learned in them"]
+    return [weights.note] if weights.note else []
 
 
 def _print_result(

@@ -47,6 +47,21 @@ class Place:
     trunk: str = r""
 
 
+def place_of_blocks(blocks: str, **patterns: str) -> Place:
+    """Of a network that is wherever its blocks are.
+
+    Args:
+        blocks: see `Place`.
+        **patterns: `beside`, `head` and `trunk` of `Place`.
+    """
+
+    def prefix(before_blocks: str, names: Collection[str]) -> str | None:
+        pattern = re.compile(re.escape(before_blocks) + blocks)
+        return before_blocks if any(map(pattern.match, names)) else None
+
+    return Place(blocks, prefix, **patterns)
+
+
 @dataclasses.dataclass(frozen=True)
 class Naming:
     """How one kind of checkpoint names the variables of a family's networks.

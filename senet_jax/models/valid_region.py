@@ -26,6 +26,14 @@ class ValidRegion(flax.struct.PyTreeNode):
         """The region after a layer with this stride and padding of half its kernel."""
         return self if self.sizes is None else ValidRegion(-(-self.sizes // stride))
 
+    def whole_strides(self, stride: int) -> "ValidRegion":
+        """The region after a layer with this stride and padding of its kernel less the stride."""
+        return self if self.sizes is None else ValidRegion(self.sizes // stride)
+
+    def at_least(self, side: int) -> "ValidRegion":
+        """The region of images whose smaller sides are filled up to this one."""
+        return self if self.sizes is None else ValidRegion(jnp.maximum(self.sizes, side))
+
     def zero_outside(self, maps: Array) -> Array:
         """Maps with zeros outside: float[b h w c] -> the same."""
         if self.sizes is None:

@@ -13,6 +13,8 @@ from senet_jax.features import origin
 from senet_jax.features import runner as runner_module
 from senet_jax.features.networks import DenseNetwork, GlobalNetwork, LocalNetwork, Part
 from senet_jax.features.origin import origin_of_features
+from senet_jax.models.preprocessing import Preprocessing
+from senet_jax.models.registry import find_architecture
 from senet_jax.rerank.pair_scores import map_cache
 from senet_jax.system.errors import UserError
 from senet_jax.weights import save_weights
@@ -160,3 +162,12 @@ def test_two_devices_leave_the_bytes_of_one(tmp_path):
         for root in (tmp_path / "1", tmp_path / "2")
     )
     assert len(one) == 5 + 5 + 1 and one == two
+
+
+def test_keypoints_lie_where_positions_look():
+    network = LocalNetwork(find_architecture("lite0"), Preprocessing())
+    maps = np.zeros((1, 5, 6, 672), np.float32)
+    maps[0, 1, 2] = 1
+    parts = [Part(sizes=((80, 96),), transposed=False, corner=(5, 7))]
+    [value] = network.values([maps], parts)
+    assert value["keypoints"].tolist() == [[16 * 2 + 15 + 5, 16 * 1 + 15 + 7]]

@@ -92,10 +92,9 @@ def test_the_same_in_the_first_run(hostile):
 def test_one_that_was_mended_is_described_the_next_time(hostile):
     expected = _broken(hostile)
     hostile.update()
-    for name in ("text.jpg", "empty.jpg"):
-        hostile.write(name, hash(name) % 100)
     (hostile.photos / "fifo.jpg").unlink()
-    hostile.write("fifo.jpg", 7000)
+    for seed, name in enumerate(("text.jpg", "empty.jpg", "fifo.jpg"), 7000):
+        hostile.write(name, seed)
     updated = hostile.update()
     assert updated.described == 3
     assert len(updated.skipped) == len(expected) - 3

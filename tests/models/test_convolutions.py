@@ -1,12 +1,14 @@
+import jax
 import numpy as np
 import pytest
 
 from senet_jax.models.convolutions import (
     _winograd_matrices,
+    depthwise_conv,
     winograd_conv,
     winograd_same_conv,
 )
-from tests.tolerances import FEW_ROUNDINGS, FLOAT32_EPSILON
+from tests.tolerances import FEW_ROUNDINGS, FLOAT32_EPSILON, ROUNDING
 
 
 def _convolution(maps, kernel, stride):
@@ -73,3 +75,27 @@ def test_a_convolution_in_tiles_is_that_of_the_whole(height, width):
     assert ours.dtype == np.float32
     assert (np.abs(ours - expected) <= bar).all()
     assert bar.max() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("side", "stride", "padding"),
+    [(3, 1, (1, 1)), (3, 2, (0, 1)), (5, 1, (2, 2)), (5, 2, (1, 2)), (5, 3, (0, 0))],
+)
+@pytest.mark.parametrize("shape", [(9, 12), (8, 7)])
+def test_depthwise_equals_the_convolution_of_each_channel(side, stride, padding, shape):
+    maps, kernel = _random(2, *shape, 6, seed=0), _random(side, side, 1, 6, seed=1)
+    padded = np.pad(maps, ((0, 0), padding, padding, (0, 0)))
+    expected, bar = (
+        np.concatenate(
+            [
+                _convolution(form(padded[..., c : c + 1]), form(kernel[..., c : c + 1]), stride)
+                for c in range(6)
+            ],
+            axis=-1,
+        )
+        for form in (np.asarray, np.abs)
+    )
+    convolve = jax.jit(depthwise_conv, static_argnums=(2, 3))
+    ours = convolve(maps, kernel, (stride, stride), (padding, padding))
+    assert ours.shape == expected.shape and ours.dtype == np.float32
+    assert (np.abs(ours - expected) <= side**2 * ROUNDING * bar).all()

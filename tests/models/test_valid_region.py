@@ -48,6 +48,17 @@ def test_strided_sizes_are_those_of_a_convolution(kernel, stride):
     )
 
 
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (5, 1), (3, 2), (5, 2)])
+def test_whole_strides_are_those_of_a_convolution_padded_by_what_the_stride_leaves(kernel, stride):
+    sides = np.arange(stride, 30)
+    region = ValidRegion(np.stack([sides, sides[::-1]], axis=1).astype(np.int32))
+    outputs = (sides + (kernel - stride) - kernel) // stride + 1
+    np.testing.assert_array_equal(
+        region.whole_strides(stride).sizes, np.stack([outputs, outputs[::-1]], axis=1)
+    )
+    assert WHOLE.whole_strides(stride) is WHOLE is WHOLE.at_least(32)
+
+
 OTHER_NETWORKS = (
     *("tiny_direct", "tiny_dot", "tiny_concat", "tiny_baseline"),
     *("tiny_learnable", "tiny_classifier"),

@@ -16,10 +16,10 @@ from senet_jax.models.checkpoint_keys import (
     CONV,
     Layout,
     Naming,
-    Place,
     Renaming,
     key_by_module,
     layout_of_rank,
+    place_of_blocks,
     renamed,
 )
 from senet_jax.models.family import Allowance, Family, Output, map_output
@@ -76,20 +76,14 @@ _HEAD, _TRUNK = r"(SSM\.|(head\.)?fc\.weight$)", r"(stem|s\d|conv1|bn1|layer\d)\
 AUTHORS_BLOCKS, _TORCHVISION_BLOCKS = r"s\d\.b\d+\.", r"layer\d\.\d+\."
 
 
-def _place(blocks: str, beside: str) -> Place:
-    def prefix(before_blocks: str, names: Collection[str]) -> str | None:
-        pattern = re.compile(re.escape(before_blocks) + blocks)
-        return before_blocks if any(map(pattern.match, names)) else None
-
-    return Place(blocks, prefix, beside, _HEAD, _TRUNK)
-
-
 def authors_naming(
     renamings: tuple[Renaming, ...],
     layout: Callable[[str, int], Layout] = layout_of_rank,
 ) -> Naming:
     """The authors' names for a network whose modules have these."""
-    place = _place(AUTHORS_BLOCKS, r"(stem|s\d|SSM|head)\.")
+    place = place_of_blocks(
+        AUTHORS_BLOCKS, beside=r"(stem|s\d|SSM|head)\.", head=_HEAD, trunk=_TRUNK
+    )
     return Naming("authors", key_by_module(renamings), _is_of_authors, layout, place)
 
 
@@ -116,7 +110,9 @@ _TORCHVISION = Naming(
     _torchvision_key,
     lambda keys: "conv1.weight" in keys or any(key.startswith("layer1.") for key in keys),
     _torchvision_layout,
-    _place(_TORCHVISION_BLOCKS, r"(conv1|bn1|layer\d|fc)\."),
+    place_of_blocks(
+        _TORCHVISION_BLOCKS, beside=r"(conv1|bn1|layer\d|fc)\.", head=_HEAD, trunk=_TRUNK
+    ),
     note="stem flipped from RGB to BGR",
 )
 

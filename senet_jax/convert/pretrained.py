@@ -1,0 +1,45 @@
+"""Trained weights that packages carry, `pretrained:NAME`; the families of models say which.
+
+Of a package the file of weights is read, and none of its code is run.
+"""
+
+import importlib.metadata
+import pathlib
+
+from senet_jax.models.registry import families
+from senet_jax.system.errors import UserError, shown
+from senet_jax.system.optional import optional_import
+
+EXTRA = "pretrained"
+PREFIX = f"{EXTRA}:"
+
+
+def locate_pretrained(name: str) -> tuple[pathlib.Path, dict[str, str]]:
+    """Finds the trained weights of a network.
+
+    Args:
+        name: of the network.
+
+    Returns:
+        The file of weights, and what `Weights.source` has to say of its package.
+
+    Raises:
+        UserError: no package carries any, or it is not installed.
+    """
+    known = {model: entry for family in families() for model, entry in family.pretrained.items()}
+    if name not in known:
+        raise UserError(
+            f"no package carries trained weights of {shown(name)}; there are "
+            f"{', '.join(f'{PREFIX}{model}' for model in known)}"
+        )
+    pretrained = known[name]
+    with optional_import(EXTRA, "pretrained weights"):
+        package = importlib.metadata.distribution(pretrained.package)
+    source = {
+        "package": pretrained.package,
+        "version": package.version,
+        "licence": pretrained.licence,
+        "training_set": pretrained.training_set,
+        "note": pretrained.note,
+    }
+    return pathlib.Path(str(package.locate_file(pretrained.file))), source
