@@ -42,7 +42,7 @@ BELOW = {
     },
     "api": {"data", "features", "metrics", "models", "rerank", "search", "system", "weights"},
     "report": {"data", "features", "jobs", "metrics", "search", "system", "training"},
-    "main": {"command_line", "config", "jobs", "system", "training"},
+    "main": {"command_line", "config", "jobs", "report", "system", "training"},
     "doors": {"jobs", "system"},
 }
 # In rooms of pure functions, the modules that are about files for all that.
