@@ -42,6 +42,7 @@ BELOW = {
     },
     "api": {"data", "features", "metrics", "models", "rerank", "search", "system", "weights"},
     "report": {"data", "features", "jobs", "metrics", "search", "system", "training"},
+    "figure": {"data", "metrics", "report", "system"},
     "main": {"command_line", "config", "jobs", "report", "system", "training"},
     "doors": {"jobs", "system"},
 }
