@@ -18,7 +18,7 @@ demo: announce-demo $(VENV)/installed-demo
 announce-demo:
 	@echo "This trains a tiny SENet on generated landmarks and evaluates it: about 6.5 minutes on two"
 	@echo "quiet CPU cores, besides the download of packages into $(VENV); nothing else is downloaded."
-	@echo "It leaves runs/demo/report.json, learning_curve.png, ranked_lists.png and the weights."
+	@echo "It leaves runs/demo/report.json, report.html, learning_curve.png, ranked_lists.png and the weights."
 	@echo "Ctrl-C stops it; make demo goes on where it was."
 
 # The demo needs no PyTorch.

@@ -27,6 +27,7 @@ COMMANDS = (
     "rerank.tune",
     "quantise",
     "report",
+    "figure",
 )
 """The modules of this package that are commands, in the order in which they are listed."""
 

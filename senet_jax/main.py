@@ -4,9 +4,11 @@
 
 A config is one of those below, by its name, or a Python file of your own.
 
-A job that was ended resumes when the same command is given again.
+A job that was ended resumes when the same command is given again. At its end it leaves a page,
+report.html, beside its report.json.
 """
 
+import pathlib
 import sys
 from collections.abc import Callable, Sequence
 
@@ -41,6 +43,7 @@ def main(arguments: Sequence[str] = sys.argv) -> None:
         join(processes)
     announce()
     _job(str(config.job))(config, flags.workdir)
+    _write_page(flags.workdir)
 
 
 def _job(name: str) -> Callable:
@@ -50,6 +53,20 @@ def _job(name: str) -> Callable:
     else:
         from senet_jax.jobs.evaluate import evaluate as job
     return job
+
+
+def _write_page(workdir: pathlib.Path) -> None:
+    """Writes `report.html`; the job is done by then, so what is in the way is a warning."""
+    import jax
+
+    from senet_jax.report.html_report import write_html_report
+
+    if jax.process_index() != 0:
+        return
+    try:
+        print(f"wrote {write_html_report(workdir)}")
+    except UserError as error:
+        print(f"warning: there is no page of the results: {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -42,9 +42,10 @@ BELOW = {
     },
     "api": {"data", "features", "metrics", "models", "rerank", "search", "system", "weights"},
     "report": {"data", "features", "jobs", "metrics", "search", "system", "training"},
-    "main": {"command_line", "config", "jobs", "system", "training"},
     "index": {"data", "features", "models", "search", "system", "weights"},
     "doors": {"index", "jobs", "system"},
+    "figure": {"data", "metrics", "report", "system"},
+    "main": {"command_line", "config", "jobs", "report", "system", "training"},
 }
 # In rooms of pure functions, the modules that are about files for all that.
 OPENS_FILES = {

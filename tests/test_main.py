@@ -26,6 +26,7 @@ def jobs(monkeypatch):
     )
     monkeypatch.setattr(main_module, "tune_for_inference", lambda: started.append("tuned"))
     monkeypatch.setattr(main_module, "announce", lambda: None)
+    monkeypatch.setattr(main_module, "_write_page", lambda workdir: None)
     return started
 
 

@@ -168,6 +168,7 @@ def test_the_config_itself_and_what_it_names(home, monkeypatch, run_command_here
     monkeypatch.setattr(main_module, "_job", lambda name: lambda *given: started.append(given))
     monkeypatch.setattr(main_module, "tune_for_inference", lambda: None)
     monkeypatch.setattr(main_module, "announce", lambda: None)
+    monkeypatch.setattr(main_module, "_write_page", lambda workdir: None)
     arguments = ["--config=~/mine.py:tiny", "--workdir=~/runs", "--config.weights=~/w"]
     done = run_command_here(lambda: main_module.main(["main", *arguments]))
     assert (done.returncode, done.stderr) == (0, "")

@@ -216,6 +216,7 @@ def test_the_readme_from_a_checkpoint_to_every_command(installation, tmp_path):
         ),
         "senet-jax forecast --config=evaluate:tiny --config.weights=w",
         "senet-jax report --help",
+        "senet-jax figure lists runs/tiny runs/tiny --to=lists.svg",
     ]
     assert {f"senet_jax.{re.match(_COMMAND, line)[1]}" for line in run_as} == set(COMMANDS)
     for line in run_as:
@@ -225,6 +226,7 @@ def test_the_readme_from_a_checkpoint_to_every_command(installation, tmp_path):
     report = json.loads((tmp_path / "runs/tiny/report.json").read_text())
     scored = json.loads((tmp_path / "A.json").read_text())
     assert scored["medium"]["map"] == report["roxford5k"]["medium"]["map"]
-    for written in ("X.npy", "OUT.npy", "B.json", "datasets/classes/report.json", "found.json"):
+    made = ("runs/tiny/report.html", "lists.svg", "datasets/classes/report.json", "found.json")
+    for written in ("X.npy", "OUT.npy", "B.json", *made):
         assert (tmp_path / written).is_file()
     assert not list(tmp_path.glob("*.egg-info"))

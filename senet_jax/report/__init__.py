@@ -1,1 +1,1 @@
-"""Pictures of what a training learned: `python -m senet_jax.report`."""
+"""A page and pictures of what a run found: `python -m senet_jax.report`."""

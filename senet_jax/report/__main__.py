@@ -1,4 +1,8 @@
-"""Draws what a training or an evaluation found: pictures beside its report.json.
+"""Shows what a training or an evaluation found: a page and pictures beside its report.json.
+
+report.html is one file that loads nothing from elsewhere: the scores beside the paper's, every
+query's AP, the ranked lists of the worst and the best queries, what it cost, and what all this was
+made of. A job writes it when it ends.
 
 ranked_lists.png holds the first ten items that were found for three queries: those at the 10th,
 50th and 90th percentile of AP under Medium. Of a training they are those of the trained network and
@@ -25,22 +29,26 @@ RANKED_LISTS = "ranked_lists.png"
 
 
 def main() -> None:
-    """Reads the flags and the workdir, and writes the pictures."""
+    """Reads the flags and the workdir, and writes the page and the pictures."""
     parser = CommandParser(prog="python -m senet_jax.report", description=__doc__)
     parser.add_argument(
         "workdir", metavar="WORKDIR", type=local_path, help="of the training or the evaluation"
     )
-    parser.add_argument("--dataset", help="whose lists are drawn; default: the first evaluated")
+    parser.add_argument(
+        "--dataset", help="whose lists are drawn as a picture; default: the first evaluated"
+    )
     flags = parser.parse_args()
     # These take seconds to import.
     from senet_jax.metrics.saved import REPORT, has_lists
     from senet_jax.report.curve import draw_learning_curve
     from senet_jax.report.figure import save_png
+    from senet_jax.report.html_report import write_html_report
     from senet_jax.report.results import evaluated_names, is_training, ranked_dataset, read_run
     from senet_jax.training.metrics import read_metrics
 
     workdir: pathlib.Path = flags.workdir
     entries, run = read_run(workdir)
+    page = write_html_report(workdir)
     evaluated = evaluated_names(entries, run)
     kept = [name for name in evaluated if has_lists(name, run.files_crc32)]
     # Of a training there is more to draw than lists, so it may lack them.
@@ -55,9 +63,9 @@ def main() -> None:
         raise UserError(f"{workdir / REPORT} has no scores of a dataset; evaluate one")
     for file, figure in pictures.items():
         save_png(figure, workdir / file)
-    drawn = " and ".join(str(workdir / file) for file in pictures)
+    written = ", ".join(str(path) for path in (page, *(workdir / file for file in pictures)))
     why = "the training kept none" if evaluated else "no dataset was evaluated before and after"
-    print(f"wrote {drawn}" + f", but no ranked lists: {why}" * (not needed))
+    print(f"wrote {written}" + f", but no ranked lists: {why}" * (not needed))
 
 
 def _draw_lists(shown: "RankedDataset") -> "Figure":

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,13 +11,45 @@ from senet_jax.data.revisitop import Dataset, Photograph, read_image
 from senet_jax.data.transforms import UnreadableImage
 from senet_jax.metrics.evaluation_report import MEASURES, EvaluationReport
 from senet_jax.metrics.protocols import PROTOCOLS
-from senet_jax.report.ranked import Example, FoundItems, Verdict
+from senet_jax.report.pictures import Verdict
 from senet_jax.search.ranked_list import RankedList
 from senet_jax.system.errors import UserError
 
 PERCENTILES = (10, 50, 90)
 ITEMS = 10
 (MEDIUM,) = (protocol for protocol in PROTOCOLS if protocol.name == "medium")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FoundItems:
+    """The first items that were found for a query, best first.
+
+    Attributes:
+        average_precision: of the whole ranking, in [0, 1].
+        images: uint8[h w 3] BGR, one for each item.
+        verdicts: one for each item.
+    """
+
+    average_precision: float
+    images: Sequence[np.ndarray]
+    verdicts: Sequence[Verdict]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Example:
+    """A query, and what was found for it in several ways.
+
+    Attributes:
+        caption: why it is shown.
+        image: uint8[h w 3] BGR.
+        box: the query's (x1, y1, x2, y2) in pixels, if it has one.
+        rows: for each way what it found, from above.
+    """
+
+    caption: str
+    image: np.ndarray
+    box: Sequence[float] | None
+    rows: Mapping[str, FoundItems]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -79,19 +111,36 @@ def find_examples(
         raise UserError(
             f"no query of {dataset.name} is scored under Medium; choose another dataset"
         )
-    examples = []
-    for percentile in PERCENTILES:
-        query = query_at_percentile(deciding, percentile)
-        found = {each.label: _found(each, query, database, dataset.ground_truth) for each in lists}
-        examples.append(
-            Example(
-                caption=f"{percentile}th percentile: {dataset.ground_truth.query_names[query]}",
-                image=read_image(queries[query].path),
-                box=queries[query].box,
-                rows=found,
-            )
+    names = dataset.ground_truth.query_names
+    at_percentile = {p: query_at_percentile(deciding, p) for p in PERCENTILES}
+    return [
+        make_example(
+            *(query, f"{percentile}th percentile: {names[query]}"),
+            *(dataset.ground_truth, queries, database, lists),
         )
-    return examples
+        for percentile, query in at_percentile.items()
+    ]
+
+
+def make_example(
+    query: int,
+    caption: str,
+    ground_truth: GroundTruth,
+    queries: Sequence[Photograph],
+    database: Sequence[Photograph],
+    lists: Sequence[ScoredLists],
+) -> Example:
+    """A query, and what was found for it; see `find_examples`.
+
+    Raises:
+        UserError: the photograph of the query cannot be read.
+    """
+    return Example(
+        caption=caption,
+        image=read_image(queries[query].path),
+        box=queries[query].box,
+        rows={each.label: _found(each, query, database, ground_truth) for each in lists},
+    )
 
 
 def query_at_percentile(average_precisions: np.ndarray, percentile: float) -> int:

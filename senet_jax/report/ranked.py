@@ -2,22 +2,15 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
-import cv2
 import numpy as np
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from senet_jax.data.transforms import box_slices
+from senet_jax.report.examples import Example
 from senet_jax.report.figure import INK, QUIET, make_figure
-
-Verdict = Literal["right", "wrong", "junk"]
-
-# Green and red that colour-blind eyes can tell apart.
-COLOURS: dict[Verdict, str] = {"right": "#009e73", "wrong": "#d0342c", "junk": "#9aa3aa"}
-_BOX_COLOUR = "#ffd23f"
+from senet_jax.report.pictures import COLOURS, Verdict, fitted, fitted_query, rgb
 
 # Pixels.
 TILE, BORDER, GAP = 112, 5, 10
@@ -25,38 +18,6 @@ QUERY = 2 * TILE + GAP  # As high as two rows beside it.
 _MARGIN, _HEADER, _CAPTION, _BELOW = 40, 104, 30, 26
 _NARROWEST = 900  # The words above take as much.
 _SHORTEST_LABEL, _LETTER = 112, 9.5
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class FoundItems:
-    """The first items that were found for a query, best first.
-
-    Attributes:
-        average_precision: of the whole ranking, in [0, 1].
-        images: uint8[h w 3] BGR, one for each item.
-        verdicts: one for each item.
-    """
-
-    average_precision: float
-    images: Sequence[np.ndarray]
-    verdicts: Sequence[Verdict]
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Example:
-    """A query, and what was found for it in several ways.
-
-    Attributes:
-        caption: why it is shown.
-        image: uint8[h w 3] BGR.
-        box: the query's (x1, y1, x2, y2) in pixels, if it has one.
-        rows: for each way what it found, from above.
-    """
-
-    caption: str
-    image: np.ndarray
-    box: Sequence[float] | None
-    rows: Mapping[str, FoundItems]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,49 +102,24 @@ def compose(examples: Sequence[Example]) -> np.ndarray:
     height = layout.query_corner(len(examples))[1] - _CAPTION
     canvas = np.full((height, width, 3), 255, np.uint8)
     for block, example in enumerate(examples):
-        _paste(canvas, layout.query_corner(block), QUERY, _query_picture(example))
+        query = fitted_query(example.image, example.box, QUERY)
+        _paste(canvas, layout.query_corner(block), QUERY, query)
         for row, found in enumerate(example.rows.values()):
             for column, item in enumerate(zip(found.images, found.verdicts, strict=True)):
                 _paste(canvas, layout.tile_corner(block, row, column), TILE, _item_picture(*item))
     return canvas
 
 
-def _query_picture(example: Example) -> np.ndarray:
-    picture = _fitted(example.image, QUERY)
-    if example.box is None:
-        return picture
-    height, width = example.image.shape[:2]
-    rows, columns = box_slices(example.box, height, width)
-    factor = len(picture) / height
-    first, last = (
-        (round(x * factor), round(y * factor))
-        for x, y in ((columns.start, rows.start), (columns.stop, rows.stop))
-    )
-    picture = np.ascontiguousarray(picture)
-    for colour, thickness in ((INK, 5), (_BOX_COLOUR, 2)):
-        cv2.rectangle(picture, first, last, _rgb(colour), thickness)
-    return picture
-
-
 def _item_picture(image: np.ndarray, verdict: Verdict) -> np.ndarray:
-    picture = _fitted(image, TILE - 2 * BORDER)
+    picture = fitted(image, TILE - 2 * BORDER)
     borders = [(BORDER, BORDER), (BORDER, BORDER)]
     return np.stack(
         [
             np.pad(picture[..., channel], borders, constant_values=value)
-            for channel, value in enumerate(_rgb(COLOURS[verdict]))
+            for channel, value in enumerate(rgb(COLOURS[verdict]))
         ],
         axis=-1,
     )
-
-
-def _fitted(image: np.ndarray, side: int) -> np.ndarray:
-    """A BGR image as RGB, its longer side as long as asked for."""
-    height, width = image.shape[:2]
-    factor = side / max(height, width)
-    size = max(1, round(width * factor)), max(1, round(height * factor))
-    interpolation = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-    return cv2.resize(image, size, interpolation=interpolation)[..., ::-1]
 
 
 def _paste(canvas: np.ndarray, corner: tuple[int, int], side: int, picture: np.ndarray) -> None:
@@ -191,7 +127,3 @@ def _paste(canvas: np.ndarray, corner: tuple[int, int], side: int, picture: np.n
     height, width = picture.shape[:2]
     x, y = corner[0] + (side - width) // 2, corner[1] + (side - height) // 2
     canvas[y : y + height, x : x + width] = picture
-
-
-def _rgb(colour: str) -> tuple[int, ...]:
-    return tuple(round(255 * part) for part in to_rgb(colour))

@@ -123,6 +123,7 @@ def test_leaves_what_the_contract_says(done):
         ".lock",
         *(f"descriptors/{part}.{suffix}" for part in parts for suffix in ("json", "npy")),
         *(f"ranks/{name}.npy" for name in ("broken", "town")),
+        "report.html",
         "report.json",
         *(f"scores/{name}.npy" for name in ("broken", "town")),
         "skipped.txt",
@@ -134,7 +135,7 @@ def test_leaves_what_the_contract_says(done):
     )
     assert printed.endswith(
         f"wrote {workdir / 'report.json'}; 2 unreadable images rank last, "
-        f"see {workdir / 'skipped.txt'}\n"
+        f"see {workdir / 'skipped.txt'}\nwrote {workdir / 'report.html'}\n"
     )
 
 

@@ -8,111 +8,19 @@ import cv2
 import numpy as np
 import pytest
 
-from configs.demo import get_config
-from senet_jax import main as main_module
-from senet_jax.data.revisitop import load_dataset
-from senet_jax.features import described_list
-from senet_jax.features import extract as extract_module
-from senet_jax.metrics.report import evaluate_descriptors
-from senet_jax.metrics.saved import LISTED, REPORT
+from senet_jax.metrics.saved import REPORT
 from senet_jax.report import __main__ as report_module
 from senet_jax.report.__main__ import LEARNING_CURVE, RANKED_LISTS, main
-from senet_jax.training.final_report import keep_lists, write_final_report
-from senet_jax.weights import save_weights
-from tests.data.pictures import encoded, picture, write_dataset
-from tests.oracles.lively_twin import lively_weights
+from senet_jax.report.html_report import PAGE
 
 # ml_collections loads a config file in an old way.
-pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning"),
+    pytest.mark.usefixtures("nothing_is_computed"),
+]
 
 ROOT = pathlib.Path(__file__).parents[2]
 FIXTURES = ROOT / "tests" / "metrics" / "fixtures"
-METRICS = [
-    {"step": 0, "eval/town/medium/map": 0.1},
-    {"step": 2, "train/loss": 3.0},
-    {"step": 2, "eval/town/medium/map": 0.2},
-]
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    """A dataset, and distractors of which one is broken."""
-    folder = tmp_path_factory.mktemp("report")
-    write_dataset(folder, "town", boxes=[(2, 3, 40, 30), (0, 0, 48, 40)])
-    (folder / "noise" / "jpg").mkdir(parents=True)
-    for seed, name in enumerate("abcqr"):
-        (folder / "town" / "jpg" / f"{name}.jpg").write_bytes(encoded(picture(40, 48, seed)))
-    (folder / "noise" / "jpg" / "d.jpg").write_bytes(encoded(picture(40, 48, 9)))
-    (folder / "noise" / "jpg" / "e.jpg").write_bytes(b"no picture")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def trained(world):
-    """The workdir of a training that ended."""
-    settings = json.loads(get_config().to_json_best_effort())
-    settings["evaluation"] |= {"data_root": str(world), "datasets": "town"}
-    workdir, reports = world / "trained", {}
-    truth = load_dataset(world, "town").ground_truth
-    for step in (0, 2):
-        queries, images = np.random.default_rng(step).standard_normal((2, 3, 4))
-        report = evaluate_descriptors(truth, queries[:2], [images], listed=LISTED)
-        keep_lists(workdir, step, {"town": report})
-        reports[str(step)] = {"town": report.to_json()}
-    write_final_report(
-        *(workdir,),
-        settings=settings,
-        weights_sha256="0",
-        step=2,
-        classes=3,
-        seconds=1.0,
-        reports=reports,
-    )
-    (workdir / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in METRICS))
-    return workdir
-
-
-@pytest.fixture(scope="module")
-def evaluated(world):
-    """The workdir of an evaluation with two re-rankings, one after the other."""
-    workdir = world / "evaluated"
-    save_weights(world / "weights", lively_weights("tiny_baseline"))
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(main_module, "tune_for_inference", lambda: None)
-        for method in ("dba,alpha_qe", "aqe"):
-            main_module.main(
-                [
-                    "main",
-                    f"--config={ROOT}/configs/evaluate.py:tiny_baseline",
-                    f"--workdir={workdir}",
-                    f"--config.weights={world / 'weights'}",
-                    f"--config.data_root={world}",
-                    "--config.datasets=town",
-                    "--config.distractors=noise",
-                    "--config.scales=(1.0,)",
-                    f"--config.rerank={method}",
-                ]
-            )
-    return workdir
-
-
-@pytest.fixture
-def workdir(trained, tmp_path):
-    """A copy of the training's that the test may break."""
-    return shutil.copytree(trained, tmp_path / "run")
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_computed(monkeypatch):
-    """No network is run and nothing is searched for a picture."""
-
-    def computed_again(*_, **__):
-        raise AssertionError("computed again")
-
-    for name in ("extract_batches", "plan_job"):
-        monkeypatch.setattr(extract_module, name, computed_again)
-        monkeypatch.setattr(described_list, name, computed_again)
-    monkeypatch.setattr("senet_jax.search.scores._dot_products", computed_again)
 
 
 def _drawn(run_command_here, workdir, monkeypatch, *flags):
@@ -130,7 +38,7 @@ def _drawn(run_command_here, workdir, monkeypatch, *flags):
 def test_two_pictures_stand_beside_a_training_s_report(workdir, run_command_here, monkeypatch):
     said, shown = _drawn(run_command_here, workdir, monkeypatch)
     curve, lists = (workdir / LEARNING_CURVE, workdir / RANKED_LISTS)
-    assert said == f"wrote {curve} and {lists}\n"
+    assert said == f"wrote {workdir / PAGE}, {curve}, {lists}\n"
     assert cv2.imread(str(curve)).shape == (480, 1280, 3)
     height, width, _ = cv2.imread(str(lists)).shape
     assert height > 3 * 234 and width > 234 + 3 * 112
@@ -146,7 +54,7 @@ def test_the_search_of_an_evaluation_and_its_re_rankings_stand_side_by_side(
     evaluated, run_command_here, monkeypatch
 ):
     said, shown = _drawn(run_command_here, evaluated, monkeypatch)
-    assert said == f"wrote {evaluated / RANKED_LISTS}\n"
+    assert said == f"wrote {evaluated / PAGE}, {evaluated / RANKED_LISTS}\n"
     assert [each.label for each in shown.lists] == ["search", "dba,alpha_qe", "aqe"]
     assert len(shown.database) == 5 and shown.queries[0].box == (2, 3, 40, 30)
     height, width, _ = cv2.imread(str(evaluated / RANKED_LISTS)).shape
@@ -154,20 +62,20 @@ def test_the_search_of_an_evaluation_and_its_re_rankings_stand_side_by_side(
 
 
 def test_as_a_command(evaluated):
-    (evaluated / RANKED_LISTS).unlink(missing_ok=True)
+    for file in (PAGE, RANKED_LISTS):
+        (evaluated / file).unlink(missing_ok=True)
     command = [sys.executable, "-m", "senet_jax.report", str(evaluated), "--dataset=town"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"wrote {evaluated / RANKED_LISTS}\n"
-    assert (evaluated / RANKED_LISTS).is_file()
+    assert done.stdout == f"wrote {evaluated / PAGE}, {evaluated / RANKED_LISTS}\n"
+    assert (evaluated / RANKED_LISTS).is_file() and (evaluated / PAGE).is_file()
 
 
 def test_the_demo_says_what_it_leaves():
     lines = (ROOT / "Makefile").read_text().splitlines()
     said = [line for line in lines if line.startswith('\t@echo "')]
-    assert any(
-        f"{REPORT}, {LEARNING_CURVE}, {RANKED_LISTS} and the weights" in line for line in said
-    )
+    left = f"{REPORT}, {PAGE}, {LEARNING_CURVE}, {RANKED_LISTS} and the weights"
+    assert any(left in line for line in said)
     commands = [line for line in lines if "runs/demo" in line and line.startswith("\t$(RUN) ")]
     modules = [line.split()[1] for line in commands]
     assert modules == ["senet_jax.data.prepare", "senet_jax.main", "senet_jax.report"]
@@ -233,7 +141,8 @@ def test_without_an_evaluation_the_loss_is_drawn(run_command_here, workdir, when
     assert done.returncode == 0, done.stderr
     curve = workdir / LEARNING_CURVE
     assert done.stdout == (
-        f"wrote {curve}, but no ranked lists: no dataset was evaluated before and after\n"
+        f"wrote {workdir / PAGE}, {curve}, "
+        "but no ranked lists: no dataset was evaluated before and after\n"
     )
     assert [path.name for path in workdir.glob("*.png")] == [curve.name]
     assert cv2.imread(str(curve)).shape == (480, 1280, 3)
@@ -261,7 +170,8 @@ def test_a_training_of_the_version_before_has_a_curve(run_command_here, tmp_path
     done = run_command_here(main, workdir)
     assert done.returncode == 0, done.stderr
     curve = workdir / LEARNING_CURVE
-    assert done.stdout == f"wrote {curve}, but no ranked lists: the training kept none\n"
+    written = f"{workdir / PAGE}, {curve}"
+    assert done.stdout == f"wrote {written}, but no ranked lists: the training kept none\n"
     assert curve.is_file()
     line = _refused(run_command_here(main, workdir, "--dataset=landmarks"))
     assert "tells of no ranked lists of 'landmarks', for an earlier version" in line

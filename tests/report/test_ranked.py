@@ -2,14 +2,13 @@ import cv2
 import numpy as np
 import pytest
 
+from senet_jax.report.examples import Example, FoundItems
 from senet_jax.report.figure import save_png
 from senet_jax.report.ranked import (
     BORDER,
     GAP,
     QUERY,
     TILE,
-    Example,
-    FoundItems,
     Layout,
     compose,
     draw_ranked_lists,

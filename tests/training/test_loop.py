@@ -26,7 +26,7 @@ def test_what_a_training_leaves_in_its_workdir(train):
     assert done.returncode == 0, done.stderr
     assert {path.name for path in done.workdir.iterdir()} == {
         ".lock", "config.json", "checkpoints", "metrics.jsonl", "tensorboard", "weights",
-        "report.json",
+        "report.html", "report.json",
     }  # fmt: skip
     steps, leaves = saved(done.workdir)
     assert steps == [3, 6]

@@ -66,11 +66,13 @@ def _workdir_reports(folder: pathlib.Path) -> list[bytes]:
 
 
 def _drawn(path: pathlib.Path) -> None:
-    """What `senet_jax.report` draws of a workdir, up to the pictures themselves."""
+    """What `senet_jax.report` shows of a workdir, up to the pictures that it draws."""
     from senet_jax.metrics.saved import has_lists
     from senet_jax.report.examples import find_examples
+    from senet_jax.report.html_report import write_html_report
     from senet_jax.report.results import evaluated_names, ranked_dataset, read_run
 
+    write_html_report(path.parent)
     entries, run = read_run(path.parent)
     for name in evaluated_names(entries, run):
         has_lists(name, run.files_crc32)
@@ -113,7 +115,7 @@ READERS: dict[str, Reader] = {
         "report.json",
         _workdir_reports,
         _drawn,
-        ("senet_jax.report.results", "senet_jax.report.examples"),
+        ("senet_jax.report.html_report", "senet_jax.report.examples"),
         _JSON,
     ),
     "saved_lists": Reader(

@@ -1,0 +1,1 @@
+"""Figures as a paper prints them: `python -m senet_jax.figure`."""
