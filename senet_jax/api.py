@@ -19,6 +19,7 @@ from senet_jax.features.extract import extract
 from senet_jax.features.networks import from_pixels, plain_form
 from senet_jax.features.reader import read_part
 from senet_jax.features.runner import Describer
+from senet_jax.features.scales import SCALES
 from senet_jax.metrics.protocols import PROTOCOLS
 from senet_jax.metrics.report import EvaluationReport, evaluate_descriptors, evaluate_ranks
 from senet_jax.models.registry import build_model, describes
@@ -44,8 +45,6 @@ __all__ = [
     "similarity",
 ]
 
-SCALES = (0.7071, 1.0, 1.4142)
-"""The authors' scales of evaluation, relative to a photograph's own size."""
 COMPARED = ("s4", "structure", "fused")
 """The maps that `similarity` compares: in the paper's letters F, D and F^s (Figure S1)."""
 

@@ -16,8 +16,6 @@ from senet_jax.system.host_memory import host_memory_bytes
 
 LONG_SIDE = 1024
 """In pixels: that of the benchmark's photographs, at which the networks are evaluated."""
-SCALES = (0.7071, 1.0, 1.4142)
-"""The authors' scales of evaluation, relative to a photograph that is shrunk to `LONG_SIDE`."""
 HEIF_SUFFIXES = (".heic", ".heif")
 """Of the photographs of telephones; datasets have none."""
 

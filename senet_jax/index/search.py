@@ -15,7 +15,8 @@ import numpy as np
 
 from senet_jax.features.extract import extract
 from senet_jax.features.runner import Describer
-from senet_jax.index.photographs import SCALES, Box, ShrunkPhotograph
+from senet_jax.features.scales import SCALES
+from senet_jax.index.photographs import Box, ShrunkPhotograph
 from senet_jax.index.store import Index, as_line, open_index
 from senet_jax.search.backends import check_top
 from senet_jax.search.best_items import BestItems

@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 
 from senet_jax.features.origin import origin_of_network
+from senet_jax.features.scales import SCALES
 from senet_jax.index.contents import Contents, read_contents
 from senet_jax.index.listing import Listing, load_listing
-from senet_jax.index.photographs import LONG_SIDE, SCALES
+from senet_jax.index.photographs import LONG_SIDE
 from senet_jax.search.database import MOST_NUMBERS, BlockedDatabase
 from senet_jax.search.storage import STORAGES, no_rows
 from senet_jax.system.checksummed import read_sealed_json, write_sealed_json

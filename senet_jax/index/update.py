@@ -18,6 +18,7 @@ from senet_jax.data.file_state import FILE_STATE, are_same, file_states
 from senet_jax.features.extract import extract_batches, plan_job
 from senet_jax.features.origin import check_origin
 from senet_jax.features.runner import Describer
+from senet_jax.features.scales import SCALES
 from senet_jax.features.shards import SHARD_BATCHES
 from senet_jax.features.store import check_finite
 from senet_jax.index.contents import (
@@ -28,7 +29,7 @@ from senet_jax.index.contents import (
     read_contents,
 )
 from senet_jax.index.listing import Listing, load_listing, save_listing
-from senet_jax.index.photographs import SCALES, ShrunkPhotograph, find_photographs
+from senet_jax.index.photographs import ShrunkPhotograph, find_photographs
 from senet_jax.index.store import MANIFEST, Index, Manifest, origin_of, read_manifest
 from senet_jax.models.registry import output_of
 from senet_jax.search.storage import quantise

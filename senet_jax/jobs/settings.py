@@ -4,6 +4,7 @@ import dataclasses
 
 from senet_jax import config
 from senet_jax.config import setting
+from senet_jax.features.scales import SCALES
 from senet_jax.search.storage import STORAGES
 
 
@@ -31,7 +32,7 @@ class EvaluationSettings(config.Job):
     scales: tuple[float, ...] = setting(
         config.scales,
         "the sizes at which an image is described, relative to its own",
-        (0.7071, 1.0, 1.4142),
+        SCALES,
     )
     crop_queries: bool = setting(
         config.yes_or_no,

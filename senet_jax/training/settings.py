@@ -11,6 +11,7 @@ from typing import Literal
 
 from senet_jax import config
 from senet_jax.config import chosen, inlined, section, setting
+from senet_jax.features.scales import SCALES
 from senet_jax.losses.loss import Loss
 from senet_jax.losses.registry import LOSSES
 from senet_jax.losses.registry import chosen as chosen_losses
@@ -117,7 +118,7 @@ class WatchSettings:
     scales: tuple[float, ...] = setting(
         config.scales,
         "the sizes at which an image is described, relative to its own",
-        (0.7071, 1.0, 1.4142),
+        SCALES,
         source="code",
     )
 

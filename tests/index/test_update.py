@@ -6,9 +6,10 @@ import shutil
 import numpy as np
 import pytest
 
+from senet_jax.features.scales import SCALES
 from senet_jax.index import __main__ as command
 from senet_jax.index import update as update_module
-from senet_jax.index.photographs import SCALES, ShrunkPhotograph
+from senet_jax.index.photographs import ShrunkPhotograph
 from senet_jax.index.store import open_index
 from senet_jax.search.database import as_float32
 from senet_jax.system.errors import UserError
