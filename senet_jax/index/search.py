@@ -5,70 +5,21 @@ it is described: one for all of them, or one for each in their order.
 """
 
 import argparse
-import dataclasses
 import json
 import math
 import pathlib
 from collections.abc import Sequence
 
-import numpy as np
-
 from senet_jax.features.extract import extract
 from senet_jax.features.runner import Describer
 from senet_jax.features.scales import SCALES
+from senet_jax.index.find import Hit, find
 from senet_jax.index.photographs import Box, ShrunkPhotograph
-from senet_jax.index.store import Index, as_line, open_index
+from senet_jax.index.store import as_line, open_index
 from senet_jax.search.backends import check_top
-from senet_jax.search.best_items import BestItems
-from senet_jax.search.scores import scores_of_blocks
 from senet_jax.system.errors import CommandParser, UserError, shown
 from senet_jax.system.files import local_path, write_json
-from senet_jax.system.progress import Progress
 from senet_jax.system.runtime import use_compilation_cache
-
-
-@dataclasses.dataclass(frozen=True)
-class Hit:
-    """A photograph that was found.
-
-    Attributes:
-        path: its file, in full.
-        score: the dot product with the query, of unit descriptors the cosine.
-    """
-
-    path: str
-    score: float
-
-
-def find(index: Index, queries: np.ndarray, top: int) -> list[list[Hit]]:
-    """The photographs of an index that are most similar to each query, best first.
-
-    Args:
-        index: what is searched.
-        queries: float32[q d], finite.
-        top: how many photographs to find; of a smaller index, all.
-
-    Raises:
-        UserError: queries of another width, or not finite.
-    """
-    database = index.database
-    database.check_queries(queries)
-    best = BestItems(len(queries), min(top, database.size))
-    progress = Progress("searching", database.size, "rows")
-    for start, scores in scores_of_blocks(queries, database, database.starts):
-        best.add(start, scores)
-        progress.advance(min(database.block_rows, database.size - start))
-    found = best.lists(database)
-    return [
-        [
-            Hit(path, score)
-            for row, score in zip(rows, scores, strict=True)
-            for path in index.paths_of_row.get(row, ())
-        ][:top]
-        for rows, scores in zip(
-            found.ranked.ranks.tolist(), found.similarities.tolist(), strict=True
-        )
-    ]
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from senet_jax.index import search as search_module
-from senet_jax.index.search import find
+from senet_jax.index.find import find
 from senet_jax.index.store import as_line, open_index
 from senet_jax.search.database import as_float32
 from senet_jax.system.errors import UserError
