@@ -22,6 +22,7 @@ COMMANDS = (
     "index",
     "search",
     "duplicates",
+    "serve",
     "search.arrays",
     "rerank",
     "rerank.tune",

@@ -169,7 +169,9 @@ class Model:
         return jax.jit(lambda variables, images: apply(variables, images, WHOLE)[1])
 
 
-def similarity(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def similarity(
+    a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray], names: Sequence[str] = COMPARED
+) -> dict[str, np.ndarray]:
     """How alike each position of an image is to each position of another, for pictures.
 
     Where the structure agrees as well, the fused map is more alike than the trunk's, and else
@@ -178,21 +180,23 @@ def similarity(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> dict
     Args:
         a: `Model.maps` of an image.
         b: `Model.maps` of another image, or of the same.
+        names: of the maps that are compared: of a ResNet the trunk's last map `s4`, `structure` and
+            `fused`.
 
     Returns:
-        Cosine similarities float32[h_a w_a h_b w_b] of the trunk's last map `s4`, of `structure`
-        and of `fused`, those of them that both have. `.max(axis=(2, 3))` says where a has something
-        of b; `[y, x]` where b has what is at one position of a.
+        Cosine similarities float32[h_a w_a h_b w_b] of those of them that both have.
+        `.max(axis=(2, 3))` says where a has something of b; `[y, x]` where b has what is at one
+        position of a.
 
     Raises:
         UserError: they have no such map in common, or of different networks.
     """
-    names = [name for name in COMPARED if name in a and name in b]
-    if not names:
+    common = [name for name in names if name in a and name in b]
+    if not common:
         raise UserError(
-            f"the images have no map in common of {', '.join(COMPARED)}; give what Model.maps gives"
+            f"the images have no map in common of {', '.join(names)}; give what Model.maps gives"
         )
-    return {name: _cosines(name, a[name], b[name]) for name in names}
+    return {name: _cosines(name, a[name], b[name]) for name in common}
 
 
 def _cosines(name: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -32,7 +32,12 @@ def content_digest(path: str | os.PathLike) -> bytes:
     Raises:
         OSError: it cannot be read, or is no regular file.
     """
-    return hashlib.blake2b(read_regular(path, IMAGE_BYTES), digest_size=_DIGEST_BYTES).digest()
+    return digest_of(read_regular(path, IMAGE_BYTES))
+
+
+def digest_of(content: bytes) -> bytes:
+    """What tells the bytes of a file from any others."""
+    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest()
 
 
 def file_states(

@@ -6,6 +6,7 @@ import os
 import struct
 import warnings
 from collections.abc import Sequence
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -43,6 +44,15 @@ class Header:
 
 
 def read_header(path: str | os.PathLike) -> Header | None:
+    """The header of an image file; None if it cannot be opened, and see `parse_header`."""
+    try:
+        with open_regular(path) as file:
+            return parse_header(file)
+    except (OSError, ValueError):
+        return None
+
+
+def parse_header(file: BinaryIO) -> Header | None:
     """Reads an image's header; None if there is none, or none that Pillow understands.
 
     A JPEG's header holds all that determines its size. Whether EXIF exchanges its sides is asked of
@@ -50,7 +60,7 @@ def read_header(path: str | os.PathLike) -> Header | None:
     stand at the end of the file.
     """
     try:
-        with open_regular(path) as file, Image.open(file, formats=_FORMATS) as image:
+        with Image.open(file, formats=_FORMATS) as image:
             width, height = image.size
             if not isinstance(image, JpegImageFile):
                 return Header(height, width, is_upright=False)

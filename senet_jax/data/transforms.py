@@ -60,8 +60,8 @@ def decode_in_full(content: bytes) -> tuple[np.ndarray, bool]:
             is_whole = is_whole and content.find(_JPEG_END, content.rfind(_JPEG_PIXELS)) >= 0
             if image is None:  # `cv2.imdecode` refuses what `cv2.imread` reads.
                 image = _decoded(content + _JPEG_END * _MOST_ENDS)
-        elif image is None and content[4:8] == b"ftyp" and content[8:12] in _HEIF_BRANDS:
-            return _decoded_heif(content), True
+        elif image is None and is_heif(content):
+            return decoded_heif(content), True
     except cv2.error as error:
         raise UnreadableImage(f"OpenCV refuses it: {error.err}; get it again") from error
     if image is None:
@@ -71,8 +71,17 @@ def decode_in_full(content: bytes) -> tuple[np.ndarray, bool]:
     return image, is_whole
 
 
-def _decoded_heif(content: bytes) -> np.ndarray:
-    """As OpenCV would give it; pillow-heif itself turns what is stored on its side."""
+def is_heif(content: bytes) -> bool:
+    """Whether an image file says that it is HEIF."""
+    return content[4:8] == b"ftyp" and content[8:12] in _HEIF_BRANDS
+
+
+def decoded_heif(content: bytes, most_pixels: int = MOST_PIXELS) -> np.ndarray:
+    """The pixels of a HEIF as OpenCV would give them; pillow-heif turns what lies on its side.
+
+    Raises:
+        UnreadableImage: it cannot be decoded, or has more pixels than are asked for.
+    """
     try:
         import pillow_heif
     except ImportError as error:
@@ -82,7 +91,7 @@ def _decoded_heif(content: bytes) -> np.ndarray:
     try:
         file = pillow_heif.open_heif(content)
         width, height = file.size
-        if height * width > MOST_PIXELS:
+        if height * width > most_pixels:
             raise UnreadableImage(f"it has {width}x{height} pixels; make it smaller")
         return np.ascontiguousarray(np.asarray(file.to_pillow().convert("RGB"))[..., ::-1])
     except (ValueError, EOFError, SyntaxError, RuntimeError, OSError) as error:

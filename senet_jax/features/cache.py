@@ -148,6 +148,23 @@ class FeatureCache:
         job, batch, _ = self._planned[photograph]
         return dict(self._computed(job, [batch]))[photograph]
 
+    def compute(self, photographs: Sequence[Photograph]) -> list[Value]:
+        """The values of photographs, which are not kept.
+
+        Raises:
+            UnreadableImage: a photograph cannot be read.
+            UserError: its box is not in the image.
+        """
+        options = {"label": "features", "skip_unreadable": False, "by_header": False}
+        job = plan_job(self.runner, photographs, FULL_SIZE, **options)
+        values = {
+            row: value
+            for extracted in extract_batches(self.runner, job, job.plan.batches)
+            for row, value in zip(extracted.rows, extracted.values, strict=True)
+            if value is not None  # All are there: the job stops at what it cannot read.
+        }
+        return [values[row] for row in range(len(photographs))]
+
     def _computed(self, job: Job, batches: Sequence[Batch]) -> Iterator[tuple[Photograph, Value]]:
         """Computes batches, and keeps those of their values that are not there."""
         for extracted in extract_batches(self.runner, job, batches):

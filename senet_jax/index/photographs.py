@@ -1,6 +1,7 @@
 """The photographs below a folder, and the pixels by which they are described."""
 
 import dataclasses
+import math
 import os
 import pathlib
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from senet_jax.data.folders import files_below, is_image_name
 from senet_jax.data.image_header import Header
 from senet_jax.data.revisitop import Photograph
 from senet_jax.data.transforms import TooLargeImage, box_slices, resize, resized_shape
-from senet_jax.system.errors import UserError, printable
+from senet_jax.system.errors import UserError, printable, shown
 from senet_jax.system.host_memory import host_memory_bytes
 
 LONG_SIDE = 1024
@@ -24,6 +25,23 @@ _BYTES_DECODED_PER_PIXEL = 6
 """Three of the decoded pixels, as many of what the decoder and the resizing take."""
 
 Box = tuple[float, float, float, float]
+
+
+def parse_box(text: str | None) -> Box | None:
+    """A box as it is written, x1,y1,x2,y2; None for none.
+
+    Raises:
+        UserError: it is none.
+    """
+    if text is None:
+        return None
+    try:
+        x1, y1, x2, y2 = map(float, text.split(","))
+    except ValueError as error:
+        raise UserError(f"{shown(text)} is not x1,y1,x2,y2") from error
+    if not all(map(math.isfinite, (x1, y1, x2, y2))):
+        raise UserError(f"{shown(text)} is not x1,y1,x2,y2")
+    return x1, y1, x2, y2
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +62,7 @@ class ShrunkPhotograph(Photograph):
             TooLargeImage: decoding it takes more memory than there is.
             UserError: the part is empty or outside of the photograph.
         """
-        header = Photograph.header(self)  # `super()` does not know classes that have slots.
+        header = self.whole_header()
         if header is None:
             return None
         most = _most_decoded_pixels()
@@ -69,10 +87,18 @@ class ShrunkPhotograph(Photograph):
             UnreadableImage: the file is missing or no image.
             UserError: the part is empty or outside of the photograph.
         """
-        image = Photograph.read(self)
+        image = self.whole()
         if self.part is not None:
             image = image[self._slices(*image.shape[:2])]
         return resize(image, _factor(*image.shape[:2]))
+
+    def whole_header(self) -> Header | None:
+        """What the header says of the size of the file."""
+        return Photograph.header(self)  # `super()` does not know classes that have slots.
+
+    def whole(self) -> np.ndarray:
+        """All pixels of the file: uint8[h w 3] BGR."""
+        return Photograph.read(self)
 
     def _slices(self, height: int, width: int) -> tuple[slice, slice]:
         assert self.part is not None
