@@ -152,10 +152,9 @@ class Model:
         if are_many(image):
             raise UserError("maps are of one image; give uint8[h w 3] or the path of a file")
         (photograph,) = as_photographs(image, None if box is None else [box], order)
-        return {
-            name: np.asarray(values[0])
-            for name, values in self._network(self._variables, read_part(photograph)[None]).items()
-        }
+        pixels = read_part(photograph).pixels[None]
+        found = self._network(self._variables, pixels)
+        return {name: np.asarray(values[0]) for name, values in found.items()}
 
     @functools.cached_property
     def _variables(self) -> Any:

@@ -10,6 +10,8 @@ import dataclasses
 import hashlib
 import os
 import pathlib
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +24,31 @@ from senet_jax.system.errors import UserError, printable, reason, shown
 from senet_jax.system.files import read_regular
 
 _LIST_BYTES = 2**30
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PlacedPixels:
+    """Pixels of a photograph, and where they lie in it, upright and at its own size.
+
+    Attributes:
+        pixels: uint8[h w 3] BGR.
+        corner: x and y of their upper left corner, in pixels of the photograph.
+        step: how many pixels of the photograph, along a side, are one of these.
+    """
+
+    pixels: np.ndarray
+    corner: tuple[float, float] = (0, 0)
+    step: float = 1.0
+
+    def cut(self, box: Sequence[float]) -> "PlacedPixels":
+        """What is in a box, (x1, y1, x2, y2) in these pixels; see `transforms.crop`."""
+        (x, y), (left, top) = self.corner, map(int, box[:2])
+        corner = x + self.step * left, y + self.step * top
+        return PlacedPixels(transforms.crop(self.pixels, box), corner, self.step)
+
+    def resized(self, scale: float) -> "PlacedPixels":
+        """The same in other pixels; see `transforms.resize`."""
+        return PlacedPixels(transforms.resize(self.pixels, scale), self.corner, self.step / scale)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,6 +90,15 @@ class Photograph:
     def read(self) -> np.ndarray:
         """All pixels, whatever the box: uint8[h w 3] BGR, see `read_image`."""
         return read_image(self.path)
+
+    def read_placed(self) -> PlacedPixels:
+        """The same, and where they lie in the photograph."""
+        return PlacedPixels(self.read())
+
+    @property
+    def view(self) -> Any:
+        """What is described of the file, as JSON has it: two that are equal are described alike."""
+        return self.box
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -23,7 +23,7 @@ FULL_SIZE = (1.0,)
 class FeatureCache:
     """Values of photographs at full size, in a folder that does not outgrow its limit.
 
-    A photograph is known by the bytes of its file and its box, so a file that is changed has other
+    A photograph is known by the bytes of its file and its view, so a file that is changed has other
     values. Each is written as soon as its batch is computed, so work that was ended resumes. Where
     there is no room, those that were not used for the longest time are removed; a broken file is
     made again.
@@ -68,7 +68,7 @@ class FeatureCache:
                 raise UnreadableImage(
                     f"cannot read the image {photograph.path}: {error.strerror}; check the file"
                 ) from error
-            parts = [self._origin, content, photograph.box]
+            parts = [self._origin, content, photograph.view]
             self._keys[photograph] = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
         return self._keys[photograph]
 

@@ -354,7 +354,7 @@ def _values(
         scales.append(runner(images, regions, transposed=batch.transposed))
         sizes_of_scales.append([tuple(size) for size in sizes.tolist()])
     parts = [
-        pyramid and Part(tuple(sizes), batch.transposed, pyramid.corner)
+        pyramid and Part(tuple(sizes), batch.transposed, pyramid.corner, pyramid.step)
         for pyramid, *sizes in zip(pyramids, *sizes_of_scales, strict=True)
     ]
     values = runner.values(scales, parts)

@@ -24,18 +24,19 @@ class LocalFeatures:
     """The local parts of an image.
 
     Attributes:
-        keypoints: float32[n 2], x and y in pixels of the photograph; pixel centres are integers.
+        keypoints: float32[n 2], x and y in pixels of the whole photograph, upright and at its own
+            size; pixel centres are integers.
         descriptors: float32[n d], of unit length.
         scores: float32[n], how active each is; the first is the most active one.
         scales: float32[n], the scale of the photograph at which each was found.
-        stride: pixels from one keypoint to the next that there could be.
+        stride: pixels of the photograph from one keypoint to the next that there could be.
     """
 
     keypoints: np.ndarray
     descriptors: np.ndarray
     scores: np.ndarray
     scales: np.ndarray
-    stride: int
+    stride: float
 
     @classmethod
     def of(cls, value: Mapping[str, np.ndarray]) -> "LocalFeatures":
@@ -45,7 +46,7 @@ class LocalFeatures:
             descriptors=value["descriptors"],
             scores=value["scores"],
             scales=value["scales"],
-            stride=int(value["stride"]),
+            stride=float(value["stride"]),
         )
 
 

@@ -85,12 +85,14 @@ class Part:
     Attributes:
         sizes: its height and width at each scale, as it lies in the batch: upper left.
         transposed: whether the batch holds it transposed.
-        corner: x and y of its first pixel in the photograph.
+        corner: x and y of its upper left corner, in pixels of the photograph.
+        step: how many pixels of the photograph, along a side, are one of its pixels.
     """
 
     sizes: tuple[Size, ...]
     transposed: bool
-    corner: tuple[int, int]
+    corner: tuple[float, float]
+    step: float = 1.0
 
     def cut(self, maps: np.ndarray, stride: int) -> np.ndarray:
         """The image's part of a map at the first scale, upright: float32[... h w c]."""
@@ -275,21 +277,22 @@ class LocalNetwork(Network):
         """A value is what `LocalFeatures` holds."""
         [batch] = map(np.asarray, scales)
         return [
-            part and self._features(part.cut(maps, self.stride), part.corner)
+            part and self._features(part.cut(maps, self.stride), part)
             for maps, part in zip(batch, parts, strict=True)
         ]
 
-    def _features(self, maps: np.ndarray, corner: tuple[int, int]) -> Value:
+    def _features(self, maps: np.ndarray, part: Part) -> Value:
         rows, columns = positions = strongest_positions(maps, KEYPOINTS).T
         activations = maps[rows, columns]
         first = self.output.first(self.architecture)
-        keypoints = self.stride * positions[::-1].T + first + corner
+        own = self.stride * positions[::-1].T + first
+        keypoints = (own + 0.5) * part.step - 0.5 + part.corner
         return {
             "keypoints": keypoints.astype(np.float32),
             "descriptors": activations if self.whitening is None else self.whitening(activations),
             "scores": np.linalg.norm(activations, axis=1),
-            "scales": np.ones(len(keypoints), np.float32),
-            "stride": np.array(self.stride),
+            "scales": np.full(len(keypoints), 1 / part.step, np.float32),
+            "stride": np.array(self.stride * part.step),
         }
 
     def value_bytes(self, size: Size) -> int:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from senet_jax.data.revisitop import Photograph
+from senet_jax.data.revisitop import Photograph, PlacedPixels
 from senet_jax.data.sizes import check_pixels, checked_header
-from senet_jax.data.transforms import MOST_PIXELS, UnreadableImage, crop, resize
+from senet_jax.data.transforms import MOST_PIXELS, UnreadableImage, resize
 from senet_jax.system.errors import UserError
 
 
@@ -17,27 +17,29 @@ class Pyramid:
 
     Attributes:
         size: height and width.
-        corner: x and y of the first pixel in the photograph.
+        corner: x and y of the upper left corner, in pixels of the photograph.
+        step: how many pixels of the photograph, along a side, are one of these.
         levels: uint8[h w 3] BGR for each scale.
     """
 
     size: tuple[int, int]
-    corner: tuple[int, int]
+    corner: tuple[float, float]
+    step: float
     levels: list[np.ndarray]
 
 
-def read_part(photograph: Photograph) -> np.ndarray:
-    """Reads a photograph and cuts its box out: uint8[h w 3] BGR.
+def read_part(photograph: Photograph) -> PlacedPixels:
+    """Reads a photograph and cuts its box out.
 
     Raises:
         UnreadableImage: the file is missing or no image.
         UserError: the box is empty or outside of the image.
     """
-    image = photograph.read()
+    image = photograph.read_placed()
     if photograph.box is None:
         return image
     try:
-        return crop(image, photograph.box)
+        return image.cut(photograph.box)
     except UserError as error:
         raise UserError(f"{photograph.path}: {error}") from error
 
@@ -46,7 +48,7 @@ def why_unreadable(photograph: Photograph, most_pixels: int) -> str | None:
     """Why a photograph cannot be described with so many pixels, None if it can."""
     try:
         checked_header(photograph, most_pixels)
-        height, width = read_part(photograph).shape[:2]
+        height, width = read_part(photograph).pixels.shape[:2]
         check_pixels(photograph, height, width, most_pixels)
     except UnreadableImage as error:
         return str(error)
@@ -63,7 +65,7 @@ def read_pyramid(
         UserError: the box is empty or outside of the image.
     """
     part = read_part(photograph)
-    height, width = size = part.shape[:2]
+    height, width = size = part.pixels.shape[:2]
     check_pixels(photograph, height, width, most_pixels)
-    x, y = (0, 0) if photograph.box is None else map(int, photograph.box[:2])
-    return Pyramid(size, (x, y), [resize(part, scale) for scale in scales])
+    levels = [resize(part.pixels, scale) for scale in scales]
+    return Pyramid(size, part.corner, part.step, levels)

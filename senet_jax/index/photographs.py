@@ -1,17 +1,19 @@
 """The photographs below a folder, and the pixels by which they are described."""
 
+import contextlib
 import dataclasses
 import math
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from senet_jax.data.folders import files_below, is_image_name
 from senet_jax.data.image_header import Header
-from senet_jax.data.revisitop import Photograph
-from senet_jax.data.transforms import TooLargeImage, box_slices, resize, resized_shape
+from senet_jax.data.revisitop import Photograph, PlacedPixels
+from senet_jax.data.transforms import TooLargeImage, box_slices, resized_shape
 from senet_jax.system.errors import UserError, printable, shown
 from senet_jax.system.host_memory import host_memory_bytes
 
@@ -74,23 +76,29 @@ class ShrunkPhotograph(Photograph):
         if self.part is None:
             size = header.height, header.width
         elif header.is_upright:
-            rows, columns = self._slices(header.height, header.width)
+            with self._naming_the_file():
+                rows, columns = box_slices(self.part, header.height, header.width)
             size = rows.stop - rows.start, columns.stop - columns.start
         else:
             return None
         return Header(*resized_shape(*size, _factor(*size)), header.is_upright)
 
     def read(self) -> np.ndarray:
-        """The pixels that are described: uint8[h w 3] BGR.
+        """The pixels that are described: uint8[h w 3] BGR; see `read_placed`."""
+        return self.read_placed().pixels
+
+    def read_placed(self) -> PlacedPixels:
+        """The pixels that are described, and where they lie in the photograph.
 
         Raises:
             UnreadableImage: the file is missing or no image.
             UserError: the part is empty or outside of the photograph.
         """
-        image = self.whole()
+        image = PlacedPixels(self.whole())
         if self.part is not None:
-            image = image[self._slices(*image.shape[:2])]
-        return resize(image, _factor(*image.shape[:2]))
+            with self._naming_the_file():
+                image = image.cut(self.part)
+        return image.resized(_factor(*image.pixels.shape[:2]))
 
     def whole_header(self) -> Header | None:
         """What the header says of the size of the file."""
@@ -100,10 +108,15 @@ class ShrunkPhotograph(Photograph):
         """All pixels of the file: uint8[h w 3] BGR."""
         return Photograph.read(self)
 
-    def _slices(self, height: int, width: int) -> tuple[slice, slice]:
-        assert self.part is not None
+    @property
+    def view(self) -> Any:
+        """What is described of the file."""
+        return [self.box, self.part, LONG_SIDE]
+
+    @contextlib.contextmanager
+    def _naming_the_file(self) -> Iterator[None]:
         try:
-            return box_slices(self.part, height, width)
+            yield
         except UserError as error:
             raise UserError(f"{printable(str(self.path))}: {error}") from error
 

@@ -7,18 +7,17 @@ Sources: Philbin et al., "Object retrieval with large vocabularies and fast spat
 estimate, which is OpenCV's.
 """
 
-import dataclasses
-
 import cv2
 import numpy as np
 
 from senet_jax.features.local_features import LocalFeatures
+from senet_jax.rerank.matches import Matches
 
 CORNERS = 4
 """As many points determine a homography."""
 TOLERANCE = 1.5
-"""How far a point may be from where the homography takes its match, in strides: both know their
-place to half of one."""
+"""How far a point of the item may be from where the homography takes its match, in strides of the
+item: both know their place to half of one."""
 
 
 def mutual_matches(descriptors: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -39,32 +38,19 @@ def mutual_matches(descriptors: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.stack([mutual, nearest[mutual]], axis=1)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Verification:
-    """Matches that agree on one homography.
+def verify(query: LocalFeatures, item: LocalFeatures) -> Matches:
+    """Matches two images and keeps what agrees on a homography; two runs agree to the bit.
 
-    Attributes:
-        query_points: float32[m 2], x and y in pixels.
-        item_points: float32[m 2], the points that match them.
+    The score of a match is the dot product of its descriptors.
     """
-
-    query_points: np.ndarray
-    item_points: np.ndarray
-
-    @property
-    def inliers(self) -> int:
-        """How many agree."""
-        return len(self.query_points)
-
-
-def verify(query: LocalFeatures, item: LocalFeatures) -> Verification:
-    """Matches two images and keeps what agrees on a homography; two runs agree to the bit."""
     matches = mutual_matches(query.descriptors, item.descriptors)
     query_points, item_points = query.keypoints[matches[:, 0]], item.keypoints[matches[:, 1]]
     agree = np.zeros(len(matches), bool)
     if len(matches) >= CORNERS:
-        pixels = TOLERANCE * max(query.stride, item.stride)
+        pixels = TOLERANCE * item.stride
         _, mask = cv2.findHomography(query_points, item_points, cv2.USAC_MAGSAC, pixels)
         if mask is not None:
             agree = mask.ravel() > 0
-    return Verification(query_points[agree], item_points[agree])
+    of_query, of_item = matches[agree].T
+    scores = (query.descriptors[of_query] * item.descriptors[of_item]).sum(axis=1)
+    return Matches(query_points[agree], item_points[agree], scores)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from senet_jax.rerank.matches import Matches
 from senet_jax.rerank.method import Method, Prepared, Resources
 from senet_jax.rerank.pairs import Features, PairCount, ScoredPairs, ScorePairs
 from senet_jax.rerank.retrieval import Retrieval, reordered, shortlists, similarities
@@ -21,7 +22,7 @@ class PairwiseMethod(Method):
     """Brings a shortlist into the order of the scores of its pairs; among equals the order stays.
 
     A method overrides `score`, and says in `needs` what features it takes; one that scores many
-    pairs at once overrides `scorer`.
+    pairs at once overrides `scorer`, and one that finds the same points in both `matches`.
     """
 
     top: int = setting(
@@ -34,6 +35,17 @@ class PairwiseMethod(Method):
     def score(self, query: Any, item: Any) -> float:
         """How alike two images are, by their features; higher is more alike."""
         raise NotImplementedError
+
+    def matches(self, query: Any, item: Any) -> Matches:
+        """Which points of two images are the same, by their features: for people to look at.
+
+        Raises:
+            UserError: the method compares images without finding such points.
+        """
+        raise UserError(
+            f"{type(self).__name__} finds no points that are the same in two photographs; choose a "
+            "method that does, such as geometric"
+        )
 
     def scorer(self, features: Features, pairs: PairCount) -> ScorePairs:
         """What scores pairs by the features of a database, and counts them."""

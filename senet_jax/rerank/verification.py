@@ -4,6 +4,7 @@ import dataclasses
 
 from senet_jax.features.local_features import LocalFeatures
 from senet_jax.rerank.geometric import verify
+from senet_jax.rerank.matches import Matches
 from senet_jax.rerank.pairwise import PairwiseMethod
 
 
@@ -15,4 +16,8 @@ class GeometricVerification(PairwiseMethod):
 
     def score(self, query: LocalFeatures, item: LocalFeatures) -> float:
         """How many matches agree."""
-        return verify(query, item).inliers
+        return len(verify(query, item))
+
+    def matches(self, query: LocalFeatures, item: LocalFeatures) -> Matches:
+        """Those that agree."""
+        return verify(query, item)

@@ -171,3 +171,14 @@ def test_keypoints_lie_where_positions_look():
     parts = [Part(sizes=((80, 96),), transposed=False, corner=(5, 7))]
     [value] = network.values([maps], parts)
     assert value["keypoints"].tolist() == [[16 * 2 + 15 + 5, 16 * 1 + 15 + 7]]
+    assert (value["scales"], value["stride"]) == (1, 16)
+
+
+def test_keypoints_of_a_shrunk_photograph_are_in_pixels_of_the_photograph():
+    network = LocalNetwork(find_architecture("lite0"), Preprocessing())
+    maps = np.zeros((1, 5, 6, 672), np.float32)
+    maps[0, 1, 2] = 1
+    [value] = network.values([maps], [Part(((80, 96),), False, corner=(5, 7), step=4.0)])
+    # The middle of a pixel that covers four by four.
+    assert value["keypoints"].tolist() == [[5 + 4 * 47 + 1.5, 7 + 4 * 31 + 1.5]]
+    assert (value["scales"], value["stride"]) == (0.25, 64)

@@ -60,9 +60,10 @@ def test_inliers_are_the_points_that_lie_alike():
     shuffle = rng.permutation(80)
     query, item = _features(points, descriptors), _features(moved[shuffle], descriptors[shuffle])
     found = verify(query, item)
-    assert found.inliers == 50
+    assert len(found) == 50
     assert found.query_points.tolist() == query.keypoints[:50].tolist()
     assert found.item_points.tolist() == moved[:50].astype(np.float32).tolist()
+    assert found.scores.tolist() == pytest.approx([1] * 50)
     again = verify(query, item)
     assert again.item_points.tolist() == found.item_points.tolist()
 
@@ -72,7 +73,7 @@ def test_few_or_degenerate_points(count):
     """All in one place: nothing says where they would go."""
     rng = np.random.default_rng(0)
     features = _features(np.zeros((count, 2)), _unit(rng.standard_normal((count, 8))))
-    assert verify(features, features).inliers == 0
+    assert len(verify(features, features)) == 0
 
 
 @pytest.mark.slow
@@ -93,10 +94,10 @@ def test_the_networks_own_maps_find_the_shift_of_a_photograph():
     parts = [Part((view.shape[:2],), transposed=False, corner=(0, 0)) for view in views]
     query, item, other = map(LocalFeatures.of, network.values([maps], parts))
     found = verify(query, item)
-    assert found.inliers > 50
+    assert len(found) > 50
     shifts = found.query_points - found.item_points
     assert np.median(shifts, axis=0).tolist() == [24, 16]
-    assert verify(query, other).inliers < found.inliers / 4
+    assert len(verify(query, other)) < len(found) / 4
 
 
 def test_points_may_be_off_by_their_stride():
@@ -106,6 +107,6 @@ def test_points_may_be_off_by_their_stride():
 
     def inliers(stride):
         query, item = (_strided(p, descriptors, stride) for p in (points, shaken))
-        return verify(query, item).inliers
+        return len(verify(query, item))
 
     assert inliers(16) == 80 and inliers(2) < 40

@@ -107,6 +107,11 @@ def test_an_empty_shortlist_is_refused():
         ByNumbers(0)
 
 
+def test_a_method_without_points_says_so():
+    with pytest.raises(UserError, match=r"ByNumbers finds no points .* such as geometric"):
+        ByNumbers().matches(0, 1)
+
+
 def test_features_that_nobody_provides_are_named():
     with pytest.raises(UserError, match="ByNumbers looks at numbers features of photographs"):
         ByNumbers()(retrieval())

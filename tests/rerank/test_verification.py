@@ -45,7 +45,7 @@ def test_a_shortlist_is_in_the_order_of_inliers():
     ranks = np.array([[3, 0, 1, 2, 5, 6], [2, 4, 1, -1, -1, -1], [0, 3, 6, 2, 1, 5]])
     found = Retrieval(clustered(3, seed=1), database, RankedList(ranks, 7))
     scenes, method = Scenes(), GeometricVerification(top=4)
-    inliers = [verify(scenes.query(0), scenes.item(item)).inliers for item in range(7)]
+    inliers = [len(verify(scenes.query(0), scenes.item(item))) for item in range(7)]
     assert inliers[1] > inliers[0] > inliers[3]
     verified = reranked_by_pairs(method, found, scenes)
     expected = [
@@ -55,6 +55,9 @@ def test_a_shortlist_is_in_the_order_of_inliers():
     ]
     assert verified.ranked.ranks.tolist() == expected
     assert expected[0][:2] != [3, 0]
+    matches = method.matches(scenes.query(0), scenes.item(1))
+    assert len(matches) == inliers[1]
+    np.testing.assert_array_equal(matches.query_points[:30], matches.item_points[:30])
     other, order = shuffled(found)
     verified = reranked_by_pairs(method, other, Scenes(order))
     assert [order[verified.ranked.items(query)].tolist() for query in range(3)] == [
