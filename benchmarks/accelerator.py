@@ -26,9 +26,9 @@ from senet_jax.system.errors import CommandParser, run_command
 
 REPEATS = 7
 # What a way changes of the form that describes on these devices.
-_FORMS: dict[str, dict[str, int]] = {
+_FORMS: dict[str, dict[str, int | None]] = {
     "as it is used": {},
-    "all positions at once": {"positions_per_part": sys.maxsize},
+    "all positions at once": {"positions_per_part": None},
     "folded": {"folded": True},
     "folded, with Winograd": {"folded": True, "fast_blocks": True, "fast_offsets": True},
 }

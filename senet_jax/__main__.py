@@ -29,6 +29,7 @@ COMMANDS = (
     "quantise",
     "report",
     "figure",
+    "export",
 )
 """The modules of this package that are commands, in the order in which they are listed."""
 

@@ -13,8 +13,6 @@ import dataclasses
 import hashlib
 import os
 import pathlib
-import shutil
-import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -29,7 +27,7 @@ from senet_jax.models.settings import Settings
 from senet_jax.system.checksummed import sealed, unsealed
 from senet_jax.system.errors import UserError, printable, shortened, shown
 from senet_jax.system.files import (
-    atomic_write,
+    atomic_folder,
     local_path,
     read_json,
     read_regular,
@@ -217,43 +215,11 @@ def save_weights(folder: str | os.PathLike, weights: Weights) -> None:
         UserError: the folder cannot be written, or something else is in its place.
     """
     folder = local_path(folder)
-    if folder.exists() and not (folder.is_dir() and _names_in(folder) <= {TENSORS, DESCRIPTION}):
-        raise UserError(
-            f"{folder} is there and holds something else than weights; remove it or name another "
-            "place"
-        )
     named = dict(weights.tensors) | {f"{CARRIED}/{n}": t for n, t in weights.carried.items()}
-    temporary = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = pathlib.Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        with atomic_write(temporary / TENSORS) as path:
-            path.write_bytes(format_safetensors(named))
+    with atomic_folder(folder, (TENSORS, DESCRIPTION), "weights") as temporary:
+        (temporary / TENSORS).write_bytes(format_safetensors(named))
         checksum = {"weights_sha256": sha256_of_file(temporary / TENSORS)}
         write_json(temporary / DESCRIPTION, sealed(description(weights) | checksum))
-        temporary.chmod(0o755)
-        # A reader never sees one file of the old weights with one of the new.
-        old = temporary / "replaced"
-        try:
-            if folder.exists():
-                folder.rename(old)
-            temporary.rename(folder)
-        except BaseException:
-            if old.exists():
-                old.rename(folder)
-            raise
-        shutil.rmtree(folder / "replaced", ignore_errors=True)
-    except OSError as error:
-        raise UserError(
-            f"cannot write {folder}: {error.strerror or error}; choose a place that can be written"
-        ) from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _names_in(folder: pathlib.Path) -> set[str]:
-    return {entry.name for entry in folder.iterdir()}
 
 
 def load_weights(folder: str | os.PathLike) -> Weights:

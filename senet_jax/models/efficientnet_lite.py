@@ -61,8 +61,9 @@ class ConvNorm(nn.Module):
             form = {
                 "feature_group_count": self.features,
                 "kernel_init": _depthwise_init,
-                "conv_general_dilated": depthwise_conv,
             }
+            if not self.options.grouped:
+                form["conv_general_dilated"] = depthwise_conv
         conv = self.options.conv(
             self.features, self.kernel, self.stride, padding=(side, side), name="conv", **form
         )

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -52,7 +51,9 @@ class LayerOptions:
         fast_blocks: compute the 3x3 convolutions of residual blocks by Winograd's algorithm.
         fast_offsets: compute the convolutions over the window's offsets by Winograd's algorithm.
         positions_per_part: for how many positions of the maps of a batch self-similarities are
-            held together; for inference only.
+            held together, None for all of them; for inference only.
+        grouped: compute depthwise convolutions as grouped ones, as other compilers than XLA's for
+            CPUs do best.
         remat: under differentiation, compute what is inside of residual blocks and of the
             self-similarity module again instead of keeping it.
     """
@@ -66,7 +67,8 @@ class LayerOptions:
     separate_blocks: bool = False
     fast_blocks: bool = False
     fast_offsets: bool = False
-    positions_per_part: int = sys.maxsize
+    positions_per_part: int | None = None
+    grouped: bool = False
     remat: bool = False
 
     def block(self, module: type[nn.Module]) -> type[nn.Module]:

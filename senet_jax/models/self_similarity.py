@@ -112,12 +112,13 @@ class SelfSimilarityModule(nn.Module):
             q = l2_normalise(q).astype(self.options.dtype)
         q = region.zero_outside(q)
         encoder = SelfSimilarityEncoder(self.config, features, self.options, name="encoder")
-        if math.prod(q.shape[:3]) <= self.options.positions_per_part:
+        limit = self.options.positions_per_part
+        if limit is None or math.prod(q.shape[:3]) <= limit:
             similarity = self_similarity(q, self.config.window, channelwise=self._channelwise)
             structure = encoder(similarity)
             named = {"q": q, "self_similarity": similarity, "structure": structure}
         else:
-            structure = self._encode_by_rows(encoder, q)
+            structure = self._encode_by_rows(encoder, q, limit)
             named = {"q": q, "structure": structure}
         if self.config.fusion == "sum":
             fused = maps + structure
@@ -137,11 +138,11 @@ class SelfSimilarityModule(nn.Module):
     def _channelwise(self) -> bool:
         return self.config.similarity == "channelwise"
 
-    def _encode_by_rows(self, encoder: SelfSimilarityEncoder, q: Array) -> Array:
+    def _encode_by_rows(self, encoder: SelfSimilarityEncoder, q: Array, limit: int) -> Array:
         """What the encoder makes of the self-similarity, of some rows of the map at a time."""
         batch, height, width, _ = q.shape
         window = self.config.window
-        rows = max(1, self.options.positions_per_part // (batch * width))
+        rows = max(1, limit // (batch * width))
         starts = range(0, height, rows)
         padded = _with_border(q, window)
         padded = jnp.pad(padded, ((0, 0), (0, len(starts) * rows - height), (0, 0), (0, 0)))

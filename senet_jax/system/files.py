@@ -8,10 +8,11 @@ import math
 import os
 import pathlib
 import re
+import shutil
 import stat
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -121,6 +122,57 @@ def atomic_write(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(
+    folder: str | os.PathLike, names: Collection[str], what: str
+) -> Iterator[pathlib.Path]:
+    """Writes a folder of files atomically: yields a temporary one, which becomes it at the end.
+
+    A reader never sees a file of the former folder beside one of the new.
+
+    Args:
+        folder: a former one is replaced if it has no other files than these.
+        names: of the files.
+        what: they are, for the error.
+
+    Raises:
+        UserError: the place cannot be written, or something else is there.
+    """
+    folder = pathlib.Path(folder)
+    if folder.exists() and not (folder.is_dir() and set(os.listdir(folder)) <= set(names)):
+        raise UserError(
+            f"{folder} is there and holds something else than {what}; remove it or name another "
+            "place"
+        )
+    temporary = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = pathlib.Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        yield temporary
+        for path in temporary.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+            path.chmod(0o666 & ~_umask())
+        temporary.chmod(0o777 & ~_umask())
+        old = temporary / "replaced"
+        try:
+            if folder.exists():
+                folder.rename(old)
+            temporary.rename(folder)
+        except BaseException:
+            if old.exists():
+                old.rename(folder)
+            raise
+        shutil.rmtree(folder / "replaced", ignore_errors=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {folder}: {error.strerror or error}; choose a place that can be written"
+        ) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _umask() -> int:
