@@ -17,6 +17,7 @@ from senet_jax.data.ground_truth import GroundTruth, load_ground_truth
 from senet_jax.data.in_memory import Box, Image, Order, are_many, as_photographs
 from senet_jax.features.extract import extract
 from senet_jax.features.networks import from_pixels, plain_form
+from senet_jax.features.precision import Precision
 from senet_jax.features.reader import read_part
 from senet_jax.features.runner import Describer
 from senet_jax.features.scales import SCALES
@@ -51,17 +52,23 @@ COMPARED = ("s4", "structure", "fused")
 Path: TypeAlias = str | os.PathLike[str]
 
 
-def load(folder: Path) -> "Model":
+def load(folder: Path, precision: Precision = "float32") -> "Model":
     """Reads a weights folder, as `senet-jax convert` makes it.
 
     Compiled programs are kept in the user's cache folder, unless JAX was told of another one.
 
+    Args:
+        folder: of weights.
+        precision: of the arithmetic when it describes: `float32`; `bfloat16`, which is faster on
+            accelerators and less exact; `tf32`, which is in between, and on GPUs alone.
+
     Raises:
-        UserError: there is no weights folder, it is broken, or its network does not describe.
+        UserError: there is no weights folder, it is broken, its network does not describe, or the
+            precision cannot be had.
     """
     if jax.config.values["jax_compilation_cache_dir"] is None:
         use_compilation_cache()
-    return Model(load_weights(local_path(folder)))
+    return Model(load_weights(local_path(folder)), precision)
 
 
 class Model:
@@ -69,6 +76,7 @@ class Model:
 
     Args:
         weights: of the network, see `load`.
+        precision: see `load`; its maps are always in float32.
 
     Attributes:
         name: of the network, `r50` for instance.
@@ -76,10 +84,11 @@ class Model:
         is_random: whether its weights were never trained.
 
     Raises:
-        UserError: the network is one that does not describe, such as an ImageNet classifier.
+        UserError: the network is one that does not describe, such as an ImageNet classifier, or
+            the precision cannot be had.
     """
 
-    def __init__(self, weights: Weights):
+    def __init__(self, weights: Weights, precision: Precision = "float32"):
         self.name = weights.architecture.name
         if not describes(weights.architecture):
             raise UserError(
@@ -88,7 +97,7 @@ class Model:
             )
         self.is_random = weights.random
         self._weights = weights
-        self._describer = Describer.of(weights)
+        self._describer = Describer.of(weights, precision=precision)
         self.width = self._describer.width
 
     def __repr__(self) -> str:

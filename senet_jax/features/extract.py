@@ -220,7 +220,15 @@ def extract_batches(runner: Runner, job: Job, batches: Sequence[Batch]) -> Itera
         UnreadableImage: an image cannot be read, and such images are not to be skipped.
     """
     together = _together(_with_pyramids(job, batches), runner.devices)
-    yield from in_order(functools.partial(_extract, runner, job), together, job.batches_in_flight)
+    extracted = in_order(functools.partial(_extract, runner, job), together, job.batches_in_flight)
+    if runner.mode == "exact" or not device_costs().compiles_ahead:
+        yield from extracted
+        return
+    programs = [
+        (runner.devices * batch.capacity, *shape) for batch in batches for shape in batch.shapes
+    ]
+    with runner.compiling_ahead(dict.fromkeys(programs)):
+        yield from extracted
 
 
 def _with_pyramids(job: Job, batches: Sequence[Batch]) -> Iterator[ReadBatch]:

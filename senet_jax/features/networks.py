@@ -19,6 +19,12 @@ import numpy as np
 
 from senet_jax.features.local_features import Whitening, strongest_positions
 from senet_jax.features.plan import Mode
+from senet_jax.features.precision import (
+    Precision,
+    form_of_precision,
+    origin_of_precision,
+    products_in,
+)
 from senet_jax.models.architecture import Architecture
 from senet_jax.models.family import Family, Kind, Output
 from senet_jax.models.inference import fold_batch_norms
@@ -58,12 +64,15 @@ def fast_form() -> dict[str, Any]:
     }
 
 
-def from_pixels(apply: Callable, preprocessing: Preprocessing) -> Callable:
+def from_pixels(
+    apply: Callable, preprocessing: Preprocessing, precision: Precision = "float32"
+) -> Callable:
     """What a network makes of images as they are read.
 
     Args:
         apply: takes variables, normalised images float32[b h w 3] and their region, and more.
         preprocessing: how they are normalised.
+        precision: of its products.
 
     Returns:
         A function that takes variables, uint8[b h w 3] BGR and their region, and more.
@@ -71,8 +80,7 @@ def from_pixels(apply: Callable, preprocessing: Preprocessing) -> Callable:
 
     def network(variables: Any, images: jax.Array, region: ValidRegion, *more: Any) -> Any:
         pixels = region.zero_outside(normalise(images, preprocessing))
-        # Accelerators multiply in fewer bits unless they are told not to.
-        with jax.default_matmul_precision("highest"):
+        with products_in(precision):
             return apply(variables, pixels, region, *more)
 
     return network
@@ -117,11 +125,13 @@ class Network:
         mode: `exact` runs it as it was trained, on images that fill their shape; `auto` pads images
             to common shapes, transposes portraits, and runs it in its fastest form. What it gives
             differs by rounding.
+        precision: of its arithmetic.
     """
 
     architecture: Architecture
     preprocessing: Preprocessing
     mode: Mode = "auto"
+    precision: Precision = "float32"
 
     gives: ClassVar[Kind]
     names: ClassVar[frozenset[str]]
@@ -152,8 +162,9 @@ class Network:
         return self.output.stride(self.architecture)
 
     def form(self) -> dict[str, Any]:
-        """Options of the family's `build` for the mode."""
+        """Options of the family's `build` for the mode and the precision."""
         form = fast_form() if self.mode == "auto" else plain_form()
+        form |= form_of_precision(self.precision)
         return form if self._folds(form) else form | {"folded": False}
 
     def _folds(self, form: Mapping[str, Any]) -> bool:
@@ -170,7 +181,7 @@ class Network:
 
     def function(self) -> Callable:
         """`(variables, uint8[b h w 3] BGR, region, inputs) -> arrays` with b first; pure."""
-        return from_pixels(self.apply(), self.preprocessing)
+        return from_pixels(self.apply(), self.preprocessing, self.precision)
 
     def apply(self) -> Callable:
         """`(variables, float32[b h w 3], region, inputs) -> arrays`."""
@@ -203,7 +214,8 @@ class Network:
 
     def settings(self) -> dict[str, Any]:
         """What decides over the values besides weights and preprocessing, as JSON has it."""
-        return {"gives": self.gives, "mode": self.mode}
+        settings = {"gives": self.gives, "mode": self.mode}
+        return settings | origin_of_precision(self.precision)
 
 
 class GlobalNetwork(Network):

@@ -33,11 +33,13 @@ class DeviceCosts:
             a single image may have more.
         program_pixels: how many pixels of padding one program more has to save.
         further_program_pixels: the same where there are `FEW_PROGRAMS` already.
+        compiles_ahead: whether the host's cores have nothing else to do than to compile.
     """
 
     batch_pixels: int
     program_pixels: int
     further_program_pixels: int
+    compiles_ahead: bool = False
 
 
 # An image of a landmark fills two cores by itself. They compute R50 for three times
@@ -45,7 +47,7 @@ class DeviceCosts:
 CPU_COSTS = DeviceCosts(2**18, 500_000, 10_000_000)
 # An H200 wants many images together, and computes R50 for 900 million pixels in the time of
 # compiling it.
-ACCELERATOR_COSTS = DeviceCosts(2**25, 300_000_000, 300_000_000)
+ACCELERATOR_COSTS = DeviceCosts(2**25, 300_000_000, 300_000_000, compiles_ahead=True)
 
 
 @dataclasses.dataclass(frozen=True)

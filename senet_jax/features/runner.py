@@ -1,8 +1,11 @@
 """A network on all devices of a process, for batches of images."""
 
+import concurrent.futures
+import contextlib
 import copy
+import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,6 +14,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from senet_jax.features.networks import GlobalNetwork, Network, Part, Value
 from senet_jax.features.plan import Mode
+from senet_jax.features.precision import Precision, check_precision
 from senet_jax.models.architecture import Architecture
 from senet_jax.models.inference import transpose
 from senet_jax.models.preprocessing import Preprocessing
@@ -21,12 +25,39 @@ from senet_jax.weights import Weights
 # A program of R50 takes 210 of the 65,530 mappings that Linux gives a process, and XLA ends the
 # process when there are no more. In mode `exact` every shape has one.
 PROGRAMS_KEPT = 100
+COMPILED_AT_ONCE = 8
 SPREAD, EVERYWHERE = PartitionSpec("images"), PartitionSpec()
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Programs:
+    """What is compiled of a network.
+
+    Attributes:
+        function: compiles for each shape when it is called with the first of it.
+        ahead: the programs that are compiled before, or are to be, by the shape of their images.
+    """
+
+    function: Any
+    ahead: dict[tuple[int, ...], concurrent.futures.Future] = dataclasses.field(
+        default_factory=dict
+    )
+
+    def of_shape(self, shape: tuple[int, ...]) -> Any:
+        """What takes images of a shape; waits for a program that is being compiled.
+
+        Where that failed, as it may beside others for want of memory, it is compiled once more.
+        """
+        program = self.ahead.get(shape)
+        try:
+            return self.function if program is None else program.result()
+        except (concurrent.futures.CancelledError, jax.errors.JaxRuntimeError):
+            return self.function
+
+
 @functools.cache
-def _compiled(network: Network, mesh: Mesh, options: tuple[tuple[str, str], ...]) -> Any:
-    """The compiled function of a network.
+def _compiled(network: Network, mesh: Mesh, options: tuple[tuple[str, str], ...]) -> Programs:
+    """The programs of a network.
 
     Every device runs the program that a single one would run on its share, and so gives the same to
     the bit; only that on CPUs the number of threads, by which products of matrices are split, has
@@ -38,7 +69,7 @@ def _compiled(network: Network, mesh: Mesh, options: tuple[tuple[str, str], ...]
         in_specs=(EVERYWHERE, SPREAD, SPREAD, SPREAD),
         out_specs=SPREAD,
     )
-    return jax.jit(function, compiler_options=dict(options))
+    return Programs(jax.jit(function, compiler_options=dict(options)))
 
 
 class Runner:
@@ -48,6 +79,9 @@ class Runner:
         network: what is run.
         variables: as they were trained.
         compiler_options: of its programs, see `jax.jit`.
+
+    Raises:
+        UserError: the devices do not have the network's precision.
 
     Attributes:
         network: the network.
@@ -61,6 +95,7 @@ class Runner:
         variables: Mapping[str, Any],
         compiler_options: Mapping[str, str] | None = None,
     ):
+        check_precision(network.precision)
         mesh = Mesh(np.array(jax.local_devices()), "images")
         self._spread = NamedSharding(mesh, SPREAD)
         everywhere = NamedSharding(mesh, EVERYWHERE)
@@ -68,7 +103,7 @@ class Runner:
         if network.mode == "auto" and network.transposes:
             self._transposed = jax.device_put(transpose(variables), everywhere)
         self.variables = jax.device_put(variables, everywhere)
-        self._function = _compiled(network, mesh, tuple((compiler_options or {}).items()))
+        self._compiled = _compiled(network, mesh, tuple((compiler_options or {}).items()))
         self._programs: set[tuple[int, ...]] = set()
         self.network, self.devices = network, mesh.size
 
@@ -103,16 +138,50 @@ class Runner:
         """
         if images.shape not in self._programs:
             if len(self._programs) >= PROGRAMS_KEPT:
-                self._function.clear_cache()
+                self._compiled.function.clear_cache()
                 self._programs.clear()
             self._programs.add(images.shape)
         put = functools.partial(jax.device_put, device=self._spread)
-        whole = images.shape[1], images.shape[2]
-        filled = np.tile(np.array(whole, np.int32), (len(images), 1)) if sizes is None else sizes
-        inputs = jax.tree.map(put, self.network.inputs(filled, whole))
+        inputs = jax.tree.map(put, self._inputs(images.shape, sizes))
         region = WHOLE if sizes is None else ValidRegion(put(sizes))
         variables = self._transposed if transposed else self.variables
-        return self._function(variables, put(images), region, inputs)
+        function = self._compiled.of_shape(images.shape)
+        return function(variables, put(images), region, inputs)
+
+    def _inputs(self, shape: tuple[int, ...], sizes: np.ndarray | None) -> Any:
+        """See `Network.inputs`; without sizes, of images that fill the shape, [b h w 3]."""
+        whole = shape[1], shape[2]
+        filled = np.tile(np.array(whole, np.int32), (shape[0], 1)) if sizes is None else sizes
+        return self.network.inputs(filled, whole)
+
+    @contextlib.contextmanager
+    def compiling_ahead(self, shapes: Iterable[tuple[int, int, int]]) -> Iterator[None]:
+        """Compiles programs in threads while something else is done; not for `exact`.
+
+        What has not begun when that ends is not compiled.
+
+        Args:
+            shapes: b, h and w of images, in the order in which they are needed.
+        """
+        ahead = self._compiled.ahead
+        pool = concurrent.futures.ThreadPoolExecutor(COMPILED_AT_ONCE, "compile")
+        try:
+            for shape in ((*shape, 3) for shape in shapes):
+                if shape not in ahead or ahead[shape].cancelled():
+                    ahead[shape] = pool.submit(self._compile, shape)
+            yield
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _compile(self, shape: tuple[int, ...]) -> Any:
+        def like(array: Any) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=self._spread)
+
+        images = jax.ShapeDtypeStruct(shape, np.uint8, sharding=self._spread)
+        region = ValidRegion(like(np.empty((shape[0], 2), np.int32)))
+        inputs = jax.tree.map(like, self._inputs(shape, None))
+        lowered = self._compiled.function.lower(self.variables, images, region, inputs)
+        return lowered.compile()
 
     def values(self, scales: Sequence[Any], parts: Sequence[Part | None]) -> list[Value | None]:
         """See `Network.values`."""
@@ -127,6 +196,7 @@ class Describer(Runner):
         preprocessing: what it expects.
         variables: its `params` and `batch_stats`.
         mode: see `Network`.
+        precision: see `Network`.
         compiler_options: see `Runner`.
 
     Attributes:
@@ -139,14 +209,17 @@ class Describer(Runner):
         preprocessing: Preprocessing,
         variables: Mapping[str, Any],
         mode: Mode = "auto",
+        precision: Precision = "float32",
         compiler_options: Mapping[str, str] | None = None,
     ):
-        network = GlobalNetwork(architecture, preprocessing, mode)
+        network = GlobalNetwork(architecture, preprocessing, mode, precision)
         super().__init__(network, variables, compiler_options)
         self.width = architecture.outputs
 
     @classmethod
-    def of(cls, weights: Weights, mode: Mode = "auto") -> "Describer":
+    def of(
+        cls, weights: Weights, mode: Mode = "auto", precision: Precision = "float32"
+    ) -> "Describer":
         """The network of a weights folder."""
-        options = cpu_compiler_options()
-        return cls(weights.architecture, weights.preprocessing, weights.variables(), mode, options)
+        network = weights.architecture, weights.preprocessing, weights.variables()
+        return cls(*network, mode, precision, cpu_compiler_options())

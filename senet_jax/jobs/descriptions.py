@@ -14,6 +14,7 @@ from senet_jax.data.ground_truth import KINDS
 from senet_jax.data.revisitop import Dataset
 from senet_jax.features.described_list import PhotographList, describe_list
 from senet_jax.features.origin import origin_of_network, sha256_of_list
+from senet_jax.features.precision import origin_of_precision
 from senet_jax.features.runner import Describer
 from senet_jax.features.store import DescriptorStore
 from senet_jax.jobs.evaluation_plan import EvaluationPlan, PlannedList
@@ -97,7 +98,7 @@ def describe(plan: EvaluationPlan, weights: Weights, workdir: pathlib.Path) -> D
     Raises:
         UserError: see `describe_list`.
     """
-    describer = Describer.of(weights, plan.mode)
+    describer = Describer.of(weights, plan.mode, plan.precision)
     network = origin_of_network(weights)
     stores, lists_sha256, seconds = {}, {}, {}
     for planned in plan.lists:
@@ -128,4 +129,5 @@ def _origin(plan: EvaluationPlan, planned: PlannedList, list_sha256: str) -> dic
         "mode": plan.mode,
         "images": list_sha256,
         "storage": planned.storage,
+        **origin_of_precision(plan.precision),
     }

@@ -17,6 +17,7 @@ from senet_jax.data.revisitop import (
     load_distractors,
 )
 from senet_jax.features.plan import Mode
+from senet_jax.features.precision import Precision
 from senet_jax.metrics.run_report import RUN
 from senet_jax.system.errors import UserError
 
@@ -58,6 +59,7 @@ class EvaluationPlan:
         crop_queries: whether queries are cut to their boxes.
         scales: at which each photograph is described.
         mode: `auto` or `exact`.
+        precision: of the network's arithmetic.
         storage: how the databases' descriptors are kept.
         strict: whether an unreadable photograph of a database ends the job.
         allow_unreadable: the share of a list that may be unreadable.
@@ -72,6 +74,7 @@ class EvaluationPlan:
     crop_queries: bool
     scales: tuple[float, ...]
     mode: Mode
+    precision: Precision
     storage: str
     strict: bool
     allow_unreadable: float
@@ -108,6 +111,8 @@ class EvaluationPlan:
             crop_queries=config["crop_queries"],
             scales=tuple(config["scales"]),
             mode=config["mode"],
+            # Reports from before there was another do not tell it.
+            precision=config.get("precision", "float32"),
             storage=config["storage"],
             strict=config["strict"],
             allow_unreadable=config["allow_unreadable"],

@@ -4,6 +4,7 @@ import dataclasses
 
 from senet_jax import config
 from senet_jax.config import setting
+from senet_jax.features.precision import PRECISIONS
 from senet_jax.features.scales import SCALES
 from senet_jax.search.storage import STORAGES
 
@@ -53,6 +54,12 @@ class EvaluationSettings(config.Job):
         config.one_of("auto", "exact"),
         "exact: one program for each shape of image; auto: the fastest way that is as precise",
         "auto",
+    )
+    precision: str = setting(
+        config.one_of(*PRECISIONS),
+        "of the network's arithmetic when it describes; tf32, on GPUs alone, and bfloat16 are "
+        "faster there, and less exact",
+        "float32",
     )
     storage: str = setting(
         config.one_of(*STORAGES),

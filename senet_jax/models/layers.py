@@ -134,7 +134,8 @@ def blocked_dot(inputs: Array, kernel: Array, *_: Any, **__: Any) -> Array:
     count, features = kernel.shape
     blocks = math.gcd(count, SUM_BLOCKS)
     inputs = inputs.reshape(*inputs.shape[:-1], blocks, -1)
-    sums = jnp.einsum("...kn,knd->k...d", inputs, kernel.reshape(blocks, -1, features))
+    kernel = kernel.reshape(blocks, -1, features)
+    sums = jnp.einsum("...kn,knd->k...d", inputs, kernel, precision=jax.lax.Precision.HIGHEST)
     # In place of a `jnp.sum` XLA may compute the product without blocks.
     while len(sums) > 1:
         sums = sums[::2] + sums[1::2]

@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import os
 import threading
@@ -234,3 +235,24 @@ def test_the_work_in_one_line(tmp_path):
         f"town: 4 images at 2 scales in 2 programs, {padding:.1f} % of padding, up to 0.0 GiB; "
         "1 more are UNREADABLE"
     )
+
+
+def test_accelerators_compile_ahead_what_is_planned(tmp_path, monkeypatch):
+    """Every program once, in the order in which it is needed."""
+    photographs = _photographs(tmp_path, [(24, 32), (90, 91), (32, 24)])
+    asked, describer = [], MeanColour(devices=2)
+
+    @contextlib.contextmanager
+    def compiling_ahead(shapes):
+        asked.extend(shapes)
+        yield
+
+    monkeypatch.setattr(describer, "compiling_ahead", compiling_ahead, raising=False)
+    _extract(photographs, describer=describer)
+    assert not asked  # On a CPU.
+    describer.shapes.clear()
+    _plan_with(monkeypatch, compiles_ahead=True, program_pixels=0)
+    _extract(photographs, describer=describer, scales=(0.5, 1.0))
+    assert asked == [(2, 16, 16), (2, 24, 32), (2, 48, 48), (2, 96, 96)]
+    assert set(asked) == {shape[:3] for shape in describer.shapes}
+    _extract(photographs, describer=MeanColour("exact"))

@@ -1,7 +1,9 @@
+import concurrent.futures
 import os
 import pathlib
 import subprocess
 import sys
+import types
 
 import jax
 import jax.numpy as jnp
@@ -138,3 +140,33 @@ def test_programs_are_forgotten_before_they_are_too_many(monkeypatch):
     assert mappings[2] - mappings[0] > 20  # They are what takes mappings.
     assert mappings[3] < mappings[2]
     assert mappings[6] < mappings[5]
+
+
+def test_programs_that_are_compiled_ahead_give_the_same_bytes(describer):
+    images, sizes = _batch(describer.devices)
+    expected = np.asarray(describer(images, sizes))
+    transposed = np.asarray(describer(images, sizes, transposed=True))
+    # It compiles nothing when it is called, for it cannot be called.
+    describer = Describer.of(lively_weights(NAME))
+    function = types.SimpleNamespace(lower=describer._compiled.function.lower)
+    describer._compiled = describer_module.Programs(function)
+    with describer.compiling_ahead([images.shape[:3]]):
+        np.testing.assert_array_equal(describer(images, sizes), expected)
+    np.testing.assert_array_equal(describer(images, sizes, transposed=True), transposed)
+
+
+@pytest.mark.parametrize(
+    "error", [concurrent.futures.CancelledError(), jax.errors.JaxRuntimeError("out of memory")]
+)
+def test_what_was_not_compiled_ahead_is_compiled_when_it_is_needed(error):
+    future = concurrent.futures.Future()
+    programs = describer_module.Programs("compiles when it is called", {(1, 2, 3, 3): future})
+    future.set_exception(error)
+    assert programs.of_shape((1, 2, 3, 3)) == "compiles when it is called"
+
+
+def test_a_mistake_in_what_is_compiled_ahead_shows():
+    future = concurrent.futures.Future()
+    future.set_exception(TypeError("a mistake"))
+    with pytest.raises(TypeError, match="a mistake"):
+        describer_module.Programs(None, {(1, 2, 3, 3): future}).of_shape((1, 2, 3, 3))

@@ -124,6 +124,7 @@ REFUSED = {
     "preprocessing": (_other_preprocessing, (), "preprocessing channel_order 'BGR'"),
     "scales": (None, ("--config.scales=(0.5,)",), "scales "),
     "mode": (None, ("--config.mode=exact",), "mode 'auto'"),
+    "precision": (None, ("--config.precision=bfloat16",), "precision 'float32'"),
     "crop": (None, ("--config.crop_queries=False",), "images "),
     "storage": (None, ("--config.storage=float16",), "storage 'float32'"),
     "order": (
