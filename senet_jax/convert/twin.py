@@ -77,6 +77,12 @@ class _SelfSimilarity(nn.Module):
     def __init__(self, features: int, config: SelfSimilarityConfig):
         super().__init__()
         self.config = config
+        fused = features if config.fusion == "sum" else 2 * features
+        self.FFN = nn.Sequential(
+            nn.Conv2d(fused, features, 1), nn.ReLU(), nn.Conv2d(features, features, 1)
+        )
+        if config.similarity == "none":
+            return
         self.ch_reduction_encoder = nn.Conv2d(features, config.width, 1, bias=False)
         channels = config.width if config.similarity == "channelwise" else 1
         self.SSE: Any = nn.Module()
@@ -88,12 +94,10 @@ class _SelfSimilarity(nn.Module):
         self.SSE.conv1x1_out = nn.Sequential(
             nn.Conv2d(config.width, features, 1), nn.BatchNorm2d(features)
         )
-        fused = features if config.fusion == "sum" else 2 * features
-        self.FFN = nn.Sequential(
-            nn.Conv2d(fused, features, 1), nn.ReLU(), nn.Conv2d(features, features, 1)
-        )
 
     def forward(self, x):
+        if self.config.similarity == "none":
+            return {"fused": self.FFN(x)}
         q = self.ch_reduction_encoder(x)
         if self.config.measure == "cosine":
             q = F.normalize(q, dim=1)
@@ -115,7 +119,7 @@ class _SelfSimilarity(nn.Module):
             fused = self.FFN(x + structure)
         else:
             fused = self.FFN(torch.cat([x, structure], dim=1))
-        return q, similarity, structure, fused
+        return {"q": q, "self_similarity": similarity, "structure": structure, "fused": fused}
 
 
 class Twin(nn.Module):
@@ -150,8 +154,7 @@ class Twin(nn.Module):
             maps[name] = self.get_submodule(name)(maps[before])
         fused = maps["s4"]
         if self.SSM is not None:
-            names = ("q", "self_similarity", "structure", "fused")
-            maps |= dict(zip(names, self.SSM(fused), strict=True))
+            maps |= self.SSM(fused)
             fused = maps["fused"]
         maps["pooled"], maps["descriptor"] = self.head(fused)
         return maps

@@ -16,7 +16,12 @@ from senet_jax.system.errors import CommandParser, UserError, run_command
 from senet_jax.system.files import local_path
 from senet_jax.system.process import interruptible
 
-WORLDS = {"tiny": synthetic_landmarks.TINY, "demo": synthetic_landmarks.DEMO}
+WORLDS = {
+    "tiny": synthetic_landmarks.TINY,
+    "demo": synthetic_landmarks.DEMO,
+    "study": synthetic_landmarks.STUDY,
+}
+_MOST_PROCESSES = 1024
 
 
 def main() -> None:
@@ -56,6 +61,13 @@ def main() -> None:
         "--target", type=local_path, required=True, help="the folder of all datasets"
     )
     command.add_argument("--size", choices=WORLDS, default="demo", help="default: %(default)s")
+    command.add_argument(
+        "--processes",
+        type=int,
+        default=1,
+        metavar="N",
+        help="that draw at once, the same pictures; default: %(default)s",
+    )
     for field in dataclasses.fields(synthetic_landmarks.World):
         command.add_argument(f"--{field.name}", type=int, help="in place of the size's own")
     command.set_defaults(prepare=_prepare_world)
@@ -118,11 +130,15 @@ def _prepare_world(arguments: argparse.Namespace) -> None:
     given = {name: getattr(arguments, name) for name in sizes}
     given = {name: value for name, value in given.items() if value is not None}
     world = dataclasses.replace(WORLDS[arguments.size], **given)
-    target = arguments.target
-    _prepare(synthetic_landmarks.training_source(world), target / synthetic_landmarks.NAME)
-    for split, datasets in synthetic_landmarks.DATASETS.items():
-        synthetic_landmarks.write_evaluation(world, split, target)
-        print(f"wrote {target}: {', '.join(datasets)} ({split})")
+    target, processes = arguments.target, arguments.processes
+    if not 1 <= processes <= _MOST_PROCESSES:
+        raise UserError(f"--processes is {processes}; give 1 to {_MOST_PROCESSES}")
+    with synthetic_landmarks.drawing(processes) as draw:
+        source = synthetic_landmarks.training_source(world, draw)
+        _prepare(source, target / synthetic_landmarks.NAME)
+        for split, datasets in synthetic_landmarks.DATASETS.items():
+            synthetic_landmarks.write_evaluation(world, split, target, draw)
+            print(f"wrote {target}: {', '.join(datasets)} ({split})")
 
 
 if __name__ == "__main__":

@@ -15,14 +15,16 @@ class SelfSimilarityConfig:
     here is said in `models/self_similarity.py`.
 
     Attributes:
-        similarity: `channelwise` keeps a similarity for each channel, `direct` sums over them.
+        similarity: `channelwise` keeps a similarity for each channel, `direct` sums over them;
+            `none` leaves the self-similarity out and keeps the layers that would fuse it, a control
+            that the paper lacks.
         measure: `cosine` normalises the reduced map, `dot` does not.
         fusion: `sum` adds the structure to the visual map, `concat` stacks them.
         width: channels of the reduced map and of the encoder.
         window: side of the window of offsets; odd.
     """
 
-    similarity: Literal["channelwise", "direct"] = "channelwise"
+    similarity: Literal["channelwise", "direct", "none"] = "channelwise"
     measure: Literal["cosine", "dot"] = "cosine"
     fusion: Literal["sum", "concat"] = "sum"
     width: int = 256

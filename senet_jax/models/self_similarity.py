@@ -3,7 +3,8 @@
 Source: the authors' public inference code for channel-wise, cosine and sum. The supplement names
 the alternatives (Tables S3 to S5) without their details; what is taken here for them: `direct`
 sums the products over the channels before the clamp, `dot` leaves out the normalisation of q,
-`concat` stacks the two maps before the first layer of the fusion.
+`concat` stacks the two maps before the first layer of the fusion. `none` is a control that is not
+in the paper: the two layers of the fusion alone, with nothing to fuse.
 """
 
 import math
@@ -106,6 +107,18 @@ class SelfSimilarityModule(nn.Module):
 
     @nn.compact
     def __call__(self, maps: Array, region: ValidRegion = WHOLE) -> tuple[Array, dict[str, Array]]:
+        if self.config.similarity == "none":
+            return self._fused(maps, maps.shape[-1]), {}
+        structure, named = self._structure(maps, region)
+        if self.config.fusion == "sum":
+            both = maps + structure
+        else:
+            both = jnp.concatenate([maps, structure], axis=-1)
+        return self._fused(both, maps.shape[-1]), named
+
+    @nn.nowrap
+    def _structure(self, maps: Array, region: ValidRegion) -> tuple[Array, dict[str, Array]]:
+        """What the self-similarity of the maps tells of them, and the named maps."""
         features = maps.shape[-1]
         q = self.options.conv(self.config.width, 1, name="reduce")(maps)
         if self.config.measure == "cosine":
@@ -120,10 +133,11 @@ class SelfSimilarityModule(nn.Module):
         else:
             structure = self._encode_by_rows(encoder, q, limit)
             named = {"q": q, "structure": structure}
-        if self.config.fusion == "sum":
-            fused = maps + structure
-        else:
-            fused = jnp.concatenate([maps, structure], axis=-1)
+        return structure, named
+
+    @nn.nowrap
+    def _fused(self, fused: Array, features: int) -> Array:
+        """What the two layers at the end make of the maps."""
         for layer in range(2):
             fused = self.options.conv(
                 features,
@@ -132,7 +146,7 @@ class SelfSimilarityModule(nn.Module):
                 bias_init=torch_bias_init(fused.shape[-1]),
                 name=f"fuse_{layer}",
             )(nn.relu(fused) if layer else fused)
-        return fused, named
+        return fused
 
     @property
     def _channelwise(self) -> bool:

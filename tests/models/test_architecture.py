@@ -32,7 +32,7 @@ def test_self_similarity_module_has_its_parameters():
 
 
 def test_every_network_has_its_ablations():
-    for base in ("r50", "r101", "r152", "tiny"):
+    for base in ("r50", "r101", "r152", "tiny", "study"):
         module = ARCHITECTURES[base].self_similarity
         assert ARCHITECTURES[f"{base}_direct"].self_similarity == dataclasses.replace(
             module, similarity="direct"
@@ -42,6 +42,9 @@ def test_every_network_has_its_ablations():
         )
         assert ARCHITECTURES[f"{base}_concat"].self_similarity == dataclasses.replace(
             module, fusion="concat"
+        )
+        assert ARCHITECTURES[f"{base}_fusion"].self_similarity == dataclasses.replace(
+            module, similarity="none"
         )
         assert ARCHITECTURES[f"{base}_baseline"].self_similarity is None
 

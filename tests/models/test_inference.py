@@ -16,7 +16,7 @@ from tests.oracles.lively_twin import (
 from tests.tolerances import FEW_ROUNDINGS, TIMES_THE_TWIN
 
 NAMES = (
-    *("tiny", "tiny_direct", "tiny_dot", "tiny_concat", "tiny_baseline"),
+    *("tiny", "tiny_direct", "tiny_dot", "tiny_concat", "tiny_fusion", "tiny_baseline"),
     *("tiny_learnable", "tiny_classifier"),
 )
 ODD = (37, 61)  # The maps of the last stage are 5x8.

@@ -32,7 +32,7 @@ from tests.tolerances import (
     TIMES_THE_TWIN,
 )
 
-TINY = ("tiny", "tiny_direct", "tiny_dot", "tiny_concat", "tiny_baseline")
+TINY = ("tiny", "tiny_direct", "tiny_dot", "tiny_concat", "tiny_fusion", "tiny_baseline")
 HEADS = ("tiny_classifier", "tiny_learnable")
 FAST = ("tiny", "tiny_dot")
 ONE_BY_ONE = (7, 5)  # The maps of the last stage are 1x1.

@@ -60,7 +60,7 @@ def test_whole_strides_are_those_of_a_convolution_padded_by_what_the_stride_leav
 
 
 OTHER_NETWORKS = (
-    *("tiny_direct", "tiny_dot", "tiny_concat", "tiny_baseline"),
+    *("tiny_direct", "tiny_dot", "tiny_concat", "tiny_fusion", "tiny_baseline"),
     *("tiny_learnable", "tiny_classifier"),
 )
 

@@ -3,21 +3,24 @@
 Each landmark is a building put together by a grammar from a shared vocabulary of parts.
 """
 
+from senet_jax.data.synthetic_landmarks.drawing import drawing
 from senet_jax.data.synthetic_landmarks.evaluation_set import (
     DATASETS,
     ground_truths,
     write_evaluation,
 )
 from senet_jax.data.synthetic_landmarks.training_set import NAME, training_source
-from senet_jax.data.synthetic_landmarks.world import DEMO, TINY, Shot, World
+from senet_jax.data.synthetic_landmarks.world import DEMO, STUDY, TINY, Shot, World
 
 __all__ = [
     "DATASETS",
     "DEMO",
     "NAME",
+    "STUDY",
     "TINY",
     "Shot",
     "World",
+    "drawing",
     "ground_truths",
     "training_source",
     "write_evaluation",

@@ -12,13 +12,14 @@ import shutil
 import zlib
 from typing import Any
 
-import cv2
 import numpy as np
 
-from senet_jax.data.synthetic_landmarks.world import World
+from senet_jax.data.synthetic_landmarks.drawing import Draw, draw_here, jpeg
+from senet_jax.data.synthetic_landmarks.world import Shot, World
 from senet_jax.system.errors import UserError
 from senet_jax.system.files import atomic_write, read_json, write_json
 from senet_jax.system.progress import Progress
+from senet_jax.system.threads import in_order
 
 DATASETS = {
     "evaluation": ("landmarks", "landmarks_no_lookalikes", "landmarks_family_only"),
@@ -30,14 +31,21 @@ DATASETS = {
 }
 """The names of the three datasets of each evaluated split."""
 
-_JPEG_QUALITY = 95
 
 
-def write_evaluation(world: World, split: str, root: str | os.PathLike) -> None:
+def write_evaluation(
+    world: World, split: str, root: str | os.PathLike, draw: Draw = draw_here
+) -> None:
     """Writes the pictures of a split and its three ground truths below `root`.
 
     Pictures that are there already are kept, so a run that was stopped resumes. The ground truths
     come last: a folder that has one is complete.
+
+    Args:
+        world: whose pictures.
+        split: which one.
+        root: the folder of all datasets.
+        draw: see `drawing`.
 
     Raises:
         UserError: the split is not an evaluated one, a folder holds anything else, or a place
@@ -49,11 +57,14 @@ def write_evaluation(world: World, split: str, root: str | os.PathLike) -> None:
     _claim([root / name for name in truths], world, split)
     shots = world.queries_of(split) + world.database_of(split)
     progress = Progress(f"writing {first}", len(shots), "pictures")
-    for shot in shots:
+
+    def write(shot: Shot) -> None:
         path = first / "jpg" / f"{shot.name}.jpg"
         if not path.exists():
             with atomic_write(path) as temporary:
-                temporary.write_bytes(jpeg(world.photograph(split, shot)))
+                temporary.write_bytes(draw(_picture, world, split, shot))
+
+    for _ in in_order(write, shots, os.cpu_count() or 1):
         progress.advance()
     for name, truth in truths.items():
         if root / name != first:
@@ -127,9 +138,8 @@ def _claim(folders: list[pathlib.Path], world: World, split: str) -> None:
         write_json(folder / "world.json", value)
 
 
-def jpeg(image: np.ndarray) -> bytes:
-    """A picture's file; the compression that shows is part of the view, this one is mild."""
-    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
+def _picture(world: World, split: str, shot: Shot) -> bytes:
+    return jpeg(world.photograph(split, shot))
 
 
 def _show_pictures(pictures: pathlib.Path, place: pathlib.Path) -> None:

@@ -6,22 +6,26 @@ import zlib
 import numpy as np
 
 from senet_jax.data.image_source import ImageSource
-from senet_jax.data.synthetic_landmarks.evaluation_set import jpeg
+from senet_jax.data.synthetic_landmarks.drawing import Draw, draw_here, jpeg
 from senet_jax.data.synthetic_landmarks.world import World
 
 NAME = "synthetic_landmarks"
 
 
-def training_source(world: World) -> ImageSource:
+def training_source(world: World, draw: Draw = draw_here) -> ImageSource:
     """The pictures to train on, none of them drawn yet; each landmark is a class.
 
     The siblings of a family follow one another: label // siblings is the family.
+
+    Args:
+        world: whose pictures.
+        draw: see `drawing`.
     """
     landmarks = list(itertools.product(range(world.training_families), range(world.siblings)))
     shots = [(*landmark, view) for landmark in landmarks for view in range(world.training_views)]
 
     def read(index: int) -> bytes:
-        return jpeg(world.training_view(*shots[index]))
+        return draw(_picture, world, *shots[index])
 
     return ImageSource(
         name=NAME,
@@ -36,3 +40,7 @@ def training_source(world: World) -> ImageSource:
             "first_picture_crc32": zlib.crc32(read(0)),
         },
     )
+
+
+def _picture(world: World, family: int, sibling: int, view: int) -> bytes:
+    return jpeg(world.training_view(family, sibling, view))

@@ -184,6 +184,15 @@ class World:
 DEMO = World()
 """The demo's world."""
 
+STUDY = World(
+    side=192,
+    training_families=240,
+    validation_families=12,
+    queries=2,
+    distractors=1000,
+)
+"""A world in which no position of a narrow trunk sees a whole front; see configs/study.py."""
+
 TINY = World(
     side=32,
     training_families=4,

@@ -33,8 +33,11 @@ class SENetSettings(Architecture):
     def check(self) -> None:
         """Raises a `TypeError` unless a network can be built."""
         super().check()
-        if self.self_similarity is not None and self.self_similarity.window % 2 == 0:
-            raise TypeError(f"its window is {self.self_similarity.window}, an even number")
+        module = self.self_similarity
+        if module is not None and module.window % 2 == 0:
+            raise TypeError(f"its window is {module.window}, an even number")
+        if module is not None and (module.similarity, module.fusion) == ("none", "concat"):
+            raise TypeError("its fusion concatenates, and its similarity none leaves nothing to")
 
 
 _MODULES: tuple[Renaming, ...] = (
@@ -69,6 +72,7 @@ _ABLATIONS = {
     "direct": SelfSimilarityConfig(similarity="direct"),
     "dot": SelfSimilarityConfig(measure="dot"),
     "concat": SelfSimilarityConfig(fusion="concat"),
+    "fusion": SelfSimilarityConfig(similarity="none"),
     "baseline": None,
 }
 _TINY = SENetSettings(
@@ -79,6 +83,13 @@ _TINY = SENetSettings(
     stage_strides=(1, 2, 1, 1),
     self_similarity=SelfSimilarityConfig(width=16, window=5),
     outputs=128,
+)
+# For pictures of 192 pixels: a position of its map of 12 x 12 sees 51 of them, the window 96 more.
+_STUDY = dataclasses.replace(
+    _TINY,
+    name="study",
+    stage_strides=(1, 1, 2, 2),
+    self_similarity=SelfSimilarityConfig(width=16, window=7),
 )
 
 
@@ -104,6 +115,7 @@ FAMILY = Family(
         for base in (
             *(SENetSettings(f"r{depth}", depths=DEPTHS[depth]) for depth in DEPTHS),
             _TINY,
+            _STUDY,
         )
         if base.self_similarity is not None
         for settings in _with_ablations(base, base.self_similarity)
