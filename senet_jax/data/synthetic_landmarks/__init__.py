@@ -8,6 +8,7 @@ from senet_jax.data.synthetic_landmarks.evaluation_set import (
     ground_truths,
     write_evaluation,
 )
+from senet_jax.data.synthetic_landmarks.redrawn import redrawn
 from senet_jax.data.synthetic_landmarks.training_set import NAME, training_source
 from senet_jax.data.synthetic_landmarks.world import DEMO, TINY, Shot, World
 
@@ -19,6 +20,7 @@ __all__ = [
     "Shot",
     "World",
     "ground_truths",
+    "redrawn",
     "training_source",
     "write_evaluation",
 ]
