@@ -52,6 +52,7 @@ OPENS_FILES = {
     "senet_jax.metrics.saved",
     "senet_jax.rerank.geometric",
     "senet_jax.rerank.pair_scores",
+    "senet_jax.search.descriptor_files",
 }
 # Commands in the rooms that they are named after, which only call their jobs.
 DOORS = {

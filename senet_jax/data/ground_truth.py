@@ -8,6 +8,7 @@ import collections
 import dataclasses
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from senet_jax.system.errors import UserError, reason, shown
 from senet_jax.system.files import parse_json, read_regular
 
 KINDS = ("easy", "hard", "junk")
+LOOKALIKES = "lookalikes"
+"""The key of an optional fourth list; the benchmark's own ground truth has none."""
 
 _MOST_BYTES = 2**28
 _MOST_QUERIES = 2**18
@@ -38,6 +41,8 @@ class GroundTruth:
         junk: for each query int64[n], sorted: images that are neither right nor wrong; no item is
             in two of the three.
         boxes: float64[q 4], the queries' (x1, y1, x2, y2) in pixels, or None if there are none.
+        lookalikes: for each query int64[n], sorted: images of other landmarks that are hard to
+            tell from its own, or None where that is not known. No score depends on it.
 
     Raises:
         UserError: lists of unequal length, a repeated or empty name, an item out of range or
@@ -50,6 +55,7 @@ class GroundTruth:
     hard: tuple[np.ndarray, ...]
     junk: tuple[np.ndarray, ...]
     boxes: np.ndarray | None = None
+    lookalikes: tuple[np.ndarray, ...] | None = None
 
     def __post_init__(self):
         repeated = [name for name, n in collections.Counter(self.image_names).items() if n > 1]
@@ -59,13 +65,16 @@ class GroundTruth:
             )
         if not all((*self.image_names, *self.query_names)):
             raise UserError("imlist or qimlist holds an empty name; remove it")
-        for kind in KINDS:
+        known = KINDS if self.lookalikes is None else (*KINDS, LOOKALIKES)
+        for kind in known:
             if len(getattr(self, kind)) != len(self.query_names):
                 raise UserError(
                     f"{len(getattr(self, kind))} lists of {kind} items for "
                     f"{len(self.query_names)} queries; each query has one"
                 )
-        self._check_items()
+        self._check_items(KINDS)
+        if self.lookalikes is not None:
+            self._check_items((LOOKALIKES,))
         if self.boxes is not None:
             if self.boxes.shape != (len(self.query_names), 4):
                 raise UserError(
@@ -83,10 +92,10 @@ class GroundTruth:
     def _title(self, query: int) -> str:
         return f"query {query} ({shown(self.query_names[query])[1:-1]})"
 
-    def _check_items(self) -> None:
-        lists = [items for kind in KINDS for items in getattr(self, kind)]
+    def _check_items(self, kinds: Sequence[str]) -> None:
+        lists = [items for kind in kinds for items in getattr(self, kind)]
         queries = np.arange(len(self.query_names))
-        query_of = np.repeat(np.tile(queries, len(KINDS)), list(map(len, lists)))
+        query_of = np.repeat(np.tile(queries, len(kinds)), list(map(len, lists)))
         items = np.concatenate([np.zeros(0, np.int64), *lists])
         order = np.lexsort((items, query_of))
         items, query_of = items[order], query_of[order]
@@ -146,24 +155,30 @@ def _from_plain(value: Any) -> GroundTruth:
         missing = [kind for kind in KINDS if not (type(entry) is dict and kind in entry)]
         if missing:
             raise UserError(f"query {query} has no {', '.join(missing)}; each has easy, hard, junk")
+    kinds = (*KINDS, LOOKALIKES) if _all_have(LOOKALIKES, entries) else KINDS
     # Entries of a pickle may be one object, in memory and in the file, as often as it likes.
-    listed = sum(len(e[kind]) for e in entries for kind in KINDS if type(e[kind]) in _LISTS)
+    listed = sum(len(e[kind]) for e in entries for kind in kinds if type(e[kind]) in _LISTS)
     if listed > _MOST_ITEMS:
         raise UserError(f"gnd lists {listed:,} items; more than {_MOST_ITEMS:,} are not read")
-    boxed = ["bbx" in entry for entry in entries]
-    if any(boxed) and not all(boxed):
-        raise UserError(f"query {boxed.index(False)} has no bbx, others have; give all or none")
     return GroundTruth(
         image_names=image_names,
         query_names=query_names,
         boxes=np.stack([_box(entry["bbx"], i) for i, entry in enumerate(entries)])
-        if boxed and all(boxed)
+        if _all_have("bbx", entries)
         else None,
         **{
             kind: tuple(_items(entry[kind], f"query {i} {kind}") for i, entry in enumerate(entries))
-            for kind in KINDS
+            for kind in kinds
         },
     )
+
+
+def _all_have(key: str, entries: Sequence[dict[str, Any]]) -> bool:
+    """Whether all entries have an optional key, and not none of them."""
+    having = [key in entry for entry in entries]
+    if any(having) and not all(having):
+        raise UserError(f"query {having.index(False)} has no {key}, others have; give all or none")
+    return any(having)
 
 
 def _names(value: Any, key: str) -> tuple[str, ...]:

@@ -149,9 +149,7 @@ def _broadcast(graph: Graph, operands: Sequence[Tensor], settings: Any, shape: t
 def _reshape(graph: Graph, operands: Sequence[Tensor], settings: Any, shape: tuple) -> Tensor:
     free = [axis for axis, dim in enumerate(shape) if not isinstance(dim, int)]
     dims = [-1 if axis in free[:1] else dim for axis, dim in enumerate(shape)]
-    return Tensor.computed(
-        graph.node("Reshape", graph.full(operands[0]), graph.sizes(dims)), shape
-    )
+    return Tensor.computed(graph.node("Reshape", graph.full(operands[0]), graph.sizes(dims)), shape)
 
 
 def _transpose(graph: Graph, operands: Sequence[Tensor], settings: Any, shape: tuple) -> Tensor:

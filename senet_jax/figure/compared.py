@@ -7,7 +7,13 @@ import numpy as np
 
 from senet_jax.metrics.saved import has_lists
 from senet_jax.report.examples import Example, make_example
-from senet_jax.report.results import RankedDataset, evaluated_names, ranked_dataset, read_run
+from senet_jax.report.results import (
+    RankedDataset,
+    check_same_photographs,
+    evaluated_names,
+    ranked_dataset,
+    read_run,
+)
 from senet_jax.report.systems import model_of
 from senet_jax.system.errors import UserError
 
@@ -31,7 +37,7 @@ def compare(a: pathlib.Path, b: pathlib.Path, dataset: str | None, count: int) -
             f"{a} has {first.dataset.name} first, {b} {second.dataset.name}; name with --dataset "
             "one that both have"
         )
-    _check_same(first, second, a, b)
+    check_same_photographs(first, second, a, b)
     labels = _labels((model, other_model), (a, b))
     lists = [
         dataclasses.replace(each.lists[0], label=label)
@@ -72,18 +78,6 @@ def _read(workdir: pathlib.Path, dataset: str | None) -> tuple[RankedDataset, st
             raise UserError(f"{workdir} has no scores of a dataset; evaluate one")
         dataset = (kept or evaluated)[0]
     return ranked_dataset(workdir, entries, run, dataset), model_of(run)
-
-
-def _check_same(
-    first: RankedDataset, second: RankedDataset, a: pathlib.Path, b: pathlib.Path
-) -> None:
-    for part in ("queries", "database"):
-        one, other = ([p.file_name for p in getattr(each, part)] for each in (first, second))
-        if one != other:
-            raise UserError(
-                f"the {part} of {a} and {b} are not the same photographs; evaluate both systems on "
-                "the same dataset, with the same distractors"
-            )
 
 
 def _labels(models: tuple[str, str], workdirs: tuple[pathlib.Path, pathlib.Path]) -> list[str]:

@@ -7,7 +7,7 @@ lines are vectors.
 
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -21,6 +21,7 @@ from senet_jax.data.transforms import box_slices
 from senet_jax.report.examples import ITEMS, Example
 from senet_jax.report.figure import INK, QUIET
 from senet_jax.report.pictures import BOX, COLOURS, Verdict, fitted
+from senet_jax.report.ranked import verdicts_of
 from senet_jax.system.errors import printable, shortened
 from senet_jax.system.files import atomic_write
 
@@ -28,7 +29,12 @@ from senet_jax.system.files import atomic_write
 WIDTH, QUERY, GAP, LABEL, BETWEEN, LEGEND = 7.0, 1.3, 0.05, 0.16, 0.16, 0.22
 TILE = (WIDTH - QUERY - GAP * (ITEMS + 2)) / ITEMS
 DOTS_PER_INCH = 300
-LINES: Mapping[Verdict, Any] = {"right": "solid", "wrong": (0, (3, 1)), "junk": (0, (1, 1))}
+LINES: Mapping[Verdict, Any] = {
+    "right": "solid",
+    "look-alike": (0, (5, 1, 1, 1)),
+    "wrong": (0, (3, 1)),
+    "junk": (0, (1, 1)),
+}
 _FONT, _SMALL, _BORDER = 8, 7, 1.8  # Points.
 _CAPTION = 20  # Characters, about as wide as a query.
 _FORMATS: Any = {"pdf.fonttype": 42, "svg.fonttype": "none", "font.family": "sans-serif"}
@@ -40,7 +46,7 @@ def draw_lists(examples: Sequence[Example]) -> Figure:
     block = max(LABEL + QUERY, rows * (LABEL + TILE) + GAP) + BETWEEN
     height = LEGEND + len(examples) * block
     figure = Figure(figsize=(WIDTH, height), dpi=DOTS_PER_INCH, facecolor="white")
-    _draw_legend(figure, height)
+    _draw_legend(figure, height, verdicts_of(examples))
     for place, example in enumerate(examples):
         top = LEGEND + place * block
         _write(figure, GAP, top, shortened(printable(example.caption), _CAPTION), weight="bold")
@@ -114,10 +120,11 @@ def _draw_box(axes: Axes, box: Sequence[float], height: int, width: int) -> None
         )
 
 
-def _draw_legend(figure: Figure, height: float) -> None:
+def _draw_legend(figure: Figure, height: float, verdicts: Collection[Verdict]) -> None:
     handles = [
         Line2D([], [], color=colour, linestyle=LINES[verdict], linewidth=_BORDER, label=verdict)
         for verdict, colour in COLOURS.items()
+        if verdict in verdicts
     ]
     figure.legend(
         handles=handles,

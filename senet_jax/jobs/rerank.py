@@ -22,7 +22,7 @@ from senet_jax.jobs.kept_stages import StageFolder
 from senet_jax.rerank.method import Resources
 from senet_jax.rerank.methods import datasets_with_defaults, make_chain, methods_help
 from senet_jax.rerank.retrieval import Retrieval
-from senet_jax.search.database import BlockedDatabase, as_float32, check_descriptors
+from senet_jax.search.descriptor_files import open_descriptors
 from senet_jax.search.ranked_list import RankedList
 from senet_jax.system.errors import CommandParser, UserError
 from senet_jax.system.files import atomic_write, local_path, local_paths, open_array
@@ -79,12 +79,10 @@ def main() -> None:
 
 
 def _open_retrieval(flags: argparse.Namespace) -> Retrieval:
-    queries = open_array(flags.query)
-    check_descriptors(queries, flags.query)
-    database = BlockedDatabase(tuple(map(open_array, [flags.database, *flags.distractors])))
+    queries, database = open_descriptors(flags.query, flags.database, flags.distractors)
     try:
         ranks = np.asarray(open_array(flags.ranks))
         ranked = RankedList.of_queries(ranks, len(queries), database.size)
     except UserError as error:
         raise UserError(f"{flags.ranks}: {error}") from error
-    return Retrieval(as_float32(queries), database, ranked)
+    return Retrieval(queries, database, ranked)

@@ -18,9 +18,10 @@ from senet_jax.metrics.report import EvaluationReport, evaluate_descriptors
 from senet_jax.rerank.methods import method_text
 from senet_jax.rerank.query_expansion import QueryExpansion, expanded_queries
 from senet_jax.rerank.retrieval import Retrieval, search
-from senet_jax.search.database import BlockedDatabase, as_float32, check_descriptors
+from senet_jax.search.database import BlockedDatabase
+from senet_jax.search.descriptor_files import open_descriptors
 from senet_jax.system.errors import CommandParser, UserError, shown
-from senet_jax.system.files import local_path, local_paths, open_array, write_json
+from senet_jax.system.files import local_path, local_paths, write_json
 from senet_jax.system.runtime import use_compilation_cache
 
 NO_EXPANSION = QueryExpansion(0, 0.0)
@@ -185,7 +186,5 @@ def numbers(text: str) -> list[float]:
 
 
 def _open(files: DatasetFiles, distractors: Sequence[pathlib.Path]) -> Benchmark:
-    queries = open_array(files.queries)
-    check_descriptors(queries, str(files.queries))
-    database = BlockedDatabase(tuple(map(open_array, [files.database, *distractors])))
-    return Benchmark(load_ground_truth(files.ground_truth), as_float32(queries), database)
+    queries, database = open_descriptors(files.queries, files.database, distractors)
+    return Benchmark(load_ground_truth(files.ground_truth), queries, database)

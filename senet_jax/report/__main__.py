@@ -9,6 +9,8 @@ ranked_lists.png holds the first ten items that were found for three queries: th
 of the one that it started from, where a dataset was evaluated before and after; of an evaluation
 those of the search and of every re-ranking. They are drawn from the lists that the run has kept.
 
+With --beside, page and lists show another run too, a training of another network for instance.
+
 learning_curve.png, of a training, holds the loss, and the mAP under Medium of each evaluated
 dataset, over the steps.
 """
@@ -37,18 +39,26 @@ def main() -> None:
     parser.add_argument(
         "--dataset", help="whose lists are drawn as a picture; default: the first evaluated"
     )
+    parser.add_argument(
+        "--beside",
+        metavar="OTHER",
+        type=local_path,
+        help="the workdir of another run that evaluated the same datasets",
+    )
     flags = parser.parse_args()
     # These take seconds to import.
     from senet_jax.metrics.saved import REPORT, has_lists
+    from senet_jax.report.beside import lists_beside, read_rival
     from senet_jax.report.curve import draw_learning_curve
     from senet_jax.report.figure import save_png
     from senet_jax.report.html_report import write_html_report
-    from senet_jax.report.results import evaluated_names, is_training, ranked_dataset, read_run
+    from senet_jax.report.results import evaluated_names, ranked_dataset, read_run
+    from senet_jax.report.systems import is_training
     from senet_jax.training.metrics import read_metrics
 
     workdir: pathlib.Path = flags.workdir
     entries, run = read_run(workdir)
-    page = write_html_report(workdir)
+    page = write_html_report(workdir, flags.beside)
     evaluated = evaluated_names(entries, run)
     kept = [name for name in evaluated if has_lists(name, run.files_crc32)]
     # Of a training there is more to draw than lists, so it may lack them.
@@ -58,6 +68,8 @@ def main() -> None:
         pictures[LEARNING_CURVE] = draw_learning_curve(read_metrics(workdir))
     if needed:
         shown = ranked_dataset(workdir, entries, run, needed[0])
+        if flags.beside is not None:
+            shown = lists_beside(workdir, shown, read_rival(flags.beside, run))
         pictures[RANKED_LISTS] = _draw_lists(shown)
     if not pictures:
         raise UserError(f"{workdir / REPORT} has no scores of a dataset; evaluate one")
@@ -70,15 +82,22 @@ def main() -> None:
 
 def _draw_lists(shown: "RankedDataset") -> "Figure":
     from senet_jax.report.examples import ITEMS, find_examples
-    from senet_jax.report.ranked import draw_ranked_lists
+    from senet_jax.report.pictures import LOOKALIKES_ARE
+    from senet_jax.report.ranked import draw_ranked_lists, verdicts_of
 
-    deciding = {"trained": "the trained network", "search": "the search"}[shown.lists[0].label]
     images = len(shown.database)
+    examples = find_examples(shown.dataset, shown.queries, shown.database, shown.lists)
+    verdicts = verdicts_of(examples)
+    borders = [LOOKALIKES_ARE] * ("look-alike" in verdicts)
+    borders += ["Junk shows the landmark too badly to count."] * ("junk" in verdicts)
     return draw_ranked_lists(
-        find_examples(shown.dataset, shown.queries, shown.database, shown.lists),
+        examples,
         title=f"The first {min(ITEMS, images)} of {images:,} images in {shown.dataset.name}",
-        note=f"Not picked by hand: the queries at these percentiles of {deciding}'s AP under "
-        "Medium. Junk does not count.",
+        notes=[
+            "Left the query, beside it what each system found, the most similar first, with rank "
+            "and similarity. The queries are not picked by hand, but",
+            f"by the AP of {shown.lists[0].label} under Medium. {' '.join(borders)}",
+        ],
     )
 
 

@@ -7,16 +7,22 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from senet_jax.data.ground_truth import GroundTruth
-from senet_jax.data.revisitop import Dataset, Photograph, read_image
+from senet_jax.data.revisitop import Dataset, Photograph
 from senet_jax.data.transforms import UnreadableImage
 from senet_jax.metrics.evaluation_report import MEASURES, EvaluationReport
 from senet_jax.metrics.protocols import PROTOCOLS
-from senet_jax.report.pictures import Verdict
-from senet_jax.search.ranked_list import RankedList
+from senet_jax.report.pictures import Verdict, readable
+from senet_jax.search.ranked_list import FoundLists
 from senet_jax.system.errors import UserError
 
-PERCENTILES = (10, 50, 90)
+PERCENTILES = {
+    10: "A hard query: nine of ten are answered better",
+    50: "A query in the middle: half of them are answered better",
+    90: "An easy query: nine of ten are answered worse",
+}
+"""Of AP, and what a query there is called."""
 ITEMS = 10
+_SIDE = 256  # Pixels; small enough to be drawn fast, and larger than any tile.
 (MEDIUM,) = (protocol for protocol in PROTOCOLS if protocol.name == "medium")
 
 
@@ -28,11 +34,13 @@ class FoundItems:
         average_precision: of the whole ranking, in [0, 1].
         images: uint8[h w 3] BGR, one for each item.
         verdicts: one for each item.
+        similarities: to the query, one for each item, NaN where it is not known; may be empty.
     """
 
     average_precision: float
     images: Sequence[np.ndarray]
     verdicts: Sequence[Verdict]
+    similarities: Sequence[float] = ()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -59,12 +67,12 @@ class ScoredLists:
     Attributes:
         label: what made them.
         average_precisions: float64[q] under Medium, NaN where a query is not scored.
-        ranked: the lists, or their first items.
+        found: the lists, or their first items.
     """
 
     label: str
     average_precisions: np.ndarray
-    ranked: RankedList
+    found: FoundLists
 
 
 def average_precisions(scores: EvaluationReport, dataset: Dataset) -> np.ndarray:
@@ -112,13 +120,15 @@ def find_examples(
             f"no query of {dataset.name} is scored under Medium; choose another dataset"
         )
     names = dataset.ground_truth.query_names
-    at_percentile = {p: query_at_percentile(deciding, p) for p in PERCENTILES}
+    chosen: dict[int, str] = {}
+    for percentile, what in PERCENTILES.items():
+        chosen.setdefault(query_at_percentile(deciding, percentile), what)
     return [
         make_example(
-            *(query, f"{percentile}th percentile: {names[query]}"),
+            *(query, f"{what} ({names[query]})"),
             *(dataset.ground_truth, queries, database, lists),
         )
-        for percentile, query in at_percentile.items()
+        for query, what in chosen.items()
     ]
 
 
@@ -135,10 +145,11 @@ def make_example(
     Raises:
         UserError: the photograph of the query cannot be read.
     """
+    image, box = readable(queries[query], _SIDE)
     return Example(
         caption=caption,
-        image=read_image(queries[query].path),
-        box=queries[query].box,
+        image=image,
+        box=box,
         rows={each.label: _found(each, query, database, ground_truth) for each in lists},
     )
 
@@ -156,8 +167,13 @@ def query_at_percentile(average_precisions: np.ndarray, percentile: float) -> in
 
 
 def judge(ground_truth: GroundTruth, query: int, items: Sequence[int]) -> list[Verdict]:
-    """The verdicts of the protocol Medium on items that were found for a query."""
+    """The verdicts of the protocol Medium on items that were found for a query.
+
+    Of what is wrong, the look-alikes are told apart where the ground truth knows them.
+    """
     verdicts: dict[int, Verdict] = {}
+    if ground_truth.lookalikes is not None:
+        verdicts |= dict.fromkeys(ground_truth.lookalikes[query].tolist(), "look-alike")
     for verdict, kinds in (("right", MEDIUM.positive), ("junk", MEDIUM.junk)):
         for kind in kinds:
             verdicts |= dict.fromkeys(getattr(ground_truth, kind)[query].tolist(), verdict)
@@ -167,17 +183,18 @@ def judge(ground_truth: GroundTruth, query: int, items: Sequence[int]) -> list[V
 def _found(
     lists: ScoredLists, query: int, database: Sequence[Photograph], ground_truth: GroundTruth
 ) -> FoundItems:
-    items = lists.ranked.items(query)[:ITEMS].tolist()
+    items = lists.found.ranked.items(query)[:ITEMS].tolist()
     return FoundItems(
         average_precision=float(lists.average_precisions[query]),
         images=[_image(database[item]) for item in items],
         verdicts=judge(ground_truth, query, items),
+        similarities=lists.found.similarities[query, : len(items)].tolist(),
     )
 
 
 def _image(photograph: Photograph) -> np.ndarray:
     """uint8[h w 3] BGR; black where the photograph cannot be read, as it was ranked without it."""
     try:
-        return read_image(photograph.path)
+        return readable(photograph, _SIDE)[0]
     except UnreadableImage:
         return np.zeros((1, 1, 3), np.uint8)

@@ -8,7 +8,7 @@ import numpy as np
 from senet_jax.data.ground_truth import GroundTruth
 from senet_jax.data.revisitop import Photograph
 from senet_jax.report.examples import ITEMS, ScoredLists, judge
-from senet_jax.report.pictures import Thumbnail, Verdict, fitted_query, thumbnail
+from senet_jax.report.pictures import Thumbnail, Verdict, fitted_query, readable, thumbnail
 from senet_jax.report.results import RankedDataset
 from senet_jax.system.errors import UserError
 
@@ -24,11 +24,13 @@ class ShownItem:
     Attributes:
         name: of its file.
         verdict: of the protocol Medium.
+        similarity: to the query, NaN where it is not known.
         picture: None where the photograph cannot be read, or the page would become too large.
     """
 
     name: str
     verdict: Verdict
+    similarity: float
     picture: Thumbnail | None
 
 
@@ -99,7 +101,7 @@ class _Thumbnails:
 def _thumbnail(photograph: Photograph, side: int) -> Thumbnail | None:
     """A photograph with its box, None where it cannot be read."""
     try:
-        return thumbnail(fitted_query(photograph.read(), photograph.box, side))
+        return thumbnail(fitted_query(*readable(photograph, side), side))
     except UserError:
         return None
 
@@ -150,14 +152,20 @@ def _list(
     truth: GroundTruth,
     pictures: _Thumbnails,
 ) -> ShownList:
-    items = lists.ranked.items(query).tolist()
+    items = lists.found.ranked.items(query).tolist()
+    similarities = lists.found.similarities[query, : len(items[:ITEMS])].tolist()
     verdicts = judge(truth, query, items)
     return ShownList(
         label=lists.label,
         average_precision=float(lists.average_precisions[query]),
         first_right=rank_of_first_right(verdicts),
         items=[
-            ShownItem(database[item].file_name, verdict, pictures(database[item], _ITEM_SIDE))
-            for item, verdict in zip(items[:ITEMS], verdicts[:ITEMS], strict=True)
+            ShownItem(
+                *(database[item].file_name, verdict, similarity),
+                picture=pictures(database[item], _ITEM_SIDE),
+            )
+            for item, verdict, similarity in zip(
+                items[:ITEMS], verdicts[:ITEMS], similarities, strict=True
+            )
         ],
     )

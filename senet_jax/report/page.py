@@ -11,28 +11,39 @@ import importlib.resources
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
+
 from senet_jax.metrics.evaluation_report import EvaluationReport
 from senet_jax.metrics.run_report import Run
+from senet_jax.report.beside import Rival, difference, different_settings, entries_beside
 from senet_jax.report.gallery import Gallery, ShownItem, ShownList, ShownQuery
 from senet_jax.report.markup import Cell, Markup, Row, image, join, per_cent, table, text
-from senet_jax.report.pictures import Verdict
-from senet_jax.report.results import is_training
-from senet_jax.report.systems import datasets_of, model_of, warnings_of
+from senet_jax.report.pictures import LOOKALIKES_ARE, Verdict
+from senet_jax.report.systems import datasets_of, is_training, model_of, warnings_of
 from senet_jax.report.tables import cost_table, precision_table, queries_table, scores_table
-from senet_jax.system.errors import shown
+from senet_jax.system.errors import UserError, shown
 
 MOST_FACTS = 300
 """How many lines of settings and the like are told at most."""
-_MARKS: dict[Verdict, str] = {"right": "\N{CHECK MARK}", "wrong": "\N{BALLOT X}", "junk": "~"}
+_MARKS: dict[Verdict, str] = {
+    "right": "\N{CHECK MARK}",
+    "look-alike": "\N{RIGHTWARDS ARROW OVER LEFTWARDS ARROW}",
+    "wrong": "\N{BALLOT X}",
+    "junk": "~",
+}
 _MEANINGS: dict[Verdict, str] = {
     "right": "right: shows the query's landmark (solid border)",
+    "look-alike": "look-alike: wrong too (double border)",
     "wrong": "wrong (dashed border)",
     "junk": "junk: does not count (dotted border)",
 }
 
 
 def page(
-    entries: Mapping[str, EvaluationReport], run: Run, galleries: Mapping[str, Gallery | str]
+    entries: Mapping[str, EvaluationReport],
+    run: Run,
+    galleries: Mapping[str, Gallery | str],
+    rival: Rival | None = None,
 ) -> str:
     """The HTML of a report.
 
@@ -40,7 +51,11 @@ def page(
         entries: scores by name, as `Report.entries`.
         run: how they came about.
         galleries: for each dataset the queries that are shown, or why none are.
+        rival: another run that is shown beside.
     """
+    warnings = _warnings(warnings_of(entries, run))
+    if rival is not None:
+        entries = entries_beside(entries, rival)
     datasets = datasets_of(entries)
     job = "Training" if is_training(run) else "Evaluation"
     title = text(f"{job} of {model_of(run) or 'a network'}: {', '.join(datasets) or 'no dataset'}")
@@ -48,6 +63,7 @@ def page(
         _dataset(
             *(name, {entry: entries[entry] for entry in of_it}, run),
             galleries.get(name, "none were kept"),
+            rival,
         )
         for name, of_it in datasets.items()
     ]
@@ -71,8 +87,8 @@ def page(
             '<meta name="color-scheme" content="light dark">',
             f"<title>{title}</title>",
             f"<style>{style}</style></head><body>",
-            f"<header><h1>{title}</h1>{_summary(run)}</header><main>",
-            _warnings(warnings_of(entries, run)),
+            f"<header><h1>{title}</h1>{_summary(run, rival)}</header><main>",
+            warnings,
             *sections,
             _provenance(run),
             f"</main><script>{script}</script></body></html>\n",
@@ -80,10 +96,18 @@ def page(
     )
 
 
-def _summary(run: Run) -> Markup:
+def _summary(run: Run, rival: Rival | None) -> Markup:
     distractors = run.config.get("distractors")
     among = f" Every database holds the distractors {text(distractors)} too." if distractors else ""
-    return Markup(f'<p class="quiet">All scores are times 100.{among}</p>')
+    beside = "" if rival is None else f"<p>{text(_rival(run, rival))}</p>"
+    return Markup(f'<p class="quiet">All scores are times 100.{among}</p>{beside}')
+
+
+def _rival(run: Run, rival: Rival) -> str:
+    keys = different_settings(run, rival)
+    differing = f"The settings that differ: {', '.join(keys)}." if keys else "All settings agree."
+    seeds = " Trained with another seed, either may score otherwise." if is_training(run) else ""
+    return f"Beside it stands {rival.label}, of {rival.workdir}. {differing}{seeds}"
 
 
 def _warnings(warnings: Sequence[str]) -> Markup:
@@ -97,7 +121,11 @@ def _warnings(warnings: Sequence[str]) -> Markup:
 
 
 def _dataset(
-    name: str, reports: Mapping[str, EvaluationReport], run: Run, gallery: Gallery | str
+    name: str,
+    reports: Mapping[str, EvaluationReport],
+    run: Run,
+    gallery: Gallery | str,
+    rival: Rival | None,
 ) -> Markup:
     cost = cost_table(name, reports, run)
     return join(
@@ -105,6 +133,7 @@ def _dataset(
             f"<section><h2>{text(name)}</h2>",
             _counts(run.counts.get(name)),
             scores_table(name, reports, run),
+            "" if rival is None else _difference(name, reports, rival),
             _folded("Mean precision among the first items", precision_table(name, reports, run)),
             "" if cost is None else _folded("What re-ranking took", cost),
             *_gallery(gallery),
@@ -113,6 +142,17 @@ def _dataset(
             "</section>",
         ]
     )
+
+
+def _difference(name: str, reports: Mapping[str, EvaluationReport], rival: Rival) -> Markup:
+    theirs = reports.get(rival.entry(name))
+    if theirs is None:
+        return Markup("")
+    try:
+        said = difference(reports[name], theirs)
+    except UserError as error:
+        said = f"{error}."
+    return Markup(f"<p>Against {text(rival.label)}: {text(said)}</p>")
 
 
 def _counts(counts: object) -> Markup:
@@ -130,14 +170,23 @@ def _gallery(gallery: Gallery | str) -> Iterator[Markup]:
     if isinstance(gallery, str):
         yield Markup(f"<h3>Ranked lists</h3><p>No ranked lists are shown: {text(gallery)}.</p>")
         return
+    shown_verdicts = {
+        item.verdict
+        for query in (*gallery.worst, *gallery.best)
+        for each in query.lists
+        for item in each.items
+    }
     legend = "".join(
         f'<li class="{verdict}"><b aria-hidden="true">{_MARKS[verdict]}</b> {text(meaning)}</li>'
         for verdict, meaning in _MEANINGS.items()
+        if verdict in shown_verdicts
     )
+    lookalikes = f" {LOOKALIKES_ARE}" if "look-alike" in shown_verdicts else ""
     yield Markup(
         "<h3>Ranked lists</h3>"
-        '<p class="quiet">The first items that were found. A yellow box shows which part of a '
-        f'query was searched for, if not all of it.</p><ul class="legend">{legend}</ul>'
+        '<p class="quiet">The first items that were found, each with its rank and its similarity '
+        "to the query. A yellow box shows which part of a query was searched for, if not all of "
+        f'it.{lookalikes}</p><ul class="legend">{legend}</ul>'
     )
     for title, which, queries in (
         ("Failures first", "lowest", gallery.worst),
@@ -182,8 +231,10 @@ def _item(rank: int, item: ShownItem) -> Markup:
     name = text(item.name)
     picture = _no_picture() if item.picture is None else image(item.picture, item.name)
     mark = f'<b aria-hidden="true">{_MARKS[item.verdict]}</b>'
+    similar = "" if np.isnan(item.similarity) else f" \N{MIDDLE DOT} {item.similarity:.2f}"
     return Markup(
-        f'<li class="{item.verdict}">{picture}<span>{rank} {mark} {item.verdict}</span>'
+        f'<li class="{item.verdict}">{picture}<span>{rank}{similar}</span>'
+        f"<span>{mark} {item.verdict}</span>"
         f'<small title="{name}">{name}</small></li>'
     )
 

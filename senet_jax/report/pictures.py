@@ -7,12 +7,20 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from senet_jax.data.revisitop import Photograph
+from senet_jax.data.synthetic_landmarks import redrawn
 from senet_jax.data.transforms import box_slices
 
-Verdict = Literal["right", "wrong", "junk"]
+Verdict = Literal["right", "look-alike", "wrong", "junk"]
 
-# Green and red that colour-blind eyes can tell apart.
-COLOURS: dict[Verdict, str] = {"right": "#009e73", "wrong": "#d0342c", "junk": "#9aa3aa"}
+# Colour-blind eyes can tell them apart: green and blue are those of Okabe and Ito (2008).
+COLOURS: dict[Verdict, str] = {
+    "right": "#009e73",
+    "look-alike": "#0072b2",
+    "wrong": "#d0342c",
+    "junk": "#9aa3aa",
+}
+LOOKALIKES_ARE = "A look-alike is another building, of the same parts in another arrangement."
 BOX, _AROUND_THE_BOX = "#ffd23f", "#22272b"
 _JPEG_QUALITY = 75
 
@@ -30,6 +38,23 @@ class Thumbnail:
     jpeg: bytes
     height: int
     width: int
+
+
+def readable(photograph: Photograph, side: int) -> tuple[np.ndarray, Sequence[float] | None]:
+    """A photograph as people can see it, and its box.
+
+    Args:
+        photograph: of any dataset.
+        side: of the picture that will be shown, in pixels. A generated scene is drawn so large;
+            any other photograph is as its file has it.
+
+    Returns:
+        uint8[h w 3] BGR, and the box (x1, y1, x2, y2) in its pixels, or None.
+
+    Raises:
+        UnreadableImage: its file holds no image.
+    """
+    return redrawn(photograph, side) or (photograph.read(), photograph.box)
 
 
 def fitted(image: np.ndarray, side: int) -> np.ndarray:

@@ -1,23 +1,27 @@
 """Ranked lists as pictures: a query, and the first items that were found for it."""
 
 import dataclasses
+import itertools
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from senet_jax.report.examples import Example
+from senet_jax.report.examples import Example, FoundItems
 from senet_jax.report.figure import INK, QUIET, make_figure
 from senet_jax.report.pictures import COLOURS, Verdict, fitted, fitted_query, rgb
+from senet_jax.system.errors import printable
 
 # Pixels.
-TILE, BORDER, GAP = 112, 5, 10
-QUERY = 2 * TILE + GAP  # As high as two rows beside it.
-_MARGIN, _HEADER, _CAPTION, _BELOW = 40, 104, 30, 26
+TILE, BORDER, GAP = 132, 5, 10
+WORDS = 20  # Below a tile.
+QUERY = 2 * TILE + WORDS + GAP  # As high as two rows beside it.
+_MARGIN, _HEADER, _CAPTION, _BELOW, _LINE = 40, 84, 30, 40, 22
 _NARROWEST = 900  # The words above take as much.
-_SHORTEST_LABEL, _LETTER = 112, 9.5
+_SHORTEST_LABEL, _LETTER = 112, 10.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,21 +29,24 @@ class Layout:
     """Where the pictures of examples stand, in pixels.
 
     Attributes:
+        top: of the first caption.
         rows: how many rows of items each example has at most.
         columns: how many items a row has at most.
         label_width: of the column of labels.
     """
 
+    top: int
     rows: int
     columns: int
     label_width: int
 
     @classmethod
-    def of(cls, examples: Sequence[Example]) -> "Layout":
-        """The layout that holds all of some examples."""
+    def of(cls, examples: Sequence[Example], notes: int = 1) -> "Layout":
+        """The layout that holds all of some examples, below so many lines of notes."""
         labels = [label for example in examples for label in example.rows]
         letters = max(len(line) for label in labels for line in label_lines(label))
         return cls(
+            top=_HEADER + notes * _LINE,
             rows=max(len(example.rows) for example in examples),
             columns=max(len(f.images) for example in examples for f in example.rows.values()),
             label_width=max(_SHORTEST_LABEL, round(_LETTER * letters) + GAP),
@@ -47,14 +54,14 @@ class Layout:
 
     def query_corner(self, block: int) -> tuple[int, int]:
         """The x and y of the upper left corner of an example's query."""
-        height = max(QUERY, self.rows * (TILE + GAP) - GAP)
-        return _MARGIN, _HEADER + _CAPTION + block * (_CAPTION + height + _BELOW)
+        height = max(QUERY, self.rows * (TILE + WORDS + GAP) - WORDS - GAP)
+        return _MARGIN, self.top + _CAPTION + block * (_CAPTION + height + _BELOW)
 
     def tile_corner(self, block: int, row: int, column: int) -> tuple[int, int]:
         """The x and y of the upper left corner of an item's tile, its border included."""
         x, y = self.query_corner(block)
         first = x + QUERY + 2 * GAP + self.label_width
-        return first + column * (TILE + GAP), y + row * (TILE + GAP)
+        return first + column * (TILE + GAP), y + row * (TILE + WORDS + GAP)
 
 
 def label_lines(label: str) -> list[str]:
@@ -62,42 +69,66 @@ def label_lines(label: str) -> list[str]:
     return re.split(r"(?<=,)(?![^(]*\))", label)
 
 
-def draw_ranked_lists(examples: Sequence[Example], title: str, note: str) -> Figure:
-    """Draws examples one below the other, under a legend of the borders' colours."""
-    canvas, layout = compose(examples), Layout.of(examples)
+def draw_ranked_lists(examples: Sequence[Example], title: str, notes: Sequence[str]) -> Figure:
+    """Draws examples one below the other, under a legend of the borders' colours.
+
+    Args:
+        examples: what is drawn.
+        title: of the whole.
+        notes: what has to be known to read it, a line each.
+    """
+    layout = Layout.of(examples, len(notes))
+    canvas = compose(examples, layout)
     height, width, _ = canvas.shape
     figure = make_figure(width, height)
     figure.figimage(canvas)
 
     def write(x: float, y: float, text: str, color: str = INK, **options: Any) -> None:
-        figure.text(x / width, 1 - y / height, text, color=color, **options)
+        text = "\n".join(printable(line) for line in text.split("\n"))
+        figure.text(x / width, 1 - y / height, text, color=color, parse_math=False, **options)
 
-    write(_MARGIN, 54, title, fontsize=18, weight="bold")
-    write(_MARGIN, 82, note, QUIET, fontsize=11)
-    for place, (verdict, colour) in enumerate(COLOURS.items()):
-        x = width - _MARGIN - 85 * (len(COLOURS) - place) + 20
-        write(x, 54, "\N{BLACK SQUARE}", colour, fontsize=15)
-        write(x + 23, 53, verdict, fontsize=12)
+    write(_MARGIN, 50, title, fontsize=18, weight="bold")
+    for line, note in enumerate(notes):
+        write(_MARGIN, 78 + line * _LINE, note, QUIET, fontsize=12)
+    x = width - _MARGIN
+    for verdict in reversed([v for v in COLOURS if v in verdicts_of(examples)]):
+        x -= round(_LETTER * len(verdict)) + 40
+        write(x, 50, "\N{BLACK SQUARE}", COLOURS[verdict], fontsize=15)
+        write(x + 23, 49, verdict, fontsize=13)
     for block, example in enumerate(examples):
         x, y = layout.query_corner(block)
-        write(x, y - 11, example.caption, fontsize=12, weight="bold")
+        write(x, y - 11, example.caption, fontsize=13, weight="bold")
         for row, (label, found) in enumerate(example.rows.items()):
             x, y = layout.tile_corner(block, row, 0)
             x, middle = x - layout.label_width, y + TILE / 2
             text = "\n".join(label_lines(label))
-            write(x, middle, text, fontsize=12, weight="bold", verticalalignment="bottom")
+            write(x, middle, text, fontsize=13, weight="bold", verticalalignment="bottom")
             precision = f"AP {100 * found.average_precision:.1f} %"
-            write(x, middle + 4, precision, QUIET, fontsize=12, verticalalignment="top")
+            write(x, middle + 4, precision, QUIET, fontsize=13, verticalalignment="top")
+            for column, words in enumerate(_words_below(found)):
+                x, y = layout.tile_corner(block, row, column)
+                write(x, y + TILE + 16, words, QUIET, fontsize=11)
     return figure
 
 
-def compose(examples: Sequence[Example]) -> np.ndarray:
+def verdicts_of(examples: Sequence[Example]) -> set[Verdict]:
+    """The verdicts that examples show."""
+    return {v for example in examples for found in example.rows.values() for v in found.verdicts}
+
+
+def _words_below(found: FoundItems) -> Iterator[str]:
+    """The rank of every item, and its similarity where that is known."""
+    pairs = itertools.zip_longest(found.images, found.similarities, fillvalue=math.nan)
+    for rank, (_, similarity) in enumerate(pairs, start=1):
+        yield f"{rank}" if math.isnan(similarity) else f"{rank} \N{MIDDLE DOT} {similarity:.2f}"
+
+
+def compose(examples: Sequence[Example], layout: Layout) -> np.ndarray:
     """All pictures in their places, items with their borders, without a word.
 
     Returns:
         uint8[h w 3] RGB.
     """
-    layout = Layout.of(examples)
     width = max(layout.tile_corner(0, 0, layout.columns)[0] - GAP + _MARGIN, _NARROWEST)
     height = layout.query_corner(len(examples))[1] - _CAPTION
     canvas = np.full((height, width, 3), 255, np.uint8)

@@ -12,6 +12,7 @@ from senet_jax.metrics.evaluation_report import EvaluationReport
 from senet_jax.metrics.run_report import Run
 from senet_jax.metrics.saved import REPORT, has_lists, load_lists, read_report
 from senet_jax.report.examples import ScoredLists, average_precisions
+from senet_jax.report.systems import is_training, label_of
 from senet_jax.system.errors import UserError, reason, shown
 from senet_jax.training.final_report import UNTRAINED
 
@@ -53,11 +54,6 @@ def read_run(workdir: pathlib.Path) -> tuple[Mapping[str, EvaluationReport], Run
     return report.entries, report.run
 
 
-def is_training(run: Run) -> bool:
-    """Whether a training made the report, and not an evaluation."""
-    return run.config.get("job") == "train"
-
-
 def evaluated_names(entries: Mapping[str, EvaluationReport], run: Run) -> list[str]:
     """The datasets that were evaluated; of a training those before and after."""
     if is_training(run):
@@ -87,13 +83,13 @@ def ranked_dataset(
             "of senet_jax kept none; run the same command again, a training in another workdir"
         )
     if is_training(run):
-        labels = {name: "trained", f"{name}{UNTRAINED}": "untrained"}
+        labels = {entry: label_of(entry, name, run) for entry in (name, f"{name}{UNTRAINED}")}
         dataset = _configured(lambda: load_dataset(run.config["evaluation"]["data_root"], name))
         queries, database = dataset.queries, dataset.images
     else:
         re_ranked = [n for n in entries if n.startswith(f"{name}+") and n.endswith(BLIND)]
-        labels = {name: "search"}
-        labels |= {n: n.removeprefix(f"{name}+").removesuffix(BLIND) for n in re_ranked}
+        labels = {entry: label_of(entry, name, run) for entry in (name, *re_ranked)}
+        labels = {entry: label.removesuffix(BLIND) for entry, label in labels.items()}
         plan = _configured(lambda: EvaluationPlan.from_config({**run.config, "datasets": name}))
         [dataset] = plan.datasets
         _check_lists(plan, dataset, run)
@@ -102,12 +98,29 @@ def ranked_dataset(
         ScoredLists(
             label,
             average_precisions(entries[entry], dataset),
-            load_lists(workdir, entry, run.files_crc32, len(database)).ranked,
+            load_lists(workdir, entry, run.files_crc32, len(database)),
         )
         for entry, label in labels.items()
         if entry in entries and has_lists(entry, run.files_crc32)
     ]
     return RankedDataset(dataset, queries, database, lists)
+
+
+def check_same_photographs(
+    first: RankedDataset, second: RankedDataset, a: pathlib.Path, b: pathlib.Path
+) -> None:
+    """Checks that the runs of two workdirs have searched the same photographs.
+
+    Raises:
+        UserError: they have not.
+    """
+    for part in ("queries", "database"):
+        one, other = ([p.file_name for p in getattr(each, part)] for each in (first, second))
+        if one != other:
+            raise UserError(
+                f"the {part} of {a} and {b} are not the same photographs; evaluate both systems on "
+                "the same dataset, with the same distractors"
+            )
 
 
 def _check_lists(plan: EvaluationPlan, dataset: Dataset, run: Run) -> None:

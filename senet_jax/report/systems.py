@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from senet_jax.metrics.evaluation_report import EvaluationReport
 from senet_jax.metrics.run_report import Run
 from senet_jax.report.paper import PaperFigure, paper_figure
-from senet_jax.report.results import is_training
 from senet_jax.training.final_report import UNTRAINED
 
 
@@ -17,12 +16,17 @@ def datasets_of(entries: Mapping[str, EvaluationReport]) -> dict[str, list[str]]
     return {dataset: sorted(names, key=lambda n: n != dataset) for dataset, names in found.items()}
 
 
+def is_training(run: Run) -> bool:
+    """Whether a training made the report, and not an evaluation."""
+    return run.config.get("job") == "train"
+
+
 def label_of(entry: str, dataset: str, run: Run) -> str:
     """What an entry is called beside the others of its dataset."""
     if entry != dataset:
         reranking = entry.removeprefix(f"{dataset}+")
         return "untrained" if reranking == entry else reranking
-    return "trained" if is_training(run) else "search"
+    return (model_of(run) or "trained") if is_training(run) else "search"
 
 
 def figure_of(entry: str, dataset: str, run: Run) -> PaperFigure | None:

@@ -8,9 +8,9 @@ found, for python -m senet_jax.score --ranks and python -m senet_jax.rerank.
 import numpy as np
 
 from senet_jax.search.backends import BACKENDS, check_top, read_backend
-from senet_jax.search.database import BlockedDatabase, as_float32, check_descriptors
+from senet_jax.search.descriptor_files import open_descriptors
 from senet_jax.system.errors import CommandParser, run_command
-from senet_jax.system.files import atomic_write, local_path, local_paths, open_array
+from senet_jax.system.files import atomic_write, local_path, local_paths
 from senet_jax.system.progress import Progress
 from senet_jax.system.runtime import use_compilation_cache
 from senet_jax.system.spelling import settings_help
@@ -50,11 +50,7 @@ def main() -> None:
     backend = read_backend(flags.backend)
     use_compilation_cache()
 
-    queries = open_array(flags.queries)
-    check_descriptors(queries, str(flags.queries))
-    queries = as_float32(queries)
-    database = BlockedDatabase(tuple(map(open_array, [flags.database, *flags.distractors])))
-    database.check_queries(queries, str(flags.queries))
+    queries, database = open_descriptors(flags.queries, flags.database, flags.distractors)
     # A place that cannot be written is found out before the work, not after it.
     with atomic_write(flags.out) as temporary, temporary.open("wb") as file:
         index = backend.prepare(database, Progress("indexing", database.size, "rows").advance)

@@ -223,7 +223,5 @@ def _add_searches(app: FastAPI, service: Service) -> None:
         if of not in ("query", "item"):
             raise HTTPException(404, "similarity is of the query or the item")
         query, part, other = photographs[photograph], parse_box(box), photographs[item]
-        two = drawn.made(
-            (query.id, part, other.id), lambda: service.similarity(query, part, other)
-        )
+        two = drawn.made((query.id, part, other.id), lambda: service.similarity(query, part, other))
         return Response(two[of == "item"], media_type="image/jpeg", headers=_KEPT)

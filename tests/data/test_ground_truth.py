@@ -49,6 +49,22 @@ def test_json(tmp_path):
     _assert_is_value(load_ground_truth(path))
 
 
+def test_look_alikes_are_read_where_every_query_has_them(tmp_path):
+    entries = [{**entry, "lookalikes": [2, 0]} for entry in VALUE["gnd"]]
+    path = tmp_path / "gnd_x.json"
+    path.write_text(json.dumps(_changed(gnd=entries)))
+    truth = load_ground_truth(path)
+    _assert_is_value(truth)
+    assert [x.tolist() for x in truth.lookalikes] == [[0, 2], [0, 2]]
+    for wrong, message in (
+        ([VALUE["gnd"][0], entries[1]], "query 0 has no lookalikes, others have"),
+        ([entries[0], entries[1] | {"lookalikes": [4]}], "lists the item 4"),
+    ):
+        path.write_text(json.dumps(_changed(gnd=wrong)))
+        with pytest.raises(UserError, match=message):
+            load_ground_truth(path)
+
+
 def _assert_is_value(truth):
     assert truth.image_names == ("a", "b", "c", "d")
     assert truth.query_names == ("q", "r")

@@ -14,7 +14,7 @@ from senet_jax.report.examples import (
     judge,
     query_at_percentile,
 )
-from senet_jax.search.ranked_list import NO_MORE, RankedList
+from senet_jax.search.ranked_list import NO_MORE, FoundLists, RankedList
 from senet_jax.system.errors import UserError
 
 IMAGES = 14
@@ -41,7 +41,9 @@ def town(tmp_path):
 def _lists(label, average_precisions, ranks):
     """The same list for every query."""
     ranked = RankedList(np.array([ranks] * len(average_precisions)), IMAGES)
-    return ScoredLists(label, np.array(average_precisions), ranked)
+    similarities = np.linspace(1, 0, ranked.ranks.size, dtype=np.float32)
+    found = FoundLists(ranked, similarities.reshape(ranked.ranks.shape))
+    return ScoredLists(label, np.array(average_precisions), found)
 
 
 DOWN, UP = list(range(13, -1, -1)), list(range(IMAGES))
@@ -50,15 +52,17 @@ DOWN, UP = list(range(13, -1, -1)), list(range(IMAGES))
 def test_what_was_found_for_the_chosen_queries(town):
     lists = [_lists("one", [0.9, 0.2, np.nan], DOWN), _lists("other", [0.1, 0.3, np.nan], UP)]
     examples = find_examples(town, town.queries, town.images, lists)
-    names = [example.caption for example in examples]
-    assert names == ["10th percentile: dark", "50th percentile: dark", "90th percentile: bright"]
-    for example, query in zip(examples, (1, 1, 0), strict=True):
+    hard, easy = (example.caption for example in examples)  # The hard one is the middle one too.
+    assert hard.startswith("A hard query: ") and hard.endswith(" (dark)")
+    assert easy.startswith("An easy query: ") and easy.endswith(" (bright)")
+    for example, query in zip(examples, (1, 0), strict=True):
         assert example.box == (0, 0, 8, 16)
         assert example.image.mean() == pytest.approx([250, 5][query], abs=1)
         assert list(example.rows) == ["one", "other"]
         for each in lists:
-            precision = example.rows[each.label].average_precision
-            assert precision == each.average_precisions[query]
+            found = example.rows[each.label]
+            assert found.average_precision == each.average_precisions[query]
+            assert list(found.similarities) == each.found.similarities[query, :10].tolist()
     one, other = examples[0].rows.values()
     greys = [image.mean() for image in one.images]
     assert greys == pytest.approx([10 * item for item in range(13, 3, -1)], abs=1)
@@ -111,6 +115,15 @@ def test_verdicts_are_those_of_medium():
     )
     assert judge(truth, 0, [0, 1, 2, 3]) == ["junk", "right", "wrong", "right"]
     assert judge(truth, 1, [3, 2, 0]) == ["junk", "wrong", "right"]
+
+
+def test_of_what_is_wrong_the_look_alikes_are_told_apart():
+    none = (np.zeros(0, np.int64),)
+    truth = GroundTruth(
+        *(("a", "b", "c", "d"), ("q",), (np.array([0]),), none, (np.array([1]),)),
+        lookalikes=(np.array([1, 2]),),
+    )
+    assert judge(truth, 0, [0, 1, 2, 3]) == ["right", "junk", "look-alike", "wrong"]
 
 
 def _report(names):

@@ -8,7 +8,7 @@ from senet_jax.data.revisitop import load_dataset
 from senet_jax.report.examples import ITEMS, ScoredLists
 from senet_jax.report.gallery import BEST, WORST, choose, make_gallery, rank_of_first_right
 from senet_jax.report.results import RankedDataset
-from senet_jax.search.ranked_list import NO_MORE, RankedList
+from senet_jax.search.ranked_list import NO_MORE, FoundLists, RankedList
 
 IMAGES, QUERIES = 14, 16
 
@@ -47,8 +47,16 @@ def ranked(tmp_path):
     (tmp_path / "town" / "gnd_town.json").write_text(json.dumps(truth))
     town = load_dataset(tmp_path, "town")
     scores = np.linspace(1, 0, QUERIES)
-    down = RankedList(np.array([list(range(IMAGES))[::-1]] * QUERIES), IMAGES)
-    short = RankedList(np.array([[0, 3, NO_MORE]] * QUERIES), IMAGES)
+    down, short = (
+        FoundLists(
+            RankedList(ranks, IMAGES),
+            np.linspace(1, 0, ranks.size).astype(np.float32).reshape(ranks.shape),
+        )
+        for ranks in (
+            np.array([list(range(IMAGES))[::-1]] * QUERIES),
+            np.array([[0, 3, NO_MORE]] * QUERIES),
+        )
+    )
     lists = [ScoredLists("search", scores, down), ScoredLists("aqe", 1 - scores, short)]
     return RankedDataset(town, town.queries, town.images, lists)
 

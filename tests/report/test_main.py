@@ -12,6 +12,7 @@ from senet_jax.metrics.saved import REPORT
 from senet_jax.report import __main__ as report_module
 from senet_jax.report.__main__ import LEARNING_CURVE, RANKED_LISTS, main
 from senet_jax.report.html_report import PAGE
+from senet_jax.report.ranked import QUERY, TILE
 
 # ml_collections loads a config file in an old way.
 pytestmark = [
@@ -41,13 +42,15 @@ def test_two_pictures_stand_beside_a_training_s_report(workdir, run_command_here
     assert said == f"wrote {workdir / PAGE}, {curve}, {lists}\n"
     assert cv2.imread(str(curve)).shape == (480, 1280, 3)
     height, width, _ = cv2.imread(str(lists)).shape
-    assert height > 3 * 234 and width > 234 + 3 * 112
-    assert [each.label for each in shown.lists] == ["trained", "untrained"]
+    assert height > 2 * QUERY and width > QUERY + 3 * TILE
+    assert [each.label for each in shown.lists] == ["tiny", "untrained"]
     report = json.loads((workdir / REPORT).read_text())
     for each, name in zip(shown.lists, ("town", "town_untrained"), strict=True):
         aps = [query["ap"] for query in report[name]["medium"]["per_query"]]
         assert each.average_precisions.tolist() == aps
-        np.testing.assert_array_equal(each.ranked.ranks, np.load(workdir / f"ranks/{name}.npy"))
+        np.testing.assert_array_equal(
+            each.found.ranked.ranks, np.load(workdir / f"ranks/{name}.npy")
+        )
 
 
 def test_the_search_of_an_evaluation_and_its_re_rankings_stand_side_by_side(
@@ -58,7 +61,7 @@ def test_the_search_of_an_evaluation_and_its_re_rankings_stand_side_by_side(
     assert [each.label for each in shown.lists] == ["search", "dba,alpha_qe", "aqe"]
     assert len(shown.database) == 5 and shown.queries[0].box == (2, 3, 40, 30)
     height, width, _ = cv2.imread(str(evaluated / RANKED_LISTS)).shape
-    assert height > 3 * 3 * 112 and width > 234 + 5 * 112
+    assert height > 2 * 3 * TILE and width > QUERY + 5 * TILE
 
 
 def test_as_a_command(evaluated):
@@ -78,8 +81,13 @@ def test_the_demo_says_what_it_leaves():
     assert any(left in line for line in said)
     commands = [line for line in lines if "runs/demo" in line and line.startswith("\t$(RUN) ")]
     modules = [line.split()[1] for line in commands]
-    assert modules == ["senet_jax.data.prepare", "senet_jax.main", "senet_jax.report"]
-    assert commands[2].endswith(" runs/demo")
+    prepare, train, report = (f"senet_jax.{name}" for name in ("data.prepare", "main", "report"))
+    assert modules == [prepare, train, train, report]
+    assert commands[1].endswith(" --config.model=tiny_baseline --workdir=runs/demo/baseline")
+    assert commands[2] == commands[1].replace(" --config.model=tiny_baseline", "").removesuffix(
+        "/baseline"
+    )
+    assert commands[3].endswith(" runs/demo --beside=runs/demo/baseline")
 
 
 @pytest.mark.parametrize("file", [REPORT, "metrics.jsonl", "ranks/town.npy", "scores/town.npy"])

@@ -73,7 +73,8 @@ def report(medium, names=None, **notes):
 
 
 def gallery(name="q", item="a.jpg", picture=PICTURE):
-    items = [ShownItem(item, verdict, picture) for verdict in ("right", "wrong", "junk")]
+    verdicts = {"right": 0.875, "wrong": 0.5, "junk": np.nan}
+    items = [ShownItem(item, *shown, picture) for shown in verdicts.items()]
     lists = [ShownList("search", 0.25, 1, items), ShownList("aqe", 0.5, None, items[1:])]
     return Gallery([ShownQuery(name, picture, lists)], [])
 
@@ -260,9 +261,11 @@ def test_verdicts_are_words_and_borders_and_pictures_have_names():
     assert base64.b64decode(pictures[0]["src"].partition(",")[2]) == PICTURE.jpeg
     assert (pictures[0]["width"], pictures[0]["height"]) == ("64", "48")
     items = [a["class"] for a in document.of("li") if "class" in a]
-    assert items[3:] == ["right", "wrong", "junk", "wrong", "junk"]  # After the legend.
+    assert items[:3] == ["right", "wrong", "junk"]  # The legend, of what is shown.
+    assert items[3:] == ["right", "wrong", "junk", "wrong", "junk"]
     said = [text.strip() for text in document.said("span")]
-    assert said == ["1", "right", "2", "wrong", "3", "junk", "1", "wrong", "2", "junk"]
+    first = [*("1 \N{MIDDLE DOT} 0.88", "right"), *("2 \N{MIDDLE DOT} 0.50", "wrong"), "3", "junk"]
+    assert said == [*first, "1 \N{MIDDLE DOT} 0.50", "wrong", "2", "junk"]
     assert "the first right one is at rank 1" in document.said("small")
     assert "none that is kept is right" in document.said("small")
 

@@ -9,6 +9,7 @@ from senet_jax.report.ranked import (
     GAP,
     QUERY,
     TILE,
+    WORDS,
     Layout,
     compose,
     draw_ranked_lists,
@@ -16,7 +17,9 @@ from senet_jax.report.ranked import (
 )
 
 GREEN, RED, GREY = (0, 158, 115), (208, 52, 44), (154, 163, 170)
+LOOKALIKE = (0, 114, 178)
 BLUE = (10, 20, 200)  # Of all pictures.
+SHORT = (TILE - 2 * BORDER) // 2  # The shorter side of a picture that is twice as long as wide.
 WHITE, YELLOW = (255, 255, 255), (255, 210, 63)
 
 
@@ -26,7 +29,8 @@ def _blue(height=64, width=64):
 
 def _found(verdicts, image=None):
     images = [_blue() if image is None else image] * len(verdicts)
-    return FoundItems(average_precision=0.123, images=images, verdicts=verdicts)
+    similarities = [0.987, *[float("nan")] * (len(verdicts) - 1)]
+    return FoundItems(0.123, images, verdicts, similarities)
 
 
 def _example(image=None, box=None, trained=("wrong", "junk"), untrained=("junk", "right", "right")):
@@ -43,16 +47,23 @@ LAYOUT = Layout.of([_example()])
 query_corner, tile_corner = LAYOUT.query_corner, LAYOUT.tile_corner
 
 
+def drawn(examples):
+    return compose(examples, Layout.of(examples))
+
+
 def _colours(canvas, x, y, *steps):
     return [tuple(canvas[y + step, x + step].tolist()) for step in steps]
 
 
 @pytest.mark.parametrize(
     ("block", "row", "column", "colour"),
-    [(0, 0, 0, RED), (0, 0, 1, GREY), (0, 1, 0, GREY), (0, 1, 2, GREEN), (1, 0, 0, GREEN)],
+    [
+        *((0, 0, 0, RED), (0, 0, 1, GREY), (0, 1, 0, GREY), (0, 1, 2, GREEN), (1, 0, 0, GREEN)),
+        (1, 0, 1, LOOKALIKE),
+    ],
 )
 def test_every_item_has_the_border_of_its_verdict(block, row, column, colour):
-    canvas = compose([_example(), _example(trained=("right", "right"))])
+    canvas = drawn([_example(), _example(trained=("right", "look-alike"))])
     x, y = tile_corner(block, row, column)
     first, last = BORDER - 1, TILE - BORDER
     assert _colours(canvas, x, y, -1, 0, first) == [WHITE, colour, colour]
@@ -67,11 +78,13 @@ def test_places_do_not_overlap():
     assert query_corner(0)[1] + QUERY < query_corner(1)[1]
 
 
-@pytest.mark.parametrize(("count", "height"), [(1, QUERY), (2, QUERY), (4, 4 * TILE + 3 * GAP)])
+@pytest.mark.parametrize(
+    ("count", "height"), [(1, QUERY), (2, QUERY), (4, 4 * TILE + 3 * (WORDS + GAP))]
+)
 def test_any_number_of_rows_has_room(count, height):
     rows = {f"method{row}": _found(["right"]) for row in range(count)}
     examples = [Example("", _blue(), None, rows)] * 2
-    layout, canvas = Layout.of(examples), compose(examples)
+    layout, canvas = Layout.of(examples), drawn(examples)
     for block in range(2):
         for row in range(count):
             x, y = layout.tile_corner(block, row, 0)
@@ -93,10 +106,10 @@ def test_a_long_chain_of_methods_has_room_beside_its_items():
 def test_other_shapes_stand_in_the_middle_of_their_tile(height, width):
     example = Example("", _blue(), None, {"": _found(["right"], _blue(height, width))})
     x, y = tile_corner(0, 0, 0)
-    tile = compose([example])[y : y + TILE, x : x + TILE]
+    tile = drawn([example])[y : y + TILE, x : x + TILE]
     rows, columns = np.nonzero((tile == BLUE).all(axis=-1))
     seen = [(int(axis.min()), int(axis.max()) + 1) for axis in (rows, columns)]
-    long, short = (BORDER, TILE - BORDER), ((TILE - 51) // 2, (TILE - 51) // 2 + 51)
+    long, short = (BORDER, TILE - BORDER), ((TILE - SHORT) // 2, (TILE - SHORT) // 2 + SHORT)
     assert seen == ([long, short] if height > width else [short, long])
     assert (tile[TILE // 2, TILE // 2] == BLUE).all()
 
@@ -105,7 +118,7 @@ def test_pictures_are_enlarged_without_a_flip_of_rows_columns_or_channels():
     image = np.zeros((64, 64, 3), np.uint8)
     image[:32, :32] = (255, 0, 0)  # The upper left is blue,
     image[:32, 32:] = (0, 0, 255)  # the upper right red.
-    canvas = compose([_example(image)])
+    canvas = drawn([_example(image)])
     x, y = query_corner(0)
     near, far = QUERY // 4, 3 * QUERY // 4
     assert tuple(canvas[y + near, x + near].tolist()) == (0, 0, 255)
@@ -114,7 +127,7 @@ def test_pictures_are_enlarged_without_a_flip_of_rows_columns_or_channels():
 
 
 def test_the_box_is_drawn_where_it_is():
-    canvas = compose([_example(_blue(100, 100), box=(20.7, 10, 500, 60))])
+    canvas = drawn([_example(_blue(100, 100), box=(20.7, 10, 500, 60))])
     x, y = query_corner(0)
     query = canvas[y : y + QUERY, x : x + QUERY]
     rows, columns = np.nonzero((query == YELLOW).all(axis=-1))
@@ -128,19 +141,21 @@ def test_the_box_is_drawn_where_it_is():
 
 
 def test_a_query_without_a_box_is_only_a_picture():
-    canvas = compose([_example()])
+    canvas = drawn([_example()])
     x, y = query_corner(0)
     assert (canvas[y : y + QUERY, x : x + QUERY] == BLUE).all()
 
 
 def test_words_leave_the_pictures_alone(tmp_path):
     examples = [_example(), _example(trained=("right", "wrong"))]
-    figure = draw_ranked_lists(examples, title="what", note="how chosen")
+    figure = draw_ranked_lists(examples, title="what", notes=["how chosen"])
     words = [text.get_text() for text in figure.texts]
     assert {"what", "how chosen", "right", "wrong", "junk", "why", "trained"} <= set(words)
+    assert words.count("1 \N{MIDDLE DOT} 0.99") == 4 and words.count("2") == 4  # One is not known.
+    assert "look-alike" not in words
     assert words.count("untrained") == words.count("why") == 2 and words.count("AP 12.3 %") == 4
     save_png(figure, tmp_path / "x.png")
-    written, canvas = cv2.imread(str(tmp_path / "x.png"))[..., ::-1], compose(examples)
+    written, canvas = cv2.imread(str(tmp_path / "x.png"))[..., ::-1], drawn(examples)
     is_drawn = (canvas != 255).any(axis=-1)
     np.testing.assert_array_equal(written[is_drawn], canvas[is_drawn])
     assert (written[~is_drawn] != 255).any()

@@ -25,7 +25,8 @@ def test_entries_by_their_datasets():
     [
         ("a", EVALUATION, "search"),
         ("a+aqe(k=3),cvnet:blind", EVALUATION, "aqe(k=3),cvnet:blind"),
-        ("a", TRAINING, "trained"),
+        ("a", TRAINING, "r50"),
+        ("a", Run(config={"job": "train"}), "trained"),
         ("a_untrained", TRAINING, "untrained"),
     ],
 )

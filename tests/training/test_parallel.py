@@ -14,11 +14,9 @@ from senet_jax.training.parallel import AXIS, ParallelStep, check_divisible
 from tests.tolerances import AFTER_A_SWITCH, SPREAD
 from tests.training import landmarks
 from tests.training.landmarks import BEFORE_A_NORM
-from tests.training.spread_training import ROOT, STEPS, TRAININGS
+from tests.training.spread_training import ROOT, STEPS
 
 OPTIONS = landmarks.step_options(0.5, 0.5)
-# What two processes train: talking to each other takes most of their time.
-TOGETHER = ("cls+con",)
 
 
 @pytest.fixture(scope="module")
@@ -113,8 +111,8 @@ def test_a_queue_that_cannot_be_shared_is_one_line(state):
         check_divisible(16, 1, shorter)
 
 
-def _train(folder, devices, names, *clusters):
-    """Runs the trainings in one process, or in one for each of the clusters' arguments."""
+def _train(folder, devices, *clusters):
+    """Runs the training in one process, or in one for each of the clusters' arguments."""
     flags = (
         # What is compared are the sums of several devices, so a quick compilation is enough.
         "--xla_backend_optimization_level=0",
@@ -122,7 +120,7 @@ def _train(folder, devices, names, *clusters):
     )
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.training.spread_training", folder, names, *arguments],
+            [sys.executable, "-m", "tests.training.spread_training", folder, *arguments],
             cwd=ROOT,
             env=os.environ | {"XLA_FLAGS": " ".join(flags)},
             stdout=subprocess.DEVNULL,
@@ -139,12 +137,12 @@ def _train(folder, devices, names, *clusters):
 
 @pytest.fixture(scope="module")
 def one_device(tmp_path_factory):
-    return _train(tmp_path_factory.mktemp("one"), 1, ",".join(TRAININGS))
+    return _train(tmp_path_factory.mktemp("one"), 1)
 
 
 @pytest.fixture(scope="module")
 def eight_devices(tmp_path_factory):
-    return _train(tmp_path_factory.mktemp("eight"), 8, ",".join(TRAININGS))
+    return _train(tmp_path_factory.mktemp("eight"), 8)
 
 
 @pytest.fixture(scope="module")
@@ -153,11 +151,11 @@ def two_processes(tmp_path_factory):
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     clusters = [(address, "2", str(index)) for index in range(2)]
-    return _train(tmp_path_factory.mktemp("two"), 4, ",".join(TOGETHER), *clusters)
+    return _train(tmp_path_factory.mktemp("two"), 4, *clusters)
 
 
-def _left(folder, name, index=0):
-    with np.load(folder / f"{name}.{index}.npz") as file:
+def _left(folder, index=0):
+    with np.load(folder / f"{index}.npz") as file:
         return dict(file)
 
 
@@ -166,15 +164,9 @@ def _distance(found, expected):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("layout", "name"),
-    [("eight_devices", name) for name in TRAININGS]
-    + [("two_processes", name) for name in TOGETHER],
-)
-def test_however_many_devices_the_training_is_the_same(request, one_device, layout, name):
-    alone, spread = (
-        _left(folder, name) for folder in (one_device, request.getfixturevalue(layout))
-    )
+@pytest.mark.parametrize("layout", ["eight_devices", "two_processes"])
+def test_however_many_devices_the_training_is_the_same(request, one_device, layout):
+    alone, spread = map(_left, (one_device, request.getfixturevalue(layout)))
     assert spread.keys() == alone.keys()
     assert alone["metrics/loss"].shape == (STEPS,)
     gradients = {path for path in alone if path.startswith("last/optimizer/1/trace")}
@@ -189,9 +181,8 @@ def test_however_many_devices_the_training_is_the_same(request, one_device, layo
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", TOGETHER)
-def test_all_processes_have_the_same_state_to_the_bit(two_processes, name):
-    first, second = (_left(two_processes, name, index) for index in range(2))
+def test_all_processes_have_the_same_state_to_the_bit(two_processes):
+    first, second = (_left(two_processes, index) for index in range(2))
     assert first.keys() == second.keys()
     for path in first:
         np.testing.assert_array_equal(first[path], second[path], err_msg=path)

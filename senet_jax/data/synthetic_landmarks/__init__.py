@@ -9,6 +9,7 @@ from senet_jax.data.synthetic_landmarks.evaluation_set import (
     ground_truths,
     write_evaluation,
 )
+from senet_jax.data.synthetic_landmarks.redrawn import redrawn
 from senet_jax.data.synthetic_landmarks.training_set import NAME, training_source
 from senet_jax.data.synthetic_landmarks.world import DEMO, STUDY, TINY, Shot, World
 
@@ -22,6 +23,7 @@ __all__ = [
     "World",
     "drawing",
     "ground_truths",
+    "redrawn",
     "training_source",
     "write_evaluation",
 ]

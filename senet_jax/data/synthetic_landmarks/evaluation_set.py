@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from senet_jax.data.ground_truth import LOOKALIKES
 from senet_jax.data.synthetic_landmarks.drawing import Draw, draw_here, jpeg
 from senet_jax.data.synthetic_landmarks.world import Shot, World
 from senet_jax.system.errors import UserError
@@ -31,6 +32,8 @@ DATASETS = {
 }
 """The names of the three datasets of each evaluated split."""
 
+RECORD = "world.json"
+"""Beside the pictures of a split: the world and the split that they are of."""
 
 
 def write_evaluation(
@@ -76,8 +79,8 @@ def write_evaluation(
 def ground_truths(world: World, split: str) -> dict[str, dict[str, Any]]:
     """The ground truths of a split by dataset, each as the benchmark's pickles hold it.
 
-    They agree in pictures, queries, boxes and positives, and differ in what is junk besides the
-    query's own junk: nothing; the query's look-alikes; all that is not of the query's family.
+    They agree in pictures, queries, boxes, positives and look-alikes, and differ in what is junk
+    besides the query's own junk: nothing; the look-alikes; all that is not of the query's family.
     """
     queries, database = world.queries_of(split), world.database_of(split)
     families = np.array([-1 if shot.family is None else shot.family for shot in database])
@@ -88,7 +91,8 @@ def ground_truths(world: World, split: str) -> dict[str, dict[str, Any]]:
         relatives = families == query.family
         own = relatives & (siblings == query.sibling)
         own_junk = own & (severities == "junk")
-        junks = (own_junk, own_junk | (relatives & ~own), own_junk | ~relatives)
+        lookalikes = relatives & ~own
+        junks = (own_junk, own_junk | lookalikes, own_junk | ~relatives)
         for name, junk in zip(entries, junks, strict=True):
             entries[name].append(
                 {
@@ -96,6 +100,7 @@ def ground_truths(world: World, split: str) -> dict[str, dict[str, Any]]:
                     "easy": _items(own & (severities == "easy")),
                     "hard": _items(own & (severities == "hard")),
                     "junk": _items(junk),
+                    LOOKALIKES: _items(lookalikes),
                 }
             )
     return {
@@ -122,7 +127,7 @@ def _claim(folders: list[pathlib.Path], world: World, split: str) -> None:
         "first_query_crc32": zlib.crc32(first),
     }
     for folder in folders:
-        record = folder / "world.json"
+        record = folder / RECORD
         if record.exists():
             if read_json(record) != value:
                 raise UserError(
@@ -135,7 +140,7 @@ def _claim(folders: list[pathlib.Path], world: World, split: str) -> None:
                 "another place"
             )
     for folder in folders:
-        write_json(folder / "world.json", value)
+        write_json(folder / RECORD, value)
 
 
 def _picture(world: World, split: str, shot: Shot) -> bytes:

@@ -6,6 +6,7 @@ process. Each random draw has a key of its own, so a larger world holds the smal
 
 import dataclasses
 import functools
+import re
 
 import numpy as np
 
@@ -18,6 +19,11 @@ SPLITS = ("training", "validation", "evaluation")
 EVALUATED_SPLITS = ("validation", "evaluation")
 
 _FAMILY, _DISTRACTOR, _VIEW, _DISTRACTOR_VIEW = range(4)
+
+_DISTRACTOR_NAME = re.compile(r"distractor-([0-9]{7,9})")
+_LANDMARK_NAME = re.compile(
+    rf"family-([0-9]{{4,9}})-([0-9])-({'|'.join(SEVERITIES)})-([0-9]{{1,9}})"
+)
 
 _SMALLEST = {
     "seed": 0,
@@ -134,11 +140,19 @@ class World:
     def database_of(self, split: str) -> list[Shot]:
         """The database of an evaluated split: landmark by landmark, then the distractors."""
         counts = {"easy": self.easy, "hard": self.hard, "junk": self.junk}
-        distractors = [
-            Shot(f"distractor-{i:07d}", None, 0, ("easy", "hard")[i % 2], i)
-            for i in range(self.distractors)
-        ]
+        distractors = [_distractor(i) for i in range(self.distractors)]
         return self._landmark_shots(split, counts) + distractors
+
+    def shot(self, name: str) -> Shot | None:
+        """The shot of an evaluated split whose file has a name, None if no shot is named so."""
+        distractor = _DISTRACTOR_NAME.fullmatch(name)
+        if distractor:
+            return _distractor(int(distractor[1]))
+        of_landmark = _LANDMARK_NAME.fullmatch(name)
+        if not of_landmark or int(of_landmark[2]) >= self.siblings:
+            return None
+        family, sibling, index = (int(of_landmark[group]) for group in (1, 2, 4))
+        return _landmark_shot(family, sibling, of_landmark[3], index)
 
     def photograph(self, split: str, shot: Shot) -> np.ndarray:
         """The picture of a shot of an evaluated split, uint8[side side 3] BGR."""
@@ -159,13 +173,7 @@ class World:
 
     def _landmark_shots(self, split: str, counts: dict[str, int]) -> list[Shot]:
         return [
-            Shot(
-                name=f"family-{family:04d}-{sibling}-{severity}-{index}",
-                family=family,
-                sibling=sibling,
-                severity=severity,
-                index=index,
-            )
+            _landmark_shot(family, sibling, severity, index)
             for family in range(self._families_of(split))
             for sibling in range(self.siblings)
             for severity, count in counts.items()
@@ -179,6 +187,15 @@ class World:
                 f"{' or '.join(EVALUATED_SPLITS)}"
             )
         return getattr(self, f"{split}_families")
+
+
+def _landmark_shot(family: int, sibling: int, severity: str, index: int) -> Shot:
+    name = f"family-{family:04d}-{sibling}-{severity}-{index}"
+    return Shot(name, family, sibling, severity, index)
+
+
+def _distractor(index: int) -> Shot:
+    return Shot(f"distractor-{index:07d}", None, 0, ("easy", "hard")[index % 2], index)
 
 
 DEMO = World()

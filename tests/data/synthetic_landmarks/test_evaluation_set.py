@@ -85,6 +85,13 @@ def test_ground_truth_says_what_each_picture_is(tmp_path, dataset):
         for kind in ("easy", "hard", "junk"):
             expected = [item for item, each in enumerate(kinds) if each == kind]
             assert getattr(truth, kind)[i].tolist() == expected
+        own = (query.family, query.sibling)
+        lookalikes = [
+            item
+            for item, each in enumerate(database)
+            if each.family == query.family and (each.family, each.sibling) != own
+        ]
+        assert truth.lookalikes[i].tolist() == lookalikes and lookalikes
         assert len(truth.easy[i]) == TINY.easy and len(truth.hard[i]) == TINY.hard
         assert "negative" in kinds
 

@@ -159,3 +159,10 @@ def test_every_number_is_checked():
 def test_only_evaluated_splits_have_queries(split):
     with pytest.raises(UserError, match="choose validation or evaluation"):
         TINY.queries_of(split)
+
+
+def test_a_shot_is_known_by_its_name():
+    shots = TINY.queries_of("evaluation") + TINY.database_of("evaluation")
+    assert [TINY.shot(shot.name) for shot in shots] == shots
+    for name in ("", "family-0000-0-query", f"family-0000-{TINY.siblings}-easy-0", "distractor-1"):
+        assert TINY.shot(name) is None
