@@ -6,6 +6,8 @@ what is new or was changed, forgets what was removed, finds again what was moved
 cannot be read; the photographs stay as they are. A run that was ended resumes.
 """
 
+from senet_jax.index.backends import BACKENDS
+from senet_jax.index.held import bring_up_to_date, chosen
 from senet_jax.index.update import check_place, update
 from senet_jax.search.storage import STORAGES
 from senet_jax.system.distributed import announce
@@ -13,6 +15,7 @@ from senet_jax.system.errors import CommandParser, run_command
 from senet_jax.system.files import local_path
 from senet_jax.system.process import interruptible, locked_workdir
 from senet_jax.system.runtime import tune_for_inference, use_compilation_cache
+from senet_jax.system.spelling import settings_help
 
 NAMED = 20
 """How many photographs that cannot be read are named; all are in `skipped.txt`."""
@@ -20,7 +23,10 @@ NAMED = 20
 
 def main() -> None:
     """Looks at the folder, describes what is new, and says what was done."""
-    parser = CommandParser(prog="python -m senet_jax.index", description=__doc__)
+    parser = CommandParser(
+        prog="python -m senet_jax.index",
+        description=f"{__doc__}\nBackends, with their settings:\n{settings_help(BACKENDS)}",
+    )
     parser.add_argument(
         "photos", type=local_path, metavar="PHOTOS", help="the folder of the photographs"
     )
@@ -36,15 +42,23 @@ def main() -> None:
         choices=STORAGES,
         help="how descriptors are stored (default: float32, later that of the index)",
     )
+    parser.add_argument(
+        "--backend",
+        metavar="NAME(SETTING=VALUE,...)",
+        help="what searches it, see above (default: files, later that of the index)",
+    )
     flags = parser.parse_args()
     check_place(flags.index)
+    backend = chosen(flags.index, flags.backend)
     tune_for_inference()
     use_compilation_cache()
     announce()
     saved = f"what is described is kept in {flags.index}; run the same command again to go on"
     with locked_workdir(flags.index), interruptible(lambda: saved):
         updated = update(flags.photos, flags.index, flags.weights, flags.storage)
-    for line in [*updated.remarks, *updated.skipped[:NAMED]]:
+        index = updated.index
+        told = bring_up_to_date(flags.index, index.database, index.searched_key, backend)
+    for line in [*updated.remarks, *updated.skipped[:NAMED], *told]:
         print(line)
     if updated.is_random:
         print("RANDOM WEIGHTS, nothing is learned in them")

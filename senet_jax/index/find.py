@@ -1,11 +1,13 @@
 """The photographs of an index that are most similar to descriptors."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
 from senet_jax.index.store import Index
 from senet_jax.search.best_items import BestItems
+from senet_jax.search.database import BlockedDatabase, read_items
 from senet_jax.search.scores import scores_of_blocks
 from senet_jax.system.progress import Progress
 
@@ -26,29 +28,58 @@ class Hit:
 def find(index: Index, queries: np.ndarray, top: int) -> list[list[Hit]]:
     """The photographs of an index that are most similar to each query, best first.
 
+    Scores are dot products with the descriptors, whichever backend has found them; among equals the
+    lower row comes first.
+
     Args:
         index: what is searched.
         queries: float32[q d], finite.
         top: how many photographs to find; of a smaller index, all.
 
     Raises:
-        UserError: queries of another width, or not finite.
+        UserError: queries of another width, or not finite; the backend is broken.
     """
     database = index.database
     database.check_queries(queries)
+    near = index.held.nearest(queries, top, database)
+    if near is None:
+        found = _best_of_all(queries, database, top)
+    else:
+        found = _best_of_some(queries, database, near)
+    return [
+        [
+            Hit(path, score)
+            for row, score in zip(rows.tolist(), scores.tolist(), strict=True)
+            for path in index.paths_of_row.get(row, ())
+        ][:top]
+        for rows, scores in found
+    ]
+
+
+def _best_of_all(
+    queries: np.ndarray, database: BlockedDatabase, top: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each query its best rows int64[k] and their scores float32[k]."""
     best = BestItems(len(queries), min(top, database.size))
     progress = Progress("searching", database.size, "rows")
     for start, scores in scores_of_blocks(queries, database, database.starts):
         best.add(start, scores)
         progress.advance(min(database.block_rows, database.size - start))
     found = best.lists(database)
-    return [
-        [
-            Hit(path, score)
-            for row, score in zip(rows, scores, strict=True)
-            for path in index.paths_of_row.get(row, ())
-        ][:top]
-        for rows, scores in zip(
-            found.ranked.ranks.tolist(), found.similarities.tolist(), strict=True
-        )
-    ]
+    return list(zip(found.ranked.ranks, found.similarities, strict=True))
+
+
+def _best_of_some(
+    queries: np.ndarray, database: BlockedDatabase, rows_of_query: Sequence[np.ndarray]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each query its rows int64[m], best first, and their scores float32[m].
+
+    Sums are of float64, so that equal descriptors have equal scores.
+    """
+    found = []
+    for query, rows in zip(queries, rows_of_query, strict=True):
+        descriptors = read_items(database, rows).astype(np.float64)
+        scores = (descriptors @ query.astype(np.float64)).astype(np.float32)
+        order = np.lexsort((rows, -scores))
+        found.append((rows[order], scores[order]))
+    return found

@@ -58,6 +58,9 @@ def main() -> None:
         _print(path, box, hits)
     if weights.random:
         print("RANDOM WEIGHTS, nothing is learned in them")
+    remark = index.held.remark(index.database)
+    if remark is not None:
+        print(remark)
     if index.missing:
         print(f"photographs that are not described: {index.missing:,}; see senet-jax index")
     if flags.json is not None:

@@ -5,7 +5,8 @@ The folder of an index holds
 - `index.json`: how the descriptors are made;
 - `descriptors.N` and `contents.N.jsonl`: descriptors by the content that they describe;
 - `files.npz`: which content the files of the folder of photographs have;
-- `skipped.txt`: the photographs that could not be read.
+- `skipped.txt`: the photographs that could not be read;
+- `backend.json`, and what it tells of, where it is not searched straight from these files.
 
 A photograph that was moved, or is there twice, so needs no descriptor of its own. Whoever reads an
 index needs no lock: a file is replaced atomically, or only grows.
@@ -23,6 +24,7 @@ import numpy as np
 from senet_jax.features.origin import origin_of_network
 from senet_jax.features.scales import SCALES
 from senet_jax.index.contents import Contents, read_contents
+from senet_jax.index.held import Held, open_held
 from senet_jax.index.listing import Listing, load_listing
 from senet_jax.index.photographs import LONG_SIDE
 from senet_jax.search.database import MOST_NUMBERS, BlockedDatabase
@@ -135,6 +137,16 @@ class Index:
         descriptors = self.contents.descriptors
         gone = set(range(len(descriptors))) - self.paths_of_row.keys()
         return BlockedDatabase((descriptors,), gone)
+
+    @property
+    def searched_key(self) -> str:
+        """Rows of the database with the same key and number are the same."""
+        return str(self.manifest.generation)
+
+    @functools.cached_property
+    def held(self) -> Held:
+        """What the backend of the index holds of the database."""
+        return open_held(self.folder, self.database, self.searched_key)
 
     @property
     def missing(self) -> int:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from senet_jax.rerank.retrieval import Retrieval, read_items
-from senet_jax.search.database import BlockedDatabase
+from senet_jax.rerank.retrieval import Retrieval
+from senet_jax.search.database import BlockedDatabase, read_items
 from senet_jax.search.exact import top_k
 from senet_jax.search.ranked_list import NO_MORE, RankedList
 from senet_jax.system.progress import Progress

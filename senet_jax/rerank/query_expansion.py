@@ -21,12 +21,11 @@ from senet_jax.rerank.method import DatabaseStage, Method, Prepared, Resources
 from senet_jax.rerank.neighbours import nearest_others
 from senet_jax.rerank.retrieval import (
     Retrieval,
-    read_items,
     search,
     shortlists,
     similarities,
 )
-from senet_jax.search.database import BlockedDatabase
+from senet_jax.search.database import BlockedDatabase, read_items
 from senet_jax.system.optional import optional_import
 from senet_jax.system.progress import Progress
 from senet_jax.system.settings import setting

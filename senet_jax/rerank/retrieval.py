@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from senet_jax.search.database import BlockedDatabase, as_float32
+from senet_jax.search.database import BlockedDatabase, read_items
 from senet_jax.search.exact import top_k
 from senet_jax.search.ranked_list import NO_MORE, RankedList
 from senet_jax.system.errors import UserError
@@ -124,34 +124,6 @@ def shortlists(retrieval: Retrieval, length: int) -> Iterator[Shortlists]:
         )
         descriptors = read_items(retrieval.database, np.where(are_ranked, items[rows], NO_MORE))
         yield Shortlists(rows, retrieval.queries[rows], items[rows], are_ranked, descriptors)
-
-
-def read_items(database: BlockedDatabase, items: np.ndarray) -> np.ndarray:
-    """The descriptors of single items.
-
-    Args:
-        database: whose items they are.
-        items: int[...], `NO_MORE` for a row of zeros.
-
-    Returns:
-        float32[... d].
-
-    Raises:
-        UserError: a descriptor is not finite.
-    """
-    descriptors = np.zeros((*items.shape, database.width), np.float32)
-    first = 0
-    for part in database.parts:
-        are_here = (items >= first) & (items < first + len(part))
-        descriptors[are_here] = as_float32(part[items[are_here] - first])
-        first += len(part)
-    are_finite = np.isfinite(descriptors).all(axis=-1)
-    if not are_finite.all():
-        raise UserError(
-            f"{database.name(items[~are_finite][0])} is not finite in float32; "
-            "mend the descriptor or leave it out"
-        )
-    return descriptors
 
 
 @jax.jit

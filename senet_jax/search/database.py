@@ -172,6 +172,34 @@ class BlockedDatabase:
         return array_name(self.parts[index], f"part {index} of the database")
 
 
+def read_items(database: BlockedDatabase, items: np.ndarray) -> np.ndarray:
+    """The descriptors of single items.
+
+    Args:
+        database: whose items they are.
+        items: int[...], -1 for a row of zeros.
+
+    Returns:
+        float32[... d].
+
+    Raises:
+        UserError: a descriptor is not finite.
+    """
+    descriptors = np.zeros((*items.shape, database.width), np.float32)
+    first = 0
+    for part in database.parts:
+        are_here = (items >= first) & (items < first + len(part))
+        descriptors[are_here] = as_float32(part[items[are_here] - first])
+        first += len(part)
+    are_finite = np.isfinite(descriptors).all(axis=-1)
+    if not are_finite.all():
+        raise UserError(
+            f"{database.name(items[~are_finite][0])} is not finite in float32; "
+            "mend the descriptor or leave it out"
+        )
+    return descriptors
+
+
 def _aligned_zeros(rows: int, width: int) -> np.ndarray:
     """Zeros float32[rows width] that JAX can use on a CPU without a copy of its own."""
     numbers = np.zeros(rows * width + _ALIGNMENT, np.float32)

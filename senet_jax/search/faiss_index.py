@@ -49,12 +49,26 @@ class Faiss(Settings):
             on_rows: told how many more rows are in the index.
 
         Raises:
+            UserError: see `trained`; a descriptor that should be ranked is not finite.
+        """
+        made = self.trained(database)
+        for start in database.starts:
+            block, is_ranked = database.read(start), database.is_ranked(start)
+            database.check_finite(start, block)
+            made.add(start + np.flatnonzero(is_ranked), block[is_ranked])
+            on_rows(min(database.block_rows, database.size - start))
+        return made
+
+    def trained(self, database: BlockedDatabase) -> "FaissIndex":
+        """An index that has learned from a database, and holds nothing yet.
+
+        Raises:
             UserError: faiss is not installed, does not know the description, or cannot train the
-                index on so few rows; a descriptor that should be ranked is not finite.
+                index on so few rows.
         """
         with optional_import("faiss", "approximate searches"):
             import faiss
-        description = _index_of_choice(database.size) if self.index == AUTO else self.index
+        description = self.description(database.size)
         # Binary codes have no inner product.
         metric = faiss.METRIC_L2 if description.startswith("LSH") else faiss.METRIC_INNER_PRODUCT
         try:
@@ -67,18 +81,26 @@ class Faiss(Settings):
                 f"faiss cannot make the index {shown(description)} of {database.size} rows of "
                 f"{database.width} numbers: {reason(error)}; choose another one, such as IVF64,Flat"
             ) from error
+        made = dataclasses.replace(self, index=description)
+        return made.index_of(faiss.IndexIDMap(index), database.size)
+
+    def index_of(self, index: Any, database_size: int) -> "FaissIndex":
+        """What is searched with these settings.
+
+        Args:
+            index: an IndexIDMap of faiss.
+            database_size: how many items the database has.
+        """
+        import faiss
+
         lists = faiss.try_extract_index_ivf(index)
         if lists is not None:
             lists.nprobe = self.probes
-        items = [np.zeros(0, np.int64)]
-        for start in database.starts:
-            block, is_ranked = database.read(start), database.is_ranked(start)
-            database.check_finite(start, block)
-            index.add(block[is_ranked])
-            items.append(start + np.flatnonzero(is_ranked))
-            on_rows(min(database.block_rows, database.size - start))
-        made = dataclasses.replace(self, index=description)
-        return FaissIndex(made, index, np.concatenate(items), database.size)
+        return FaissIndex(self, index, database_size)
+
+    def description(self, size: int) -> str:
+        """The index of a database of so many rows, as faiss describes it."""
+        return _index_of_choice(size) if self.index == AUTO else self.index
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -87,22 +109,39 @@ class FaissIndex:
 
     Attributes:
         backend: its settings, with the description of the index.
-        index: the faiss index.
-        items: int64[m], the item that each of its vectors is; unranked items are not among them.
+        index: the faiss index, which knows each vector by its item; unranked items are not in it.
         database_size: how many items the database has.
     """
 
     backend: Faiss
     index: Any
-    items: np.ndarray
     database_size: int
+
+    def add(self, items: np.ndarray, descriptors: np.ndarray) -> None:
+        """Adds items int64[m] with their descriptors float32[m d]."""
+        if len(items):
+            self.index.add_with_ids(np.ascontiguousarray(descriptors), items)
+
+    def nearest(self, queries: np.ndarray, count: int) -> np.ndarray:
+        """Each query's best items, as far as the index finds them; among equals any order.
+
+        Args:
+            queries: float32[q d], finite.
+            count: how many to find.
+
+        Returns:
+            int64[q count]; `NO_MORE` where there are no more.
+        """
+        found = np.full((len(queries), count), NO_MORE, np.int64)
+        held = min(count, self.index.ntotal)
+        if held:
+            _, found[:, :held] = self.index.search(np.ascontiguousarray(queries), held)
+        return found
 
     def top_k(
         self, queries: np.ndarray, k: int, on_rows: Callable[[int], None] = lambda count: None
     ) -> RankedList:
-        """Each query's k best items, as far as the index finds them; among equals any order.
-
-        Unranked items are not found.
+        """Each query's k best items; see `nearest`. Unranked items are not found.
 
         Args:
             queries: float32[q d], finite.
@@ -112,13 +151,9 @@ class FaissIndex:
         Returns:
             Ranks int64[q min(k, n)].
         """
-        ranks = np.full((len(queries), min(k, self.database_size)), NO_MORE, np.int64)
-        found = min(ranks.shape[1], len(self.items))
-        if found:
-            _, vectors = self.index.search(np.ascontiguousarray(queries), found)
-            ranks[:, :found] = np.where(vectors < 0, NO_MORE, self.items[vectors])
+        found = self.nearest(queries, min(k, self.database_size))
         on_rows(self.database_size)
-        return RankedList(ranks, self.database_size)
+        return RankedList(found, self.database_size)
 
 
 def _index_of_choice(size: int) -> str:

@@ -11,11 +11,20 @@ from senet_jax.system.errors import UserError, shown
 
 Value = int | float | bool | str
 
+
+class Address(str):
+    """The type of a setting that says where a server is; it has no room for a password."""
+
+
 # For each type of a setting: its name, and how a value of it is written.
 _KINDS: Mapping[type, tuple[str, re.Pattern]] = {
     int: ("an integer", re.compile(r"[+-]?[0-9]{1,18}")),
     float: ("a number", re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{0,18})?([eE][+-]?[0-9]{1,3})?")),
     bool: ("true or false", re.compile("true|false")),
+    Address: (
+        "an address such as https://host:19530",
+        re.compile(r"(?=.{1,150}\Z)[a-z]+(://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9_.-]+)*/?)?"),
+    ),
     str: ("a word", re.compile(r"(?=.{1,50}\Z)[A-Za-z0-9_.-]+(,[A-Za-z0-9_.-]+)*")),
 }
 

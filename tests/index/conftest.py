@@ -84,3 +84,10 @@ def town(world):
     for number in range(20):
         world.write(f"{number % 3}/{number}.jpg", number)
     return world
+
+
+@pytest.fixture
+def queries():
+    numbers = np.random.default_rng(0).random((5, 128), np.float32)
+    numbers[:, 3:] = 0
+    return numbers / np.linalg.norm(numbers, axis=1, keepdims=True)

@@ -15,13 +15,6 @@ from tests.data.pictures import encoded, picture
 from tests.index.conftest import Colours
 
 
-@pytest.fixture
-def queries():
-    numbers = np.random.default_rng(0).random((5, 128), np.float32)
-    numbers[:, 3:] = 0
-    return numbers / np.linalg.norm(numbers, axis=1, keepdims=True)
-
-
 @pytest.mark.parametrize("storage", ["float32", "int8"])
 @pytest.mark.parametrize("top", [1, 7, 20, 1000])
 def test_the_most_similar_come_first(town, queries, top, storage):

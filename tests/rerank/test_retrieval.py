@@ -4,7 +4,6 @@ import pytest
 from senet_jax.rerank import retrieval as module
 from senet_jax.rerank.retrieval import (
     Retrieval,
-    read_items,
     reordered,
     search,
     shortlists,
@@ -17,26 +16,6 @@ from senet_jax.system.errors import UserError
 from tests import tolerances
 from tests.oracles.rerank import ordered
 from tests.rerank.retrievals import clustered, retrieval
-
-
-def test_items_are_read_from_their_parts(tmp_path):
-    rows = clustered(20)
-    np.save(tmp_path / "part.npy", rows[9:].astype(np.float64))
-    parts = rows[:7], rows[7:7], rows[7:9], np.load(tmp_path / "part.npy", mmap_mode="r")
-    items = np.array([[19, 0, -1], [8, 9, 0]])
-    expected = rows[items]
-    expected[0, 2] = 0
-    seen = read_items(BlockedDatabase(parts), items)
-    assert (seen.dtype, seen.tolist()) == (np.float32, expected.tolist())
-    assert read_items(BlockedDatabase(parts), np.zeros((2, 0), int)).shape == (2, 0, 16)
-
-
-def test_a_descriptor_that_is_not_finite_is_named():
-    rows = clustered(6).astype(np.float64)
-    rows[4, 2] = 1e200
-    database = BlockedDatabase((rows[:3], rows[3:]))
-    with pytest.raises(UserError, match="row 1 of part 1 of the database is not finite in float32"):
-        read_items(database, np.array([[0, 4]]))
 
 
 @pytest.mark.parametrize("batch_rows", [1, 11, 8192])

@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from senet_jax.search.database import BlockedDatabase, check_descriptors
+from senet_jax.search.database import BlockedDatabase, check_descriptors, read_items
 from senet_jax.system.errors import UserError
 
 ROWS = np.arange(22, dtype=np.float32).reshape(11, 2)
@@ -88,3 +88,23 @@ def test_descriptors_of_absurd_length_are_refused():
         with pytest.raises(UserError, match=r"x\.npy has the shape .* up to 65,536 numbers"):
             check_descriptors(np.zeros(shape, np.float16), "x.npy")
     check_descriptors(np.zeros((0, 2**16), np.float16), "x.npy")
+
+
+def test_items_are_read_from_their_parts(tmp_path):
+    rows = np.random.default_rng(0).standard_normal((20, 16), np.float32)
+    np.save(tmp_path / "part.npy", rows[9:].astype(np.float64))
+    parts = rows[:7], rows[7:7], rows[7:9], np.load(tmp_path / "part.npy", mmap_mode="r")
+    items = np.array([[19, 0, -1], [8, 9, 0]])
+    expected = rows[items]
+    expected[0, 2] = 0
+    seen = read_items(BlockedDatabase(parts), items)
+    assert (seen.dtype, seen.tolist()) == (np.float32, expected.tolist())
+    assert read_items(BlockedDatabase(parts), np.zeros((2, 0), int)).shape == (2, 0, 16)
+
+
+def test_a_descriptor_that_is_not_finite_is_named():
+    rows = np.ones((6, 16))
+    rows[4, 2] = 1e200
+    database = BlockedDatabase((rows[:3], rows[3:]))
+    with pytest.raises(UserError, match="row 1 of part 1 of the database is not finite in float32"):
+        read_items(database, np.array([[0, 4]]))
