@@ -73,10 +73,8 @@ class Guard:
         host = request.headers.get("host", "")
         if not self._is_own(host):
             return _refused(421, "this server does not go by that name; use its address")
-        origin = request.headers.get("origin")
-        if request.scope["method"] not in ("GET", "HEAD") and origin is not None:
-            if urllib.parse.urlsplit(origin).netloc != host:
-                return _refused(403, "the request comes from a page of another server")
+        if request.scope["method"] not in ("GET", "HEAD") and _comes_from_elsewhere(request, host):
+            return _refused(403, "the request comes from a page of another server")
         if self._token is None:
             return None
         given = request.query_params.get("token")
@@ -105,6 +103,11 @@ class Guard:
             COOKIE, self._token, max_age=_COOKIE_SECONDS, httponly=True, samesite="lax"
         )
         return response
+
+
+def _comes_from_elsewhere(request: HTTPConnection, host: str) -> bool:
+    origin = request.headers.get("origin")
+    return origin is not None and urllib.parse.urlsplit(origin).netloc != host
 
 
 def _tokens(request: HTTPConnection) -> list[str]:
