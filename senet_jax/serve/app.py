@@ -47,6 +47,7 @@ _KEPT = {"cache-control": "private, max-age=86400, immutable"}
 _PAGE_FILES = {
     "": "text/html",
     "compared.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
     "page.css": "text/css",
     "page.js": "text/javascript",
 }
@@ -83,7 +84,7 @@ def _add_page(app: FastAPI) -> None:
         @app.get(f"/{name}", include_in_schema=False)
         def file() -> Response:
             headers = {"cache-control": "no-cache"}
-            return Response(content, media_type=f"{kind}; charset=utf-8", headers=headers)
+            return Response(content, media_type=kind, headers=headers)
 
     for name, kind in _PAGE_FILES.items():
         add(name, kind)
