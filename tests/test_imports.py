@@ -42,7 +42,12 @@ BELOW = {
     },
     "api": {"data", "features", "metrics", "models", "rerank", "search", "system", "weights"},
     "report": {"data", "features", "jobs", "metrics", "search", "system", "training"},
-    "index": {"data", "features", "models", "search", "system", "weights"},
+    "index": {
+        *("data", "features", "models", "report", "rerank", "search", "system", "weights"),
+    },
+    "serve": {
+        *("api", "data", "index", "report", "rerank", "search", "system", "weights"),
+    },
     "doors": {"index", "jobs", "system"},
     "figure": {"data", "metrics", "report", "system"},
     "main": {"command_line", "config", "jobs", "report", "system", "training"},

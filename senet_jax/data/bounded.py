@@ -31,9 +31,7 @@ def decode_bounded(content: bytes, most_pixels: int) -> np.ndarray:
         return decoded_heif(content, most_pixels)
     header = parse_header(io.BytesIO(content))
     if header is None:
-        raise UnreadableImage(
-            f"its {len(content):,} bytes are no image that can be read; try a JPEG"
-        )
+        raise UnreadableImage(f"its {len(content):,} bytes are no image; give a JPEG for instance")
     if header.pixels > most_pixels:
         raise TooLargeImage(
             f"it has {header.width}x{header.height} pixels, and {most_pixels:,} are taken; make it "

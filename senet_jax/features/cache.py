@@ -11,6 +11,7 @@ from senet_jax.data.file_state import content_digest
 from senet_jax.data.revisitop import Photograph
 from senet_jax.data.transforms import UnreadableImage
 from senet_jax.features.extract import Job, extract_batches, plan_job
+from senet_jax.features.few_shapes import in_few_shapes
 from senet_jax.features.networks import Size, Value
 from senet_jax.features.plan import Batch
 from senet_jax.features.runner import Runner
@@ -33,6 +34,7 @@ class FeatureCache:
         origin: how it does, as JSON has it; see `origin_of_features`.
         folder: where they are kept; other networks may keep theirs there as well.
         limit_bytes: how large the files in the folder may be together.
+        few_shapes: whether photographs come one by one, see `in_few_shapes`.
 
     Attributes:
         runner: the network.
@@ -45,7 +47,9 @@ class FeatureCache:
         origin: Mapping[str, Any],
         folder: str | os.PathLike,
         limit_bytes: int,
+        few_shapes: bool = False,
     ):
+        self._few_shapes = few_shapes
         self.runner, self.folder, self._limit_bytes = runner, pathlib.Path(folder), limit_bytes
         self._origin = hashlib.sha256(json.dumps(origin).encode()).hexdigest()
         self._keys: dict[Photograph, str] = {}
@@ -86,9 +90,7 @@ class FeatureCache:
             UnreadableImage: a photograph cannot be read.
             UserError: its box is not in the image.
         """
-        # Headers may be wrong, and other work goes by the sizes.
-        options = {"label": label, "skip_unreadable": False, "by_header": False}
-        job = plan_job(self.runner, photographs, FULL_SIZE, **options)
+        job = self._job(photographs, label)
         for batch in job.plan.batches:
             for row in batch.rows:
                 height, width = job.sizes[row].tolist()
@@ -155,8 +157,7 @@ class FeatureCache:
             UnreadableImage: a photograph cannot be read.
             UserError: its box is not in the image.
         """
-        options = {"label": "features", "skip_unreadable": False, "by_header": False}
-        job = plan_job(self.runner, photographs, FULL_SIZE, **options)
+        job = self._job(photographs, "features")
         values = {
             row: value
             for extracted in extract_batches(self.runner, job, job.plan.batches)
@@ -164,6 +165,12 @@ class FeatureCache:
             if value is not None  # All are there: the job stops at what it cannot read.
         }
         return [values[row] for row in range(len(photographs))]
+
+    def _job(self, photographs: Sequence[Photograph], label: str) -> Job:
+        # Headers may be wrong, and other work goes by the sizes.
+        options = {"label": label, "skip_unreadable": False, "by_header": False}
+        job = plan_job(self.runner, photographs, FULL_SIZE, **options)
+        return in_few_shapes(job, self.runner) if self._few_shapes else job
 
     def _computed(self, job: Job, batches: Sequence[Batch]) -> Iterator[tuple[Photograph, Value]]:
         """Computes batches, and keeps those of their values that are not there."""

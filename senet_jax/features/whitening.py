@@ -29,7 +29,11 @@ WHITENINGS = "whitening"
 
 
 def local_feature_cache(
-    weights: Weights, photographs: Sequence[Photograph], folder: str | os.PathLike, limit_bytes: int
+    weights: Weights,
+    photographs: Sequence[Photograph],
+    folder: str | os.PathLike,
+    limit_bytes: int,
+    few_shapes: bool = False,
 ) -> FeatureCache:
     """Local features by the network that also describes; see `networks.LocalNetwork`.
 
@@ -38,6 +42,7 @@ def local_feature_cache(
         photographs: the database; the whitening is fitted to some, evenly spread over these.
         folder: where features are kept, and whitenings in a folder below.
         limit_bytes: see `FeatureCache`.
+        few_shapes: see `FeatureCache`.
 
     Raises:
         UserError: none of the photographs can be read, or they have too few active positions.
@@ -49,7 +54,7 @@ def local_feature_cache(
     whitening = kept_whitening(runner, typical, origin, pathlib.Path(folder) / WHITENINGS)
     runner = runner.with_network(dataclasses.replace(network, whitening=whitening))
     origin = origin_of_features(weights, runner.network.settings())
-    return FeatureCache(runner, origin, folder, limit_bytes)
+    return FeatureCache(runner, origin, folder, limit_bytes, few_shapes)
 
 
 def kept_whitening(

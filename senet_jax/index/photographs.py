@@ -29,14 +29,12 @@ _BYTES_DECODED_PER_PIXEL = 6
 Box = tuple[float, float, float, float]
 
 
-def parse_box(text: str | None) -> Box | None:
-    """A box as it is written, x1,y1,x2,y2; None for none.
+def parse_box(text: str) -> Box:
+    """A box as it is written, x1,y1,x2,y2.
 
     Raises:
         UserError: it is none.
     """
-    if text is None:
-        return None
     try:
         x1, y1, x2, y2 = map(float, text.split(","))
     except ValueError as error:

@@ -6,19 +6,16 @@ it is described: one for all of them, or one for each in their order.
 
 import argparse
 import json
-import math
 import pathlib
 from collections.abc import Sequence
 
-from senet_jax.features.extract import extract
-from senet_jax.features.runner import Describer
-from senet_jax.features.scales import SCALES
-from senet_jax.index.find import Hit, find
-from senet_jax.index.photographs import Box, ShrunkPhotograph
-from senet_jax.index.store import as_line, open_index
+from senet_jax.index.found_page import Shown, found_page
+from senet_jax.index.photographs import Box, ShrunkPhotograph, parse_box
+from senet_jax.index.searcher import Answer, Searcher, read_chain
+from senet_jax.index.store import as_line
 from senet_jax.search.backends import check_top
-from senet_jax.system.errors import CommandParser, UserError, shown
-from senet_jax.system.files import local_path, write_json
+from senet_jax.system.errors import CommandParser, UserError
+from senet_jax.system.files import atomic_write, local_path, write_json
 from senet_jax.system.runtime import use_compilation_cache
 
 
@@ -40,23 +37,40 @@ def main() -> None:
         "--top", type=int, default=10, metavar="N", help="how many to find (default: 10)"
     )
     parser.add_argument(
+        "--rerank",
+        metavar="METHOD,...",
+        help="bring what is found into the order of these methods, such as alpha_qe,geometric; see "
+        "senet-jax rerank --help",
+    )
+    parser.add_argument(
         "--json", type=local_path, metavar="FILE", help="write what is found to this file as well"
+    )
+    parser.add_argument(
+        "--html",
+        type=local_path,
+        metavar="FILE",
+        help="write what is found, with small pictures, to this file as well: one page that loads "
+        "nothing from elsewhere",
     )
     flags = parser.parse_args()
     check_top(flags.top)
     boxes = _boxes(flags)
+    chain = None if flags.rerank is None else read_chain(flags.rerank)
     use_compilation_cache()
-    index = open_index(flags.index)
-    weights = index.load_weights()
+    searcher = Searcher.open(flags.index)
+    index = searcher.index
     photographs = [
         ShrunkPhotograph(path.parent, path.name, part=box)
         for path, box in zip(flags.queries, boxes, strict=True)
     ]
-    descriptors, _ = extract(Describer.of(weights), photographs, SCALES, label="queries")
-    found = find(index, descriptors, flags.top)
+    descriptors = searcher.describe(photographs)
+    if chain is None:
+        found = searcher.search(descriptors, flags.top)
+    else:
+        found = searcher.rerank(photographs, descriptors, flags.top, chain)
     for path, box, hits in zip(flags.queries, boxes, found, strict=True):
         _print(path, box, hits)
-    if weights.random:
+    if searcher.weights.random:
         print("RANDOM WEIGHTS, nothing is learned in them")
     remark = index.held.remark(index.database)
     if remark is not None:
@@ -64,17 +78,23 @@ def main() -> None:
     if index.missing:
         print(f"photographs that are not described: {index.missing:,}; see senet-jax index")
     if flags.json is not None:
-        write_json(flags.json, list(map(_as_json, flags.queries, boxes, found)))
+        entries = [
+            _as_json(*each, chain is not None)
+            for each in zip(flags.queries, boxes, found, strict=True)
+        ]
+        write_json(flags.json, entries)
+    if flags.html is not None:
+        queries = [Shown(*each) for each in zip(flags.queries, boxes, found, strict=True)]
+        page = found_page(index, queries, "" if chain is None else str(chain))
+        with atomic_write(flags.html) as temporary:
+            temporary.write_text(page, encoding="utf-8")
 
 
 def _box(text: str) -> Box:
     try:
-        x1, y1, x2, y2 = map(float, text.split(","))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{shown(text)} is not x1,y1,x2,y2") from error
-    if not all(map(math.isfinite, (x1, y1, x2, y2))):
-        raise argparse.ArgumentTypeError(f"{shown(text)} is not x1,y1,x2,y2")
-    return x1, y1, x2, y2
+        return parse_box(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _boxes(flags: argparse.Namespace) -> Sequence[Box | None]:
@@ -93,14 +113,18 @@ def _boxes(flags: argparse.Namespace) -> Sequence[Box | None]:
     return given
 
 
-def _print(path: pathlib.Path, box: Box | None, hits: Sequence[Hit]) -> None:
+def _print(path: pathlib.Path, box: Box | None, answers: Sequence[Answer]) -> None:
     print(as_line(str(path)) + ("" if box is None else f" {json.dumps(box)}"))
-    for rank, hit in enumerate(hits, 1):
-        print(f"{rank:5}  {hit.score:.4f}  {as_line(hit.path)}")
+    for rank, answer in enumerate(answers, 1):
+        print(f"{rank:5}  {answer.score:.4f}  {as_line(answer.path)}")
 
 
-def _as_json(path: pathlib.Path, box: Box | None, hits: Sequence[Hit]) -> dict:
+def _as_json(
+    path: pathlib.Path, box: Box | None, answers: Sequence[Answer], is_reranked: bool
+) -> dict:
     results = [
-        {"rank": rank, "path": hit.path, "score": hit.score} for rank, hit in enumerate(hits, 1)
+        {"rank": rank, "path": answer.path, "score": answer.score}
+        | ({"rank_before": answer.rank_before} if is_reranked else {})
+        for rank, answer in enumerate(answers, 1)
     ]
     return {"query": str(path), "box": box, "results": results}

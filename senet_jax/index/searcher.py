@@ -11,7 +11,8 @@ import numpy as np
 
 from senet_jax.data.revisitop import Photograph
 from senet_jax.features.cache import FeatureCache
-from senet_jax.features.extract import extract
+from senet_jax.features.extract import extract_batches, plan_job
+from senet_jax.features.few_shapes import in_few_shapes
 from senet_jax.features.local_features import LocalFeatures
 from senet_jax.features.runner import Describer
 from senet_jax.features.scales import SCALES
@@ -23,7 +24,6 @@ from senet_jax.rerank.method import DatabaseStage, Resources, in_memory
 from senet_jax.rerank.methods import Chain, make_chain
 from senet_jax.rerank.retrieval import Retrieval, read_items
 from senet_jax.search.ranked_list import NO_MORE, RankedList
-from senet_jax.system.errors import UserError
 
 RERANKED = 1000
 """How many rows of a list a re-ranking is given, as in evaluations."""
@@ -81,8 +81,15 @@ class Searcher:
         Raises:
             UserError: one cannot be read, or its box is none of it.
         """
+        options = {"label": "queries", "skip_unreadable": False}
+        descriptors = np.zeros((len(photographs), self._describer.width), np.float32)
         with self._describing:
-            return extract(self._describer, photographs, SCALES, label="queries")[0]
+            job = plan_job(self._describer, photographs, SCALES, **options)
+            job = in_few_shapes(job, self._describer)
+            for extracted in extract_batches(self._describer, job, job.plan.batches):
+                rows = list(extracted.rows)
+                descriptors[rows] = extracted.descriptors(self._describer.width)
+        return descriptors
 
     def search(self, descriptors: np.ndarray, top: int) -> list[list[Answer]]:
         """The photographs that are most similar to queries, best first.
@@ -162,8 +169,13 @@ class Searcher:
     @functools.cached_property
     def _local(self) -> FeatureCache:
         photographs = [self.photograph(row) for row in sorted(self.index.paths_of_row)]
-        folder = self.index.folder / LOCAL
-        return local_feature_cache(self.weights, photographs, folder, LOCAL_FEATURES_BYTES)
+        return local_feature_cache(
+            self.weights,
+            photographs,
+            self.index.folder / LOCAL,
+            LOCAL_FEATURES_BYTES,
+            few_shapes=True,
+        )
 
     def _features(self, photographs: Sequence[Photograph]) -> dict[str, "IndexedFeatures"]:
         return {"local": IndexedFeatures(self, self._local, self._local_features(photographs))}

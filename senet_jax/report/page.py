@@ -1,13 +1,5 @@
-"""The page of a report: one HTML file that loads nothing and runs nothing but its own lines.
+"""The page of a report, see `document`; what comes from a file passes through `markup.text`."""
 
-Everything that comes from a file passes through `markup.text`. The policy in the head allows the
-style and the script by their hashes, and pictures that are part of the page.
-"""
-
-import base64
-import functools
-import hashlib
-import importlib.resources
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -16,6 +8,7 @@ import numpy as np
 from senet_jax.metrics.evaluation_report import EvaluationReport
 from senet_jax.metrics.run_report import Run
 from senet_jax.report.beside import Rival, difference, different_settings, entries_beside
+from senet_jax.report.document import document
 from senet_jax.report.gallery import Gallery, ShownItem, ShownList, ShownQuery
 from senet_jax.report.markup import Cell, Markup, Row, image, join, per_cent, table, text
 from senet_jax.report.pictures import LOOKALIKES_ARE, Verdict
@@ -67,32 +60,15 @@ def page(
         )
         for name, of_it in datasets.items()
     ]
-    style, script = _own("page.css"), _own("page.js")
-    policy = "; ".join(
+    return document(
+        title,
         [
-            "default-src 'none'",
-            "img-src data:",
-            f"style-src {_hash(style)}",
-            f"script-src {_hash(script)}",
-            "base-uri 'none'",
-            "form-action 'none'",
-        ]
-    )
-    return join(
-        [
-            "<!DOCTYPE html>",
-            '<html lang="en"><head><meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="color-scheme" content="light dark">',
-            f"<title>{title}</title>",
-            f"<style>{style}</style></head><body>",
             f"<header><h1>{title}</h1>{_summary(run, rival)}</header><main>",
             warnings,
             *sections,
             _provenance(run),
-            f"</main><script>{script}</script></body></html>\n",
-        ]
+            "</main>",
+        ],
     )
 
 
@@ -286,13 +262,3 @@ def _plain(value: object) -> str:
         return value or "(empty)"
     is_count = isinstance(value, int) and not isinstance(value, bool)
     return f"{value:,}" if is_count else shown(value)
-
-
-@functools.cache
-def _own(name: str) -> str:
-    return (importlib.resources.files(__package__) / name).read_text(encoding="utf-8")
-
-
-def _hash(content: str) -> str:
-    digest = hashlib.sha256(content.encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"

@@ -67,10 +67,8 @@ def main() -> None:
         token = secrets.token_urlsafe(16)
     names = frozenset({flags.host, socket.gethostname()})
     Progress.quiet = True
-    with (
-        interruptible(lambda: "the index is as it was"),
-        _listening(flags.host, flags.port) as listener,
-    ):
+    listener = _listening(flags.host, flags.port)
+    with listener, interruptible(lambda: "the index is as it was"):
         port = listener.getsockname()[1]
         host = f"[{flags.host}]" if ":" in flags.host else flags.host
         query = "" if token is None else f"?token={token}"

@@ -73,10 +73,8 @@ class Guard:
         host = request.headers.get("host", "")
         if not self._is_own(host):
             return _refused(421, "this server does not go by that name; use its address")
-        origin = request.headers.get("origin")
-        if request.scope["method"] not in ("GET", "HEAD") and origin is not None:
-            if urllib.parse.urlsplit(origin).netloc != host:
-                return _refused(403, "the request comes from a page of another server")
+        if request.scope["method"] not in ("GET", "HEAD") and _comes_from_elsewhere(request, host):
+            return _refused(403, "the request comes from a page of another server")
         if self._token is None:
             return None
         given = request.query_params.get("token")
@@ -107,6 +105,11 @@ class Guard:
         return response
 
 
+def _comes_from_elsewhere(request: HTTPConnection, host: str) -> bool:
+    origin = request.headers.get("origin")
+    return origin is not None and urllib.parse.urlsplit(origin).netloc != host
+
+
 def _tokens(request: HTTPConnection) -> list[str]:
     """The tokens that a request brings."""
     kind, _, given = request.headers.get("authorization", "").partition(" ")
@@ -116,7 +119,7 @@ def _tokens(request: HTTPConnection) -> list[str]:
     except http.cookies.CookieError:
         cookies = http.cookies.SimpleCookie()
     found = [given] * (kind.lower() == "bearer")
-    return found + [cookies[COOKIE].value] * (COOKIE in cookies)
+    return found + [cookies[COOKIE].value] if COOKIE in cookies else found
 
 
 def _is_number(name: str) -> bool:

@@ -9,7 +9,7 @@ from fastapi import FastAPI, HTTPException, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
-from senet_jax.index.photographs import parse_box
+from senet_jax.index.photographs import Box, parse_box
 from senet_jax.report.pictures import fitted, thumbnail
 from senet_jax.serve.answers import (
     IndexAnswer,
@@ -47,6 +47,7 @@ _KEPT = {"cache-control": "private, max-age=86400, immutable"}
 _PAGE_FILES = {
     "": "text/html",
     "compared.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
     "page.css": "text/css",
     "page.js": "text/javascript",
 }
@@ -83,7 +84,7 @@ def _add_page(app: FastAPI) -> None:
         @app.get(f"/{name}", include_in_schema=False)
         def file() -> Response:
             headers = {"cache-control": "no-cache"}
-            return Response(content, media_type=f"{kind}; charset=utf-8", headers=headers)
+            return Response(content, media_type=kind, headers=headers)
 
     for name, kind in _PAGE_FILES.items():
         add(name, kind)
@@ -187,7 +188,7 @@ def _add_searches(app: FastAPI, service: Service) -> None:
         rerank: Annotated[bool, Query(description="Whether to re-rank what is found.")] = False,
     ) -> SearchAnswer:
         """The photographs of the index that are most similar to one, or to a part of it."""
-        query, part = photographs[photograph], parse_box(box)
+        query, part = photographs[photograph], _read_box(box)
         found = service.search(query, part, top, rerank)
         results = [
             Result(
@@ -210,7 +211,7 @@ def _add_searches(app: FastAPI, service: Service) -> None:
     @app.get("/api/matches")
     def matches(photograph: QueryId, item: ItemId, box: BoxText = None) -> MatchesAnswer:
         """The points that a photograph, or a part of it, has in common with another."""
-        found = service.matches(photographs[photograph], parse_box(box), photographs[item])
+        found = service.matches(photographs[photograph], _read_box(box), photographs[item])
         return MatchesAnswer(
             query_points=found.query_points.tolist(),
             item_points=found.item_points.tolist(),
@@ -222,6 +223,10 @@ def _add_searches(app: FastAPI, service: Service) -> None:
         """Where two photographs are alike for the network: on the `query`, or on the `item`."""
         if of not in ("query", "item"):
             raise HTTPException(404, "similarity is of the query or the item")
-        query, part, other = photographs[photograph], parse_box(box), photographs[item]
+        query, part, other = photographs[photograph], _read_box(box), photographs[item]
         two = drawn.made((query.id, part, other.id), lambda: service.similarity(query, part, other))
         return Response(two[of == "item"], media_type="image/jpeg", headers=_KEPT)
+
+
+def _read_box(text: str | None) -> Box | None:
+    return None if text is None else parse_box(text)

@@ -338,4 +338,4 @@ ask("api/index")
     at("chain").textContent = `(${index.rerank})`;
   })
   .catch(fail);
-show();
+document.addEventListener("DOMContentLoaded", show); // When compared.js is there as well.

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from senet_jax.index import search as search_module
+from senet_jax.index import searcher as searcher_module
 from senet_jax.index.find import find
 from senet_jax.index.store import as_line, open_index
 from senet_jax.search.database import as_float32
@@ -48,7 +49,7 @@ def run(town, run_command_here, monkeypatch, capsys):
     """The command on an index of the town."""
     town.update()
     capsys.readouterr()
-    monkeypatch.setattr(search_module.Describer, "of", lambda weights: Colours())
+    monkeypatch.setattr(searcher_module.Describer, "of", lambda weights: Colours())
     return lambda *arguments: run_command_here(search_module.main, town.index, *arguments)
 
 
