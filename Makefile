@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python -m
 
-.PHONY: demo announce-demo test quick fuzz lint format clean
+.PHONY: demo announce-demo test quick fuzz docs lint format clean
 
-$(VENV)/installed: requirements.txt requirements-dev.txt
+$(VENV)/installed: requirements.txt requirements-dev.txt requirements-docs.txt
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) pip install --quiet --requirement requirements-dev.txt
 	touch $@
@@ -39,6 +39,15 @@ quick: lint
 fuzz: $(VENV)/installed
 	FUZZ_PROFILE=many $(RUN) pytest -n 2 tests/fuzz
 
+# The pages of docs/ and the reference of the library, in site/index.html.
+docs: $(VENV)/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict
+
+$(VENV)/installed-docs: requirements.txt requirements-docs.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) pip install --quiet --requirement requirements.txt --requirement requirements-docs.txt
+	touch $@
+
 lint: $(VENV)/installed
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
@@ -49,4 +58,4 @@ format: $(VENV)/installed
 	$(RUN) ruff format .
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) runs site

@@ -41,6 +41,7 @@ BELOW = {
         "training",
     },
     "api": {"data", "features", "metrics", "models", "rerank", "search", "system", "weights"},
+    "export": {"api", "features", "models", "system", "weights"},
     "report": {"data", "features", "jobs", "metrics", "search", "system", "training"},
     "index": {
         *("data", "features", "models", "report", "rerank", "search", "system", "weights"),

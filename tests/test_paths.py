@@ -38,6 +38,7 @@ OTHERS = {
     *("--seed", "--side", "--training_families", "--validation_families"),
     *("--evaluation_families", "--siblings", "--training_views", "--queries", "--easy", "--hard"),
     *("--backend", "--processes", "--junk", "--held_out", "synthetic_landmarks --distractors"),
+    "senet_jax.export --to",
 }
 REMOTE = "gs://bucket/a"
 
@@ -77,7 +78,9 @@ def _paths_and_others(command):
     _, parser, words = PARSERS[command]
     actions = [a for a in parser._actions if not isinstance(a, argparse._HelpAction)]
     names = {(a.option_strings or [a.dest])[-1]: a for a in actions}
-    is_other = {name: bool({name, " ".join([*words, name])} & OTHERS) for name in names}
+    is_other = {
+        name: bool({name, " ".join([*words, name]), f"{command} {name}"} & OTHERS) for name in names
+    }
     return (
         {name: action for name, action in names.items() if not is_other[name]},
         {name: action for name, action in names.items() if is_other[name]},

@@ -211,6 +211,7 @@ def test_the_readme_from_a_checkpoint_to_every_command(installation, tmp_path):
         "senet-jax forecast --config=evaluate:tiny --config.weights=w",
         "senet-jax report --help",
         "senet-jax figure lists runs/tiny runs/tiny --to=lists.svg",
+        "senet-jax export weights/tiny exported --to=stablehlo",
     ]
     assert {f"senet_jax.{re.match(_COMMAND, line)[1]}" for line in run_as} == set(COMMANDS)
     for line in run_as:

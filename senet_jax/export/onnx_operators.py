@@ -87,9 +87,17 @@ def _is_static(shape: Sequence[Any]) -> bool:
 
 
 _ELEMENTWISE = {
-    **{"add": ["Add"], "sub": ["Sub"], "mul": ["Mul"], "div": ["Div"], "pow": ["Pow"]},
-    **{"max": ["Max"], "min": ["Min"], "sqrt": ["Sqrt"], "rsqrt": ["Sqrt", "Reciprocal"]},
+    "add": ["Add"],
+    "div": ["Div"],
+    "max": ["Max"],
+    "min": ["Min"],
+    "mul": ["Mul"],
+    "pow": ["Pow"],
+    "rsqrt": ["Sqrt", "Reciprocal"],
+    "sqrt": ["Sqrt"],
+    "sub": ["Sub"],
 }
+"""From an operation to those of ONNX, one after the other."""
 
 
 def _elementwise(graph: Graph, name: str, operands: list[Tensor], shape: tuple) -> Tensor:
@@ -174,30 +182,37 @@ def _slice(graph: Graph, operands: Sequence[Tensor], settings: Any, shape: tuple
 
 
 def _gather(graph: Graph, operands: Sequence[Tensor], settings: Any, shape: tuple) -> Tensor:
-    """What indexing with slices becomes where a size is free: a part, or some along an axis."""
+    """What indexing becomes where a size is free: one part, or some entries along an axis."""
     operand, where = operands
     numbers, indices = settings["dimension_numbers"], where.content
-    if isinstance(indices, np.ndarray) and numbers.start_index_map == numbers.collapsed_slice_dims:
-        (axis,) = numbers.start_index_map
-        name = graph.node(
-            "Gather",
-            graph.full(operand),
-            graph.constant(indices[..., 0].astype(np.int64)),
-            axis=axis,
-        )
-        places = [place for place in range(len(shape)) if place not in numbers.offset_dims]
-        if places == [axis] * (indices.ndim - 1):
-            return Tensor.computed(name, shape)
-    elif isinstance(indices, np.ndarray) and not numbers.collapsed_slice_dims and indices.ndim == 1:
-        axes, sizes = numbers.start_index_map, settings["slice_sizes"]
+    axes, gone = numbers.start_index_map, numbers.collapsed_slice_dims
+    if isinstance(indices, np.ndarray) and indices.ndim == 1:
+        sizes = [settings["slice_sizes"][axis] for axis in axes]
         starts = indices.tolist()
-        ends = [start + sizes[axis] for start, axis in zip(starts, axes, strict=True)]
+        ends = [start + size for start, size in zip(starts, sizes, strict=True)]
         bounds = [graph.integers(starts), graph.sizes(ends), graph.integers(axes)]
-        return Tensor.computed(graph.node("Slice", graph.full(operand), *bounds), shape)
+        name = graph.node("Slice", graph.full(operand), *bounds)
+        name = graph.node("Squeeze", name, graph.integers(gone)) if gone else name
+        return Tensor.computed(name, shape)
+    places = [place for place in range(len(shape)) if place not in numbers.offset_dims]
+    if len(where.shape) == 2 and axes == gone and places == list(axes):
+        along = graph.node("Squeeze", graph.full(where), graph.integers([1]))
+        return Tensor.computed(
+            graph.node("Gather", graph.full(operand), along, axis=axes[0]), shape
+        )
     raise UserError(
         "the network indexes an array in a way that has no translation to ONNX here; export it "
         "with --to=stablehlo"
     )
+
+
+def _count(graph: Graph, operands: Any, settings: Any, shape: tuple) -> Tensor:
+    """0, 1, 2, ... along one axis."""
+    (size,) = shape
+    limits = graph.node("Squeeze", graph.size(size)), graph.constant(np.array(1, np.int64))
+    numbers = graph.node("Range", graph.constant(np.array(0, np.int64)), *limits)
+    kind = {"new_dtype": settings["dtype"]}
+    return _convert(graph, [Tensor.computed(numbers, shape)], kind, shape)
 
 
 def _pad(graph: Graph, operands: Sequence[Tensor], settings: Any, shape: tuple) -> Tensor:
@@ -295,6 +310,7 @@ _RULES: dict[str, Rule] = {
     "dim_as_value": _size_as_value,
     "dot_general": _dot_general,
     "gather": _gather,
+    "iota": _count,
     "pad": _pad,
     "reduce_sum": _reduce_sum,
     "reduce_window_max": _max_pool,

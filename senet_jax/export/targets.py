@@ -4,7 +4,7 @@ import functools
 import pathlib
 import sys
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 import jax
 import numpy as np
@@ -22,14 +22,11 @@ METADATA = "senet_jax"
 """Under which name a file says what it is, where its kind has room for that."""
 
 
-class Target(Protocol):
-    """A kind of files.
+class Target:
+    """A kind of files."""
 
-    Attributes:
-        files: the names of the files of an export; the first is the one that is loaded.
-    """
-
-    files: tuple[str, ...]
+    files: ClassVar[tuple[str, ...]]
+    """The names of the files of an export; the first is the one that is loaded."""
 
     def write(self, folder: pathlib.Path, weights: Weights, metadata: str) -> None:
         """Writes the files into a folder.
@@ -39,14 +36,14 @@ class Target(Protocol):
             weights: of the network.
             metadata: a text that is kept within, where the kind has room for one.
         """
-        ...
+        raise NotImplementedError
 
     def load(self, folder: pathlib.Path) -> Program:
         """The program of a folder's files, on the CPU or what JAX has."""
-        ...
+        raise NotImplementedError
 
 
-class StableHLO:
+class StableHLO(Target):
     """A serialised `jax.export.Exported`; it has no room for metadata."""
 
     files = ("model.stablehlo",)
@@ -63,7 +60,7 @@ class StableHLO:
         return lambda images: np.asarray(program.call(images))
 
 
-class Onnx:
+class Onnx(Target):
     """One file of ONNX, for which nothing of JAX is needed."""
 
     files = ("model.onnx",)
@@ -82,7 +79,7 @@ class Onnx:
         return lambda images: np.asarray(session.run(None, {"images": images})[0])
 
 
-class OpenVino:
+class OpenVino(Target):
     """OpenVINO's own reading of the ONNX file, in float32."""
 
     files = ("model.xml", "model.bin")
