@@ -28,6 +28,7 @@ COMMANDS = (
     "quantise",
     "report",
     "figure",
+    "study",
 )
 """The modules of this package that are commands, in the order in which they are listed."""
 

@@ -32,7 +32,6 @@ DATASETS = {
 """The names of the three datasets of each evaluated split."""
 
 
-
 def write_evaluation(
     world: World, split: str, root: str | os.PathLike, draw: Draw = draw_here
 ) -> None:
