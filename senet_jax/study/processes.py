@@ -28,6 +28,9 @@ os.sched_setaffinity(0, map(int, sys.argv[2].split(",")))
 os.execv(sys.executable, [sys.executable, "-m", *sys.argv[3:]])
 """
 
+# Else the first run takes most of a GPU's memory for itself.
+_SHARED_GPU = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+
 
 @dataclasses.dataclass(frozen=True)
 class Command:
@@ -177,6 +180,7 @@ class _Active:
             start = [sys.executable, "-c", _START, str(os.getpid()), self._cores]
             self.process = subprocess.Popen(
                 [*start, f"senet_jax.{name}", *arguments],
+                env=_SHARED_GPU | os.environ,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -1,7 +1,7 @@
 """The results of a study: every run's AP of every query, small enough to be kept for good.
 
-As JSON an AP is an integer, in hundredths of a per cent. Nothing in it depends on when and where a
-run was made, or how often it was interrupted.
+As JSON the APs of a run are a text of integers, in hundredths of a per cent. Nothing in it depends
+on when and where a run was made, or how often it was interrupted.
 """
 
 import dataclasses
@@ -18,6 +18,7 @@ from senet_jax.system.errors import UserError, reason
 
 TRAININGS, SYSTEMS = "trainings", "systems"
 _LEVELS = 10_000
+_NOT_SCORED = "-"
 _AP = MEASURES.index("ap")
 
 Scores = Mapping[str, np.ndarray]
@@ -129,12 +130,15 @@ def _check_alike(runs: tuple[RunScores, ...]) -> None:
                     raise ValueError(f"the runs score other queries of {entry}")
 
 
-def _to_levels(values: np.ndarray) -> list[int | None]:
-    return [None if np.isnan(value) else round(float(value) * _LEVELS) for value in values]
+def _to_levels(values: np.ndarray) -> str:
+    """`[0.5, nan]` -> `5000 -`."""
+    return " ".join(
+        _NOT_SCORED if np.isnan(value) else str(round(float(value) * _LEVELS)) for value in values
+    )
 
 
-def _from_levels(levels: Any) -> np.ndarray:
-    for level in levels:
-        if level is not None and not (type(level) is int and 0 <= level <= _LEVELS):
-            raise ValueError("an AP is out of range")
-    return np.array([np.nan if level is None else level / _LEVELS for level in levels], float)
+def _from_levels(text: str) -> np.ndarray:
+    levels = np.array([np.nan if word == _NOT_SCORED else int(word) for word in text.split()])
+    if ((levels < 0) | (levels > _LEVELS)).any():
+        raise ValueError("an AP is out of range")
+    return levels / _LEVELS
