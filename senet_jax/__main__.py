@@ -30,6 +30,7 @@ COMMANDS = (
     "report",
     "figure",
     "export",
+    "study",
 )
 """The modules of this package that are commands, in the order in which they are listed."""
 

@@ -37,7 +37,7 @@ def forecast_training(config: ConfigDict) -> Iterator[Line]:
         UserError: the data is not there, or the devices cannot share a batch.
     """
     settings = read(TrainingSettings, config)
-    data = _data(settings)
+    data = known_data(settings)
     setup = make_setup(settings, data.classes, data.steps_per_epoch)
     state, devices = setup.abstract_state(), jax.device_count()
     check_divisible(settings.batch_size, settings.step.accumulate, state)
@@ -72,7 +72,7 @@ def forecast_training(config: ConfigDict) -> Iterator[Line]:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Data:
+class KnownData:
     """How much there is to learn from, and who says so."""
 
     images: int
@@ -81,11 +81,15 @@ class _Data:
     source: str
 
 
-def _data(settings: TrainingSettings) -> _Data:
-    """What is prepared, or else what is known of GLDv2-clean if that is meant."""
+def known_data(settings: TrainingSettings) -> KnownData:
+    """What is prepared, or else what is known of GLDv2-clean if that is meant.
+
+    Raises:
+        UserError: nothing is prepared there.
+    """
     folder, grouping = pathlib.Path(settings.data.folder), make_grouping(settings.data)
     if folder.name == gldv2.NAME and not folder.exists() and grouping is None:
-        return _Data(
+        return KnownData(
             gldv2.IMAGES,
             gldv2.CLASSES,
             gldv2.IMAGES / settings.batch_size,
@@ -100,7 +104,7 @@ def _data(settings: TrainingSettings) -> _Data:
         PREPROCESSING,
         grouping=grouping,
     )
-    return _Data(len(images), len(images.class_names), data.steps_per_epoch, f"in {folder}")
+    return KnownData(len(images), len(images.class_names), data.steps_per_epoch, f"in {folder}")
 
 
 def state_bytes(state: TrainState, devices: int) -> dict[str, int]:

@@ -10,6 +10,8 @@ import dataclasses
 import functools
 import importlib.resources
 
+_KEYS = ("dataset", "distractors", "model", "reranking", "training")
+
 
 @dataclasses.dataclass(frozen=True)
 class PaperFigure:
@@ -29,7 +31,7 @@ class PaperFigure:
 
 
 def paper_figure(
-    dataset: str, distractors: str, model: str, reranking: str = ""
+    dataset: str, distractors: str, model: str, reranking: str = "", training: str = ""
 ) -> PaperFigure | None:
     """The figure of the paper for a system, None where it tells none.
 
@@ -38,8 +40,10 @@ def paper_figure(
         distractors: `revisitop1m`, or empty.
         model: the name of the network.
         reranking: `METHOD:KIND`, empty for the search alone.
+        training: `classification` for the network that was trained with L_cls alone where the paper
+            has it with both losses too; of reports nobody knows.
     """
-    return _figures().get((dataset, distractors, model, reranking))
+    return _figures().get((dataset, distractors, model, reranking, training))
 
 
 @functools.cache
@@ -47,7 +51,7 @@ def _figures() -> dict[tuple[str, ...], PaperFigure]:
     file = importlib.resources.files(__package__) / "paper_figures.csv"
     lines = file.read_text(encoding="utf-8").splitlines()
     return {
-        (row["dataset"], row["distractors"], row["model"], row["reranking"]): PaperFigure(
+        tuple(row[key] for key in _KEYS): PaperFigure(
             row["system"], row["table"], float(row["medium"]), float(row["hard"])
         )
         for row in csv.DictReader(line for line in lines if not line.startswith("#"))

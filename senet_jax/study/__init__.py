@@ -1,0 +1,1 @@
+"""Studies: many runs of the ordinary jobs, and the tables that they make."""

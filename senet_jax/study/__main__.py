@@ -1,0 +1,177 @@
+"""Makes the tables of the paper: trainings of variants and seeds, or a list of systems.
+
+  python -m senet_jax.study ablations --workdir=runs/study --world=runs/study/world --seeds=5
+  python -m senet_jax.study systems --workdir=runs/systems --data_root=datasets --datasets=photos \
+      --systems='random:lite0:0; pretrained:lite0; pretrained:lite0+alpha_qe; weights/r50'
+  python -m senet_jax.study report runs/study/results/results.json --to=RESULTS.md
+
+s1 to s5 are the tables of the paper's supplement, ablations is s3, s4 and s5, and all is all: on
+generated landmarks, by configs/study.py, which says the protocol. Tables share their runs, and a
+study that was stopped goes on when the same command is given again.
+"""
+
+import argparse
+import contextlib
+import pathlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from senet_jax.study.plan import COMPARISONS, variants_of
+from senet_jax.system.errors import CommandParser, UserError, run_command, shown
+from senet_jax.system.files import local_path, write_json
+from senet_jax.system.process import interruptible, locked_workdir
+
+if TYPE_CHECKING:
+    from senet_jax.study.results import Results
+
+RESULTS, COSTS, FOLDER = "results.json", "costs.json", "results"
+_SETS = {**{name: [name] for name in sorted(COMPARISONS)}, "all": list(COMPARISONS)}
+_SETS["ablations"] = ["s3", "s4", "s5"]
+_MOST_JOBS, _MOST_SEEDS = 256, 1000
+
+
+def main() -> None:
+    """Reads the flags and makes what they name."""
+    parser = CommandParser(prog="python -m senet_jax.study", description=__doc__)
+    commands = parser.add_subparsers(metavar="WHAT", required=True)
+    for name, tables in _SETS.items():
+        what = COMPARISONS[name].title if name in COMPARISONS else f"{', '.join(tables)}"
+        command = commands.add_parser(name, help=what)
+        _add_common(command)
+        command.add_argument(
+            "--world",
+            type=local_path,
+            metavar="DIR",
+            help="made by data.prepare synthetic_landmarks --size=study; default: WORKDIR/world",
+        )
+        command.add_argument(
+            "--seeds", type=int, default=5, help="trainings of each variant; default: %(default)s"
+        )
+        command.set_defaults(make=_train, tables=tables)
+
+    command = commands.add_parser("systems", help="weights and re-rankings on real photographs")
+    _add_common(command)
+    command.add_argument(
+        "--data_root", type=local_path, required=True, metavar="DIR", help="of the datasets"
+    )
+    command.add_argument("--datasets", required=True, help="names, separated by commas")
+    command.add_argument(
+        "--systems",
+        required=True,
+        metavar="LIST",
+        help="WEIGHTS[+whiten][+METHOD,...], several joined by semicolons; WEIGHTS is a folder or "
+        "a source of convert, such as pretrained:lite0; a METHOD is one of rerank",
+    )
+    command.set_defaults(make=_evaluate)
+
+    command = commands.add_parser("report", help="one Markdown file of the results of studies")
+    command.add_argument("results", type=local_path, nargs="+", metavar="RESULTS.json")
+    command.add_argument("--to", type=local_path, required=True, metavar="FILE.md")
+    command.set_defaults(make=_report)
+
+    flags, changes = parser.parse_known_args()
+    for change in changes:
+        if not change.startswith("--config.") or "=" not in change or flags.make is _report:
+            parser.error(f"unexpected argument {shown(change)}")
+    flags.changes = tuple(changes)
+    flags.make(flags)
+
+
+def _add_common(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--workdir", type=local_path, required=True, metavar="DIR", help="for all that is made"
+    )
+    command.add_argument(
+        "--results",
+        type=local_path,
+        metavar="DIR",
+        help="for results.json, tables and figures; default: WORKDIR/results",
+    )
+    command.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="runs at once, each with its share of the cores; default: %(default)s",
+    )
+
+
+def _train(flags: argparse.Namespace) -> None:
+    from senet_jax.study.processes import check_faults, run_all
+    from senet_jax.study.trainings import TrainingPlan
+
+    _check(flags.seeds, "--seeds", _MOST_SEEDS)
+    world = flags.world or flags.workdir / "world"
+    variants = variants_of(flags.tables)
+    plan = TrainingPlan(flags.workdir, world, variants, flags.seeds, flags.changes)
+    folder = flags.results or flags.workdir / FOLDER
+    with _at_work(flags):
+        plan.claim()
+        for what, figures in plan.budget():
+            print(f"{what:8}{figures}", flush=True)
+        runs = plan.runs()
+        faults = run_all(
+            runs, flags.jobs, "steps", lambda run: plan.results().write(folder / RESULTS)
+        )
+        _finish(plan.results(), folder)
+        write_json(folder / COSTS, plan.costs())
+        check_faults(faults, runs)
+
+
+def _evaluate(flags: argparse.Namespace) -> None:
+    from senet_jax.study.processes import check_faults, run_all
+    from senet_jax.study.systems import SystemsPlan, parse_systems
+
+    systems = tuple(parse_systems(flags.systems))
+    given = flags.workdir, flags.data_root, flags.datasets, systems, flags.changes
+    plan = SystemsPlan(*given)
+    with _at_work(flags):
+        for works in (plan.conversions, plan.evaluations):
+            runs = works()
+            check_faults(run_all(runs, flags.jobs, "systems", lambda run: None), runs)
+        _finish(plan.results(), flags.results or flags.workdir / FOLDER)
+
+
+def _report(flags: argparse.Namespace) -> None:
+    from senet_jax.study.results import read_results
+    from senet_jax.study.written import write_report
+
+    titles = [path.stem for path in flags.results]
+    if len(set(titles)) < len(titles):
+        raise UserError(f"two files are called {shown(max(titles, key=titles.count))}; rename one")
+    studies = dict(zip(titles, map(read_results, flags.results), strict=True))
+    write_report(studies, flags.to)
+    print(f"wrote {flags.to}")
+
+
+@contextlib.contextmanager
+def _at_work(flags: argparse.Namespace) -> Iterator[None]:
+    """Holds the workdir; the runs have the devices, this process none."""
+    import jax
+
+    _check(flags.jobs, "--jobs", _MOST_JOBS)
+    jax.config.update("jax_platforms", "cpu")
+
+    def saved() -> str:
+        return f"what is done is kept in {flags.workdir}; the same command goes on from there"
+
+    with locked_workdir(flags.workdir), interruptible(saved):
+        yield
+
+
+def _check(value: int, name: str, most: int) -> None:
+    if not 1 <= value <= most:
+        raise UserError(f"{name} is {value}; give 1 to {most}")
+
+
+def _finish(results: "Results", folder: pathlib.Path) -> None:
+    from senet_jax.study.written import write_parts
+
+    results.write(folder / RESULTS)
+    for table in write_parts(results, folder):
+        print(table.to_text())
+    print(f"wrote {folder / RESULTS}, and the tables and figures beside it")
+
+
+if __name__ == "__main__":
+    run_command(main)

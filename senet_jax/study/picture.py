@@ -1,0 +1,56 @@
+"""The figure of a comparison: every row's mean, its interval, and each of its seeds."""
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+
+from senet_jax.report.figure import GRID, INK, QUIET, make_figure
+from senet_jax.study.comparisons import MAIN, values_of
+from senet_jax.study.plan import DATASETS, Comparison
+from senet_jax.study.results import Results
+from senet_jax.study.statistics import Estimate, estimate
+
+# Of Okabe and Ito, told apart by colour-blind eyes.
+_DOT, _SEED = "#0072b2", "#e69f00"
+_WIDTH, _ROW_HEIGHT, _MARGIN = 900, 46, 130
+
+
+def draw_comparison(comparison: Comparison, results: Results) -> Figure:
+    """Draws a comparison by what its protocol compares; rows without a run are left out."""
+    dataset, protocol = MAIN
+    shown = [
+        (row.label, estimate(values_of(row, results, dataset, protocol))) for row in comparison.rows
+    ]
+    rows = [(label, found) for label, found in shown if found is not None]
+    seeds = max((len(found.of_seeds) for _, found in rows), default=0)
+    what = f"{protocol.capitalize()} mAP x 100, {DATASETS[dataset]} in the database"
+    return draw_rows(comparison.title, f"{what}; dots: each of {seeds} seeds", rows)
+
+
+def draw_rows(title: str, note: str, rows: Sequence[tuple[str, Estimate]]) -> Figure:
+    """Draws estimates, one below the other.
+
+    Args:
+        title: above the figure.
+        note: below the title; says what is drawn.
+        rows: the label and the estimate of each.
+    """
+    height = _MARGIN + _ROW_HEIGHT * max(1, len(rows))
+    figure = make_figure(_WIDTH, height)
+    axes = figure.add_axes((0.26, 45 / height, 0.7, 1 - 115 / height))
+    for place, (_, found) in enumerate(rows):
+        axes.plot([100 * found.low, 100 * found.high], [place] * 2, color=_DOT, linewidth=3)
+        axes.plot(100 * found.mean, place, "o", color=_DOT, markersize=9)
+        if len(found.of_seeds) > 1:
+            below = [place + 0.22] * len(found.of_seeds)
+            axes.plot([100 * each for each in found.of_seeds], below, ".", color=_SEED)
+        axes.text(100 * found.mean, place - 0.2, f"{100 * found.mean:.1f}", color=INK, ha="center")
+    axes.set_yticks(range(len(rows)), [label for label, _ in rows], fontsize=11, color=INK)
+    axes.set_ylim(max(1, len(rows)) - 0.5, -0.6)
+    axes.grid(axis="x", color=GRID)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, labelcolor=QUIET)
+    axes.spines[:].set_visible(False)
+    figure.text(0.02, 1 - 28 / height, title, fontsize=14, weight="bold", color=INK)
+    figure.text(0.02, 1 - 52 / height, f"{note}; bars: 95 % intervals", fontsize=10, color=QUIET)
+    return figure

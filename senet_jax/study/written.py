@@ -1,0 +1,83 @@
+"""What a study leaves for people: tables in four forms, figures, a report of several studies."""
+
+import pathlib
+import re
+from collections.abc import Iterator
+
+from matplotlib.figure import Figure
+
+from senet_jax.report.figure import save_png
+from senet_jax.study import comparisons, picture, system_tables
+from senet_jax.study.plan import COMPARISONS
+from senet_jax.study.results import TRAININGS, Results
+from senet_jax.study.table import FORMATS, Table, markdown
+from senet_jax.system.files import atomic_write
+
+_MAIN, _CAPTION = "medium", "Medium mAP x 100"
+_UNSAFE = re.compile(r"[^\w-]+")
+
+
+def parts_of(results: Results) -> Iterator[tuple[str, list[Table], Figure]]:
+    """The parts of a study: a name for files, tables, and a figure.
+
+    A comparison is there once each of its rows has a run.
+    """
+    if results.kind == TRAININGS:
+        dataset, protocol = comparisons.MAIN
+        for each in COMPARISONS.values():
+            if all(comparisons.values_of(row, results, dataset, protocol) for row in each.rows):
+                tables = comparisons.tables_of(each, results)
+                yield each.name, tables, picture.draw_comparison(each, results)
+        return
+    tables = system_tables.tables_of(results)
+    for dataset, table in zip(results.about["datasets"], tables, strict=True):
+        rows = [
+            (label, found)
+            for label, run, entry in system_tables.rows_of(dataset, results)
+            if (found := system_tables.estimate_of(run, entry, _MAIN, results)) is not None
+        ]
+        yield _UNSAFE.sub("_", dataset), [table], picture.draw_rows(dataset, _CAPTION, rows)
+
+
+def write_parts(results: Results, folder: pathlib.Path) -> list[Table]:
+    """Writes every table and figure of a study into a folder; gives the tables."""
+    written = []
+    for name, tables, figure in parts_of(results):
+        for ending, to_text in FORMATS.items():
+            with atomic_write(folder / f"{name}{ending}") as temporary:
+                temporary.write_text("\n".join(map(to_text, tables)), encoding="utf-8")
+        save_png(figure, folder / f"{name}.png")
+        written += tables
+    return written
+
+
+def write_report(studies: dict[str, Results], path: pathlib.Path) -> None:
+    """Writes one Markdown file of several studies, with their figures beside it.
+
+    Args:
+        studies: by their titles.
+        path: of the file; the figures are in the folder of its name without its ending.
+    """
+    lines = ["# Results", "", "Made by `senet-jax study report` from the results of runs.", ""]
+    for title, results in studies.items():
+        lines += [f"## {markdown(title)}", "", *_about(results)]
+        for name, tables, figure in parts_of(results):
+            file = path.with_suffix("") / f"{_UNSAFE.sub('_', title)}-{name}.png"
+            save_png(figure, file)
+            lines += [table.to_markdown() for table in tables]
+            lines += [f"![{name}]({file.relative_to(path.parent).as_posix()})", ""]
+    with atomic_write(path) as temporary:
+        temporary.write_text("\n".join(lines), encoding="utf-8")
+
+
+def _about(results: Results) -> list[str]:
+    if results.kind != TRAININGS:
+        return []
+    world = results.about["world"]["world"]
+    told = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in world.items())
+    seeds = {run.seed for run in results.runs}
+    return [
+        f"{len(results.runs)} trainings, of {len(seeds)} seeds. The world: {told}. The protocol "
+        "stands in `configs/study.py`.",
+        "",
+    ]
