@@ -44,7 +44,8 @@ BELOW = {
     "export": {"api", "features", "models", "system", "weights"},
     "report": {"data", "features", "jobs", "metrics", "search", "system", "training"},
     "index": {
-        *("data", "features", "models", "report", "rerank", "search", "system", "weights"),
+        *("convert", "data", "features", "models", "report", "rerank", "search", "system"),
+        "weights",
     },
     "serve": {
         *("api", "data", "index", "report", "rerank", "search", "system", "weights"),

@@ -33,7 +33,7 @@ def find(index: Index, queries: np.ndarray, top: int) -> list[list[Hit]]:
 
     Args:
         index: what is searched.
-        queries: float32[q d], finite.
+        queries: float32[q d], finite, as `Index.asked` gives them.
         top: how many photographs to find; of a smaller index, all.
 
     Raises:

@@ -70,8 +70,8 @@ def main() -> None:
         found = searcher.rerank(photographs, descriptors, flags.top, chain)
     for path, box, hits in zip(flags.queries, boxes, found, strict=True):
         _print(path, box, hits)
-    if searcher.weights.random:
-        print("RANDOM WEIGHTS, nothing is learned in them")
+    for line in searcher.weights.remarks:
+        print(line)
     remark = index.held.remark(index.database)
     if remark is not None:
         print(remark)

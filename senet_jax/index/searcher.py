@@ -76,7 +76,7 @@ class Searcher:
         return cls(open_index(folder))
 
     def describe(self, photographs: Sequence[Photograph]) -> np.ndarray:
-        """The descriptors of queries: float32[q d].
+        """The descriptors of queries, as the index is asked for them: float32[q d].
 
         Raises:
             UserError: one cannot be read, or its box is none of it.
@@ -89,7 +89,7 @@ class Searcher:
             for extracted in extract_batches(self._describer, job, job.plan.batches):
                 rows = list(extracted.rows)
                 descriptors[rows] = extracted.descriptors(self._describer.width)
-        return descriptors
+        return self.index.asked(descriptors)
 
     def search(self, descriptors: np.ndarray, top: int) -> list[list[Answer]]:
         """The photographs that are most similar to queries, best first.

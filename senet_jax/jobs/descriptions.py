@@ -18,6 +18,7 @@ from senet_jax.features.precision import origin_of_precision
 from senet_jax.features.runner import Describer
 from senet_jax.features.store import DescriptorStore
 from senet_jax.jobs.evaluation_plan import EvaluationPlan, PlannedList
+from senet_jax.search.whitening import SHRINKAGE
 from senet_jax.weights import Weights
 
 FOLDER = "descriptors"
@@ -78,7 +79,8 @@ class Descriptions:
         truth = dataset.ground_truth
         labels = [[items.tolist() for items in getattr(truth, kind)] for kind in KINDS]
         described = [[dict(s.origin), list(s.checksums), sorted(s.skipped)] for s in stores]
-        return hashlib.sha256(json.dumps([described, labels]).encode()).hexdigest()
+        whitened = [f"whitened, {SHRINKAGE}"] * self.plan.whiten
+        return hashlib.sha256(json.dumps([described, labels, *whitened]).encode()).hexdigest()
 
     @property
     def unreadable(self) -> list[str]:

@@ -75,8 +75,13 @@ def page(
 def _summary(run: Run, rival: Rival | None) -> Markup:
     distractors = run.config.get("distractors")
     among = f" Every database holds the distractors {text(distractors)} too." if distractors else ""
+    whitened = (
+        " All descriptors are whitened, as learned on each database without labels."
+        if run.config.get("whiten")
+        else ""
+    )
     beside = "" if rival is None else f"<p>{text(_rival(run, rival))}</p>"
-    return Markup(f'<p class="quiet">All scores are times 100.{among}</p>{beside}')
+    return Markup(f'<p class="quiet">All scores are times 100.{among}{whitened}</p>{beside}')
 
 
 def _rival(run: Run, rival: Rival) -> str:

@@ -35,6 +35,7 @@ DATASETS = {
 RECORD = "world.json"
 """Beside the pictures of a split: the world and the split that they are of."""
 
+
 def write_evaluation(
     world: World, split: str, root: str | os.PathLike, draw: Draw = draw_here
 ) -> None:
