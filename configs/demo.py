@@ -33,7 +33,7 @@ def get_config(split: str = "landmarks") -> ConfigDict:
     config.start = ""
     config.descriptor_norm = True
     config.batch_size = 64
-    config.epochs = 48.0  # An epoch is a batch from each family: 25 steps.
+    config.epochs = 40.0  # An epoch is a batch from each family: 25 steps.
     config.log_every_steps = 50
 
     config.data.folder = "runs/demo/data/synthetic_landmarks"
@@ -67,6 +67,6 @@ def get_config(split: str = "landmarks") -> ConfigDict:
     config.evaluation.data_root = "runs/demo/data"
     config.evaluation.datasets = f"{split},{split}_no_lookalikes,{split}_family_only"
     config.evaluation.scales = (1.0,)
-    config.evaluation.every_steps = 400
-    config.checkpoint.every_steps = 400
+    config.evaluation.every_steps = 250
+    config.checkpoint.every_steps = 250
     return config

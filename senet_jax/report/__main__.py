@@ -94,9 +94,10 @@ def _draw_lists(shown: "RankedDataset") -> "Figure":
         examples,
         title=f"The first {min(ITEMS, images)} of {images:,} images in {shown.dataset.name}",
         notes=[
-            "Left the query, beside it what each system found, the most similar first, with rank "
-            "and similarity. The queries are not picked by hand, but",
-            f"by the AP of {shown.lists[0].label} under Medium. {' '.join(borders)}",
+            "On the left the query; beside it what each system found first, with rank and "
+            "similarity.",
+            f"The queries are not picked by hand: the AP of {shown.lists[0].label} under Medium "
+            f"decides. {' '.join(borders)}",
         ],
     )
 
