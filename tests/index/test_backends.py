@@ -10,6 +10,7 @@ import pytest
 from senet_jax.index import __main__ as command
 from senet_jax.index import held
 from senet_jax.index import search as search_module
+from senet_jax.index import searcher as searcher_module
 from senet_jax.index.backends import read_backend
 from senet_jax.index.find import find
 from senet_jax.index.held import bring_up_to_date
@@ -26,7 +27,7 @@ def run(town, run_command_here, monkeypatch):
     monkeypatch.setattr(held, "SPARE", 0)
     for name in ("announce", "tune_for_inference"):
         monkeypatch.setattr(command, name, lambda: None)
-    monkeypatch.setattr(search_module.Describer, "of", lambda weights: Colours())
+    monkeypatch.setattr(searcher_module.Describer, "of", lambda weights: Colours())
     flags = (town.photos, town.index, f"--weights={town.weights}")
     return lambda *more: run_command_here(command.main, *flags, *more)
 

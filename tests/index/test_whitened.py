@@ -41,7 +41,7 @@ def test_a_search_is_among_whitened_descriptors(town, queries, storage):
     whitening = fit_shrunk_whitening(BlockedDatabase((raw,)))
     index = _assert_right(town, whitening)
     scores = whitening(queries) @ as_float32(index.whitened.contents.descriptors).T
-    for hits, of_query in zip(find(index, queries, 5), scores, strict=True):
+    for hits, of_query in zip(find(index, index.asked(queries), 5), scores, strict=True):
         order = np.argsort(-of_query, kind="stable")[:5]
         assert [hit.path for hit in hits] == [index.paths_of_row[row][0] for row in order]
         np.testing.assert_allclose([hit.score for hit in hits], of_query[order], atol=1e-5)
@@ -114,7 +114,7 @@ def test_a_run_that_ends_before_it_whitens_shows_nothing_half_written(town, quer
             town.update()
     index = open_index(town.index)
     assert index.missing == 1
-    assert {len(hits) for hits in find(index, queries, 100)} == {20}
+    assert {len(hits) for hits in find(index, index.asked(queries), 100)} == {20}
     assert town.update().described == 0
     _assert_right(town, open_index(town.index).whitened.whitening)
 
