@@ -96,7 +96,10 @@ def test_re_ranking_says_what_it_changes(client, town):
 
 
 def test_matched_points_are_of_the_whole_photographs(client, town):
-    question = {"photograph": id_of(town.photos / "0/0.jpg"), "item": id_of(town.photos / "1/4.jpg")}
+    question = {
+        "photograph": id_of(town.photos / "0/0.jpg"),
+        "item": id_of(town.photos / "1/4.jpg"),
+    }
     answer = client.get("/api/matches", params=question).json()
     assert len(answer["scores"]) == 12
     assert answer["query_points"] == answer["item_points"] and [5, 5] in answer["item_points"]
@@ -219,7 +222,10 @@ def test_twenty_at_once(client, town):
 
 def test_a_similarity_picture(client, town, monkeypatch):
     """Through the network of the index, at few sizes."""
-    question = {"photograph": id_of(town.photos / "0/0.jpg"), "item": id_of(town.photos / "2/2.jpg")}
+    question = {
+        "photograph": id_of(town.photos / "0/0.jpg"),
+        "item": id_of(town.photos / "2/2.jpg"),
+    }
     query, item = (
         client.get(f"/api/similarity/{of}.jpg", params=question) for of in ("query", "item")
     )
