@@ -119,7 +119,7 @@ def _tokens(request: HTTPConnection) -> list[str]:
     except http.cookies.CookieError:
         cookies = http.cookies.SimpleCookie()
     found = [given] * (kind.lower() == "bearer")
-    return found + [cookies[COOKIE].value] if COOKIE in cookies else found
+    return [*found, cookies[COOKIE].value] if COOKIE in cookies else found
 
 
 def _is_number(name: str) -> bool:

@@ -34,8 +34,8 @@ async function drawMatches(state, item, isLate) {
   const count = found.scores.length;
   at("why").textContent =
     count === 0
-      ? "No points agree on one view of one plane."
-      : `${count} points agree on one view of one plane. On the left your photograph.`;
+      ? "No points match that lie alike in both."
+      : `${count} points match and lie alike in both. On the left your photograph.`;
   at("pair").replaceChildren(pairOf(item, found));
 }
 

@@ -247,7 +247,7 @@ function move(x, y, isCorner) {
 at("search").addEventListener("submit", (event) => {
   event.preventDefault();
   const sides = FIELDS.map((field) => at(field).value);
-  setBox(sides.every((side) => side === "") ? null : sides.map(Number));
+  setBox(sides.map((side) => (side === "" ? NaN : Number(side))));
   if (!box && sides.some((side) => side !== "")) {
     say("The box needs four numbers: left less than right, top less than bottom.", "wrong");
     return;
