@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import cv2
@@ -6,6 +7,7 @@ import pytest
 
 from senet_jax.data.ground_truth import GroundTruth
 from senet_jax.data.revisitop import load_dataset
+from senet_jax.data.synthetic_landmarks import TINY, write_evaluation
 from senet_jax.metrics.evaluation_report import EvaluationReport
 from senet_jax.report.examples import (
     ScoredLists,
@@ -18,6 +20,7 @@ from senet_jax.search.ranked_list import NO_MORE, FoundLists, RankedList
 from senet_jax.system.errors import UserError
 
 IMAGES = 14
+VERDICTS = ("right", "look-alike", "wrong", "junk")
 GREYS = {f"image{i}": 10 * i for i in range(IMAGES)} | {"bright": 250, "dark": 5, "none": 0}
 
 
@@ -79,6 +82,26 @@ def test_a_short_list_and_a_photograph_that_is_broken_and_a_query_that_is_whole(
         assert example.box is None
         right, broken = example.rows["one"].images
         assert right.mean() > 120 and not broken.any()
+
+
+def test_generated_scenes_are_drawn_large_and_look_alikes_are_known(tmp_path):
+    world = dataclasses.replace(TINY, evaluation_families=1, siblings=2, distractors=0)
+    write_evaluation(world, "evaluation", tmp_path)
+    landmarks = load_dataset(tmp_path, "landmarks")
+    ranks = np.arange(len(landmarks.images))[None].repeat(2, axis=0)
+    found = FoundLists(RankedList(ranks, ranks.shape[1]), np.ones(ranks.shape, np.float32))
+    lists = [ScoredLists("one", np.array([0.9, 0.2]), found)]
+    hard, easy = find_examples(landmarks, landmarks.queries, landmarks.images, lists)
+    assert hard.image.shape == easy.rows["one"].images[0].shape == (256, 256, 3)
+    assert hard.box == tuple(256 / world.side * x for x in landmarks.queries[1].box)
+    seen = {verdict: hard.rows["one"].verdicts.count(verdict) for verdict in VERDICTS}
+    views = world.easy + world.hard
+    assert seen == {
+        "right": views,
+        "look-alike": views + world.junk,
+        "wrong": 0,
+        "junk": world.junk,
+    }
 
 
 def test_no_query_is_scored(town):
