@@ -66,9 +66,7 @@ def sha256_of_list(names: Sequence[str], photographs: Sequence[Photograph]) -> s
 
 def check_origin(there: Mapping[str, Any], wanted: Mapping[str, Any], place: pathlib.Path) -> None:
     """Raises a `UserError` unless what stands at a place was made in the wanted way."""
-    for key, before, now in _differences(
-        {**_ALWAYS_BEFORE, **there}, {**_ALWAYS_BEFORE, **wanted}
-    ):
+    for key, before, now in _differences({**_ALWAYS_BEFORE, **there}, {**_ALWAYS_BEFORE, **wanted}):
         raise UserError(
             f"{place} was made with {key} {shown(before)}, now it is {shown(now)}; "
             f"use another workdir or remove {place.parent}"
