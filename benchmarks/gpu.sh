@@ -6,6 +6,7 @@
 #   PHOTOGRAPHS   a folder of images of mixed sizes, 40 of about 1024 x 768 for instance
 #   GROUND_TRUTH  gnd_roxford5k.pkl
 #   FOLDER        for weights, caches and a database of 8 GB, which goes at the end
+#   BUDGET        in the environment: seconds for all of it, 360 if it is not given
 #
 # Builds and downloads nothing; Python is $PYTHON, or else python3. Every part has its own limit of
 # time, and one that fails does not stop the next. The most valuable parts come first; all rows
@@ -14,7 +15,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 photographs=$1 ground_truth=$2
 folder=${3:-$(mktemp -d)}
-python=${PYTHON:-python3}
+python=${PYTHON:-python3} budget=${BUDGET:-360}
 export PYTHONUNBUFFERED=1 XLA_PYTHON_CLIENT_MEM_FRACTION=0.9 TF_CPP_MIN_LOG_LEVEL=2
 
 model=r50 copies=8 rounds=2 rows=1000000 limit=1
@@ -27,9 +28,14 @@ log=$folder/gpu.log
 mkdir -p "$folder" && : > "$log"
 
 part() {  # SECONDS COMMAND...
-  local start=$SECONDS seconds=$(($1 * limit))
+  local seconds=$(($1 * limit)) left=$((budget * limit - SECONDS))
   shift
-  echo "== $* (at $start s)"
+  echo "== $* (at $SECONDS s)"
+  if [ "$left" -lt 10 ]; then
+    echo "| SKIPPED, no time is left: $* |" | tee -a "$log"
+    return
+  fi
+  [ "$seconds" -gt "$left" ] && seconds=$left
   timeout --kill-after=5 "$seconds" "$@" 2>&1 | tee -a "$log"
   local status=${PIPESTATUS[0]}
   [ "$status" = 0 ] || echo "| FAILED with $status: $* |" | tee -a "$log"

@@ -163,6 +163,7 @@ class EvaluationPlan:
     def notes(self) -> list[str]:
         """What has to be said beside every result, for it is another without."""
         notes = [] if self.distractors is None else [f"with {self.distractors.name}"]
+        notes += [] if self.precision == "float32" else [f"described in {self.precision}"]
         return notes if self.crop_queries else [*notes, "queries NOT cropped"]
 
     @functools.cached_property
