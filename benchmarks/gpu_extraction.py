@@ -97,17 +97,13 @@ def _ours(arguments: argparse.Namespace, photographs: Sequence[Photograph]) -> N
 def _theirs(arguments: argparse.Namespace, photographs: Sequence[Photograph]) -> None:
     import torch
 
+    from benchmarks.torch_twin import DEVICE, DEVICE_NAME, ON_GPU, multiply_in, twin_of
     from senet_jax.convert.translate import state_from_weights
-    from senet_jax.convert.twin import Twin
 
     weights = load_weights(arguments.weights)
-    on_gpu = torch.cuda.is_available()
-    device = torch.device("cuda" if on_gpu else "cpu")
-    name = torch.cuda.get_device_name() if on_gpu else "cpu"
-    twin = Twin(weights.architecture).eval()
+    twin = twin_of(weights.architecture).eval()
     state = {key: torch.tensor(value) for key, value in state_from_weights(weights).items()}
     twin.load_state_dict(state, strict=False)
-    twin = twin.to(device, memory_format=torch.channels_last)
 
     def describe(some: Sequence[Photograph], dtype: torch.dtype = torch.float32) -> np.ndarray:
         rows = np.zeros((len(some), weights.architecture.outputs))
@@ -115,7 +111,7 @@ def _theirs(arguments: argparse.Namespace, photographs: Sequence[Photograph]) ->
             scales = []
             for level in range(len(SCALES)):
                 images = np.stack([pyramid.levels[level] for pyramid in pyramids])
-                pixels = _normalised(torch.from_numpy(images).to(device), weights.preprocessing)
+                pixels = _normalised(torch.from_numpy(images).to(DEVICE), weights.preprocessing)
                 scales.append(torch.nn.functional.normalize(twin(pixels.to(dtype))["descriptor"]))
             mean = torch.stack([scale.to(dtype) for scale in scales]).mean(dim=0)
             rows[places] = torch.nn.functional.normalize(mean).double().cpu().numpy()
@@ -125,19 +121,17 @@ def _theirs(arguments: argparse.Namespace, photographs: Sequence[Photograph]) ->
     with torch.inference_mode():
         found = {}
         for precision in PRECISIONS:
-            is_tf32 = precision == "tf32"
-            if is_tf32 and not on_gpu:
+            if precision == "tf32" and not ON_GPU:
                 continue
-            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = is_tf32
-            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            with multiply_in(precision):
                 found[precision] = describe(photographs)
                 rates = [
                     len(many) / _seconds(lambda: describe(many)) for _ in range(arguments.rounds)
                 ]
-            _print_rate(f"theirs, {precision}, {name}, torch {torch.__version__}", rates)
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+            _print_rate(f"theirs, {precision}, {DEVICE_NAME}, torch {torch.__version__}", rates)
         twin.double()
-        wide = describe(photographs, torch.float64)
+        with multiply_in("float64"):
+            wide = describe(photographs, torch.float64)
     np.save(arguments.folder / WIDE, wide)
     for precision, rows in found.items():
         _print_distance(f"theirs, {precision}", rows, wide)

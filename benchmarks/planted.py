@@ -1,5 +1,7 @@
 """A generated database: distractors around centres, and for each query images that resemble it."""
 
+import concurrent.futures
+import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -41,9 +43,12 @@ def write_database(
     for start, stop in [(0, first_rows), *_shards(first_rows, rows)]:
         paths.append(folder / f"part{len(paths)}.npy")
         part = np.lib.format.open_memmap(paths[-1], "w+", np.float32, (stop - start, width))
-        for row in range(0, len(part), _WRITTEN_AT_ONCE):
-            chunk = part[row : row + _WRITTEN_AT_ONCE]
-            chunk[:] = _around_centres(rng, centres, len(chunk))
+        chunks = [
+            (part[row : row + _WRITTEN_AT_ONCE], np.random.default_rng([start + row, 1]), centres)
+            for row in range(0, len(part), _WRITTEN_AT_ONCE)
+        ]
+        with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+            list(pool.map(_fill, *zip(*chunks, strict=True)))
         part.flush()
     database = np.lib.format.open_memmap(paths[0], "r+")
     weights = np.zeros((len(queries), first_rows), np.float32)
@@ -68,6 +73,10 @@ def first_parts(paths: Sequence[pathlib.Path], rows: int) -> list[np.ndarray]:
 
 def _shards(first: int, rows: int) -> list[tuple[int, int]]:
     return [(start, min(start + SHARD_ROWS, rows)) for start in range(first, rows, SHARD_ROWS)]
+
+
+def _fill(chunk, rng, centres):
+    chunk[:] = _around_centres(rng, centres, len(chunk))
 
 
 def _around_centres(rng, centres, count):

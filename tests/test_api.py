@@ -22,6 +22,7 @@ from senet_jax.system.progress import Progress
 from senet_jax.weights import Weights, save_weights, tensor_shapes
 from tests.data.pictures import encoded, picture, write_dataset
 from tests.oracles.lively_twin import lively_weights
+from tests.tolerances import BFLOAT16_COSINE
 
 REPOSITORY = pathlib.Path(__file__).parents[1]
 SHAPES = {"a": (40, 48), "b": (48, 40), "c": (33, 48), "q": (40, 48), "r": (46, 40)}
@@ -66,6 +67,14 @@ def paths(root):
 def pixels(paths):
     """The photographs as uint8[h w 3] BGR."""
     return [read_image(path) for path in paths]
+
+
+def test_a_model_describes_in_another_precision(root, model, paths):
+    near = senet_jax.load(root / "tiny_baseline", precision="bfloat16")
+    [exact], [rounded] = (each.describe(paths[0], scales=(1.0,)) for each in (model, near))
+    assert BFLOAT16_COSINE <= np.dot(exact, rounded) < 1 - ROUNDING
+    with pytest.raises(UserError, match="precision is 'half'; give one of float32, tf32, bfloat16"):
+        senet_jax.load(root / "tiny_baseline", precision="half")
 
 
 def test_a_model_says_what_it_is(model):

@@ -247,10 +247,10 @@ def _with_pyramids(job: Job, batches: Sequence[Batch]) -> Iterator[ReadBatch]:
 
 
 def _reading_threads(batches: Sequence[Batch]) -> int:
-    """How many images are read ahead at once: as many as there are cores, fewer of large ones."""
+    """How many images are read ahead at once: as many as it has cores, fewer of large ones."""
     largest = max((height * width for b in batches for height, width in b.shapes), default=1)
     fitting = host_memory_bytes() // (READ_AHEAD_PART * BYTES_READ_PER_PIXEL * largest)
-    return max(1, min(os.cpu_count() or 1, fitting))
+    return max(1, min(len(os.sched_getaffinity(0)), fitting))
 
 
 def _together(batches: Iterator[ReadBatch], devices: int) -> Iterator[list[ReadBatch]]:

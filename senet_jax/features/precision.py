@@ -3,7 +3,6 @@
 Names and settings need no JAX, which takes a second to import.
 """
 
-from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 from senet_jax.system.errors import UserError, shown
@@ -50,6 +49,6 @@ def form_of_precision(precision: Precision) -> dict[str, Any]:
     return {"dtype": jnp.bfloat16, **unfit}
 
 
-def origin_of_precision(precision: Precision) -> Mapping[str, str]:
+def origin_of_precision(precision: Precision) -> dict[str, str]:
     """Its part of an origin: nothing for float32, as before there was another; see `origin`."""
     return {} if precision == "float32" else {"precision": precision}

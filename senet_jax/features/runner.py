@@ -178,9 +178,9 @@ class Runner:
             return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=self._spread)
 
         images = jax.ShapeDtypeStruct(shape, np.uint8, sharding=self._spread)
-        region = ValidRegion(like(np.empty((shape[0], 2), np.int32)))
+        sizes: Any = jax.ShapeDtypeStruct((shape[0], 2), np.int32, sharding=self._spread)
         inputs = jax.tree.map(like, self._inputs(shape, None))
-        lowered = self._compiled.function.lower(self.variables, images, region, inputs)
+        lowered = self._compiled.function.lower(self.variables, images, ValidRegion(sizes), inputs)
         return lowered.compile()
 
     def values(self, scales: Sequence[Any], parts: Sequence[Part | None]) -> list[Value | None]:

@@ -167,6 +167,7 @@ class EvaluationPlan:
         """What has to be said beside every result, for it is another without."""
         notes = [] if self.distractors is None else [f"with {self.distractors.name}"]
         notes += ["descriptors whitened"] * self.whiten
+        notes += [] if self.precision == "float32" else [f"described in {self.precision}"]
         return notes if self.crop_queries else [*notes, "queries NOT cropped"]
 
     @functools.cached_property

@@ -174,7 +174,7 @@ def test_a_bug_in_a_reading_thread_is_not_swallowed(tmp_path, monkeypatch):
 @pytest.mark.parametrize("capacity", [1, 2, 5])
 def test_reads_only_some_images_ahead(tmp_path, monkeypatch, capacity):
     """Of batches that are described, two and one that waits; of images, one and one that waits."""
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
     _plan_with(monkeypatch, batch_pixels=capacity * 32 * 32)
     photographs = _photographs(tmp_path, [(32, 32)] * 30)
     job = plan_job(MeanColour(), photographs, (1.0,), label="x", skip_unreadable=True)

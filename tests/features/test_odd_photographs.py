@@ -187,7 +187,7 @@ def test_names_cannot_write_to_the_terminal(tmp_path):
 @pytest.mark.parametrize(("images_in_memory", "threads"), [(0.1, 1), (5.5, 5), (1000, 64)])
 def test_fewer_of_large_images_are_read_ahead(photographs, monkeypatch, images_in_memory, threads):
     """On 64 cores 65 of them would be in memory."""
-    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(64))
     size = images_in_memory * 8 * 6 * 24 * 32
     monkeypatch.setattr(extract_module, "host_memory_bytes", lambda: int(size))
     started = []
