@@ -129,7 +129,7 @@ def installation(tmp_path_factory):
     return installed
 
 
-NAMES_BEHIND = {"ablation": ":direct", "finetune": ":datasets/mine"}
+NAMES_BEHIND = {"ablation": ":direct", "finetune": ":datasets/mine", "study": ":baseline"}
 
 
 @pytest.mark.slow
@@ -217,6 +217,8 @@ def test_the_readme_from_a_checkpoint_to_every_command(installation, tmp_path):
         "senet-jax forecast --config=evaluate:tiny --config.weights=w",
         "senet-jax report --help",
         "senet-jax figure lists runs/tiny runs/tiny --to=lists.svg",
+        "senet-jax study systems --workdir=study --data_root=datasets --datasets=roxford5k "
+        "--systems='weights/tiny; weights/tiny+alpha_qe'",
     ]
     assert {f"senet_jax.{re.match(_COMMAND, line)[1]}" for line in run_as} == set(COMMANDS)
     for line in run_as:
@@ -227,6 +229,7 @@ def test_the_readme_from_a_checkpoint_to_every_command(installation, tmp_path):
     scored = json.loads((tmp_path / "A.json").read_text())
     assert scored["medium"]["map"] == report["roxford5k"]["medium"]["map"]
     made = ("runs/tiny/report.html", "lists.svg", "datasets/classes/report.json", "found.json")
+    made += ("study/results/results.json", "study/results/roxford5k.tex")
     for written in ("X.npy", "OUT.npy", "B.json", *made):
         assert (tmp_path / written).is_file()
     assert not list(tmp_path.glob("*.egg-info"))
