@@ -65,8 +65,9 @@ class Weights:
         carried: the source's own name -> array, for what the network has no use for.
         source: where the weights came from: `file`, `sha256` and `naming` of a checkpoint, with
             the `key` and the `prefix` under which they stood there (and of what a package carries
-            its `package`, `version`, `licence` and `training_set`), or `random` and `seed`, or the
-            settings of a `training`. Whatever its kind, it may have a `note` for all reports.
+            its `package`, `version` and `licence`), or `random` and `seed`, or the settings of a
+            `training`. Whatever its kind, it may have a `training_set`, and a `note` for all
+            reports.
         sha256: of `weights.safetensors`; None before they are saved.
 
     Raises:
@@ -117,6 +118,13 @@ class Weights:
         """What every report has to say of the weights; empty if nothing."""
         note = self.source.get("note")
         return shortened(printable(note), NOTE_LENGTH) if isinstance(note, str) else ""
+
+    @property
+    def remarks(self) -> list[str]:
+        """What has to be said beside every result of the weights, for people."""
+        if self.random:
+            return ["RANDOM WEIGHTS, nothing is learned in them"]
+        return [self.note] if self.note else []
 
     def variables(self, extras: Collection[str] = ()) -> dict[str, Any]:
         """The tree that `model.apply` takes, float32.

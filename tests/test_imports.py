@@ -42,7 +42,7 @@ BELOW = {
     },
     "api": {"data", "features", "metrics", "models", "rerank", "search", "system", "weights"},
     "report": {"data", "features", "jobs", "metrics", "search", "system", "training"},
-    "index": {"data", "features", "models", "search", "system", "weights"},
+    "index": {"convert", "data", "features", "models", "search", "system", "weights"},
     "doors": {"index", "jobs", "system"},
     "figure": {"data", "metrics", "report", "system"},
     "study": {

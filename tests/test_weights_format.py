@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from senet_jax.convert.__main__ import read_source
+from senet_jax.convert.sources import read_source
 from senet_jax.convert.translate import state_from_weights
 from senet_jax.models.cvnet import (
     PairRegion,

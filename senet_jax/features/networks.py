@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from senet_jax.features.local_features import Whitening, strongest_positions
+from senet_jax.features.local_features import strongest_positions
 from senet_jax.features.plan import Mode
 from senet_jax.models.architecture import Architecture
 from senet_jax.models.family import Family, Kind, Output
@@ -26,6 +26,7 @@ from senet_jax.models.layers import l2_normalise
 from senet_jax.models.preprocessing import Preprocessing, normalise
 from senet_jax.models.registry import family_of, output_of
 from senet_jax.models.valid_region import ValidRegion
+from senet_jax.search.whitening import Whitening
 
 # Positions of R50 have 50 KB of self-similarities each.
 POSITIONS_PER_PART = 4096

@@ -14,10 +14,10 @@ from senet_jax.data.file_state import file_states
 from senet_jax.data.revisitop import Photograph
 from senet_jax.features.cache import FULL_SIZE, FeatureCache, read_value
 from senet_jax.features.extract import extract_batches, plan_job
-from senet_jax.features.local_features import Whitening, fit_whitening
 from senet_jax.features.networks import LOCAL_WIDTH, LocalNetwork
 from senet_jax.features.origin import origin_of_features
 from senet_jax.features.runner import Runner
+from senet_jax.search.whitening import Whitening, fit_whitening
 from senet_jax.system.checksummed import save_arrays
 from senet_jax.system.errors import UserError
 from senet_jax.system.progress import Progress

@@ -6,7 +6,10 @@ what is new or was changed, forgets what was removed, finds again what was moved
 cannot be read; the photographs stay as they are. A run that was ended resumes.
 """
 
-from senet_jax.index.update import check_place, update
+import argparse
+
+from senet_jax.convert.sources import source_name
+from senet_jax.index.update import DEFAULT_WEIGHTS, check_place, update
 from senet_jax.search.storage import STORAGES
 from senet_jax.system.distributed import announce
 from senet_jax.system.errors import CommandParser, run_command
@@ -27,14 +30,21 @@ def main() -> None:
     parser.add_argument("index", type=local_path, metavar="INDEX", help="the folder of the index")
     parser.add_argument(
         "--weights",
-        type=local_path,
+        type=source_name,
         metavar="WEIGHTS",
-        help="the weights folder of the network that describes; later that of the index",
+        help="the weights folder of the network that describes, pretrained:NAME, random:NAME:SEED "
+        f"or thumbnails (default: {DEFAULT_WEIGHTS}, later that of the index)",
     )
     parser.add_argument(
         "--storage",
         choices=STORAGES,
         help="how descriptors are stored (default: float32, later that of the index)",
+    )
+    parser.add_argument(
+        "--whiten",
+        action=argparse.BooleanOptionalAction,
+        help="whiten descriptors for the search, as learned on the photographs (default: not, "
+        "later as the index)",
     )
     flags = parser.parse_args()
     check_place(flags.index)
@@ -43,11 +53,9 @@ def main() -> None:
     announce()
     saved = f"what is described is kept in {flags.index}; run the same command again to go on"
     with locked_workdir(flags.index), interruptible(lambda: saved):
-        updated = update(flags.photos, flags.index, flags.weights, flags.storage)
-    for line in [*updated.remarks, *updated.skipped[:NAMED]]:
+        updated = update(flags.photos, flags.index, flags.weights, flags.storage, flags.whiten)
+    for line in [*updated.remarks, *updated.skipped[:NAMED], *updated.weights_remarks]:
         print(line)
-    if updated.is_random:
-        print("RANDOM WEIGHTS, nothing is learned in them")
     print(updated.summary())
 
 

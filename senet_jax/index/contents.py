@@ -44,12 +44,14 @@ class Contents:
     lines_end: int
 
 
-def contents_paths(folder: pathlib.Path, generation: int) -> tuple[pathlib.Path, pathlib.Path]:
+def contents_paths(
+    folder: pathlib.Path, generation: int | str
+) -> tuple[pathlib.Path, pathlib.Path]:
     """The files of rows and of lines."""
     return folder / f"descriptors.{generation}", folder / f"contents.{generation}.jsonl"
 
 
-def read_contents(folder: pathlib.Path, generation: int, no_rows: np.ndarray) -> Contents:
+def read_contents(folder: pathlib.Path, generation: int | str, no_rows: np.ndarray) -> Contents:
     """Reads what is described; rows that do not match their checksum are not.
 
     Args:
@@ -118,7 +120,7 @@ class Appender:
         UserError: the files cannot be written.
     """
 
-    def __init__(self, folder: pathlib.Path, generation: int, there: Contents):
+    def __init__(self, folder: pathlib.Path, generation: int | str, there: Contents):
         self._rows_path, self._lines_path = contents_paths(folder, generation)
         self._row_bytes = _row_bytes(there.descriptors)
         self._count, self._lines_end = len(there.descriptors), there.lines_end

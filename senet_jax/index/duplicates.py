@@ -105,7 +105,7 @@ def groups(
     Returns:
         For each group its photographs, two at least: the path and the similarity with the first.
     """
-    labels = similar_rows(index.database, threshold, on_rows)
+    labels = similar_rows(index.described, threshold, on_rows)
     rows_of: dict[int, list[int]] = {}
     for row in sorted(index.paths_of_row):
         rows_of.setdefault(int(labels[row]), []).append(row)
@@ -142,7 +142,7 @@ def main() -> None:
         raise UserError(f"the threshold {flags.threshold} is no cosine; give one from -1 to 1")
     use_compilation_cache()
     index = open_index(flags.index)
-    size = index.database.size
+    size = index.described.size
     found = groups(index, flags.threshold, Progress("comparing", size, "rows").advance)
     for group in found:
         print(f"{len(group)} photographs, with their similarity to the first")

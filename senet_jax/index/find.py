@@ -36,6 +36,7 @@ def find(index: Index, queries: np.ndarray, top: int) -> list[list[Hit]]:
     """
     database = index.database
     database.check_queries(queries)
+    queries = index.asked(queries)
     best = BestItems(len(queries), min(top, database.size))
     progress = Progress("searching", database.size, "rows")
     for start, scores in scores_of_blocks(queries, database, database.starts):

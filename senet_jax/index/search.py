@@ -56,8 +56,8 @@ def main() -> None:
     found = find(index, descriptors, flags.top)
     for path, box, hits in zip(flags.queries, boxes, found, strict=True):
         _print(path, box, hits)
-    if weights.random:
-        print("RANDOM WEIGHTS, nothing is learned in them")
+    for line in weights.remarks:
+        print(line)
     if index.missing:
         print(f"photographs that are not described: {index.missing:,}; see senet-jax index")
     if flags.json is not None:

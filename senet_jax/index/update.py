@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
+from senet_jax.convert.sources import is_spelled, weights_folder
 from senet_jax.data.file_state import FILE_STATE, are_same, file_states
 from senet_jax.features.extract import extract_batches, plan_job
 from senet_jax.features.origin import check_origin
@@ -31,6 +32,7 @@ from senet_jax.index.contents import (
 from senet_jax.index.listing import Listing, load_listing, save_listing
 from senet_jax.index.photographs import ShrunkPhotograph, find_photographs
 from senet_jax.index.store import MANIFEST, Index, Manifest, origin_of, read_manifest
+from senet_jax.index.whitened import bring_up_to_date, read_whitened, whitened_paths
 from senet_jax.models.registry import output_of
 from senet_jax.search.storage import quantise
 from senet_jax.system.errors import UserError, printable
@@ -39,6 +41,8 @@ from senet_jax.system.progress import Progress
 from senet_jax.weights import Weights, load_weights
 
 SKIPPED = "skipped.txt"
+DEFAULT_WEIGHTS = "pretrained:lite0"
+"""Of a new index."""
 FILES_PER_LOOK = 4096
 SAVE_SECONDS = 30.0
 """How often what was found out about files is saved while they are looked at."""
@@ -55,7 +59,7 @@ class Updated:
         moved: how many files with a new name have a content that was described already.
         removed: how many files are no longer there.
         skipped: for each photograph that could not be described a line that says why.
-        is_random: whether the weights were never trained.
+        weights_remarks: what has to be said of the weights.
         remarks: a line for each folder that cannot be listed.
     """
 
@@ -64,7 +68,7 @@ class Updated:
     moved: int
     removed: int
     skipped: Sequence[str]
-    is_random: bool
+    weights_remarks: Sequence[str]
     remarks: Sequence[str]
 
     def summary(self) -> str:
@@ -90,15 +94,22 @@ def check_place(folder: pathlib.Path) -> None:
 
 
 def update(
-    photos: pathlib.Path, folder: pathlib.Path, weights: pathlib.Path | None, storage: str | None
+    photos: pathlib.Path,
+    folder: pathlib.Path,
+    weights: str | pathlib.Path | None,
+    storage: str | None,
+    whiten: bool | None = None,
 ) -> Updated:
     """Makes an index, or brings it up to date.
 
     Args:
         photos: the folder of the photographs.
         folder: of the index.
-        weights: the weights folder; None for that of the index.
+        weights: the weights folder, or what tells them by a name, see `sources.weights_folder`;
+            None for that of the index, or `DEFAULT_WEIGHTS`.
         storage: of the descriptors, see `quantise`; None for that of the index, or float32.
+        whiten: whether descriptors are whitened before they are searched; None for that of the
+            index, or not.
 
     Raises:
         UserError: there is no photograph, the index is of another folder that is still there, is
@@ -111,8 +122,8 @@ def update(
         raise UserError(
             f"{folder} is of {former.folder}, which is still there; name another index for {photos}"
         )
-    manifest, network = _manifest(folder, weights, storage)
-    _remove_other_generations(folder, manifest.generation)
+    manifest, network = _manifest(folder, weights, storage, whiten)
+    _remove_other_generations(folder, manifest)
     before = read_contents(folder, manifest.generation, manifest.no_rows)
     listing = _look(photos, found.names, former, folder)
     new, contents, skipped = _New.of(listing, before), before, []
@@ -120,7 +131,7 @@ def update(
         with Appender(folder, manifest.generation, before) as appender:
             skipped = _lines(_describe(new, network, manifest.storage, appender), new, listing)
         contents = read_contents(folder, manifest.generation, manifest.no_rows)
-    index = _without_most_that_is_gone(Index(folder, manifest, contents, listing))
+    index = _whitened(_without_most_that_is_gone(Index(folder, manifest, contents, listing)))
     _write_skipped(folder / SKIPPED, skipped)
     return Updated(
         index,
@@ -132,37 +143,41 @@ def update(
         ),
         removed=len(former.row_of.keys() - set(listing.names)),
         skipped=skipped,
-        is_random=network.random,
+        weights_remarks=network.remarks,
         remarks=found.remarks,
     )
 
 
 def _manifest(
-    folder: pathlib.Path, place: pathlib.Path | None, storage: str | None
+    folder: pathlib.Path,
+    weights: str | pathlib.Path | None,
+    storage: str | None,
+    whiten: bool | None,
 ) -> tuple[Manifest, Weights]:
     """The manifest, written if it is new or the weights were moved, and the weights."""
     there = read_manifest(folder)
-    if place is None:
-        if there is None:
-            raise UserError(f"no index in {folder} yet; name the network, --weights=WEIGHTS")
-        place = pathlib.Path(there.weights)
-    place = pathlib.Path(os.path.abspath(place))
-    weights = load_weights(place)
-    output_of(weights.architecture, "global")  # Refuses a network that does not describe.
-    origin = origin_of(weights)
+    if weights is None:
+        weights = DEFAULT_WEIGHTS if there is None else there.weights
+    place = str(weights) if is_spelled(str(weights)) else os.path.abspath(weights)
+    network = load_weights(weights_folder(place))
+    output_of(network.architecture, "global")  # Refuses a network that does not describe.
+    origin = origin_of(network)
     if there is None:
-        width = weights.architecture.outputs
-        manifest = Manifest(str(place), origin, width, storage or "float32", 0)
+        width = network.architecture.outputs
+        manifest = Manifest(place, origin, width, storage or "float32", 0)
     else:
         check_origin(there.origin, origin, folder / MANIFEST)
         if storage not in (None, there.storage):
             raise UserError(
                 f"{folder} is stored as {there.storage}, not {storage}; name another index"
             )
-        manifest = dataclasses.replace(there, weights=str(place))
+        manifest = dataclasses.replace(there, weights=place)
+    if whiten is not None:
+        whitening = (manifest.whitening or 0) if whiten else None
+        manifest = dataclasses.replace(manifest, whitening=whitening)
     if manifest != there:
         manifest.write(folder)
-    return manifest, weights
+    return manifest, network
 
 
 def _look(
@@ -273,16 +288,41 @@ def _without_most_that_is_gone(index: Index) -> Index:
         for start in range(0, len(live), COPIED_ROWS):
             some = live[start : start + COPIED_ROWS]
             appender.append([digest_of[row] for row in some], rows[some])
-    manifest.write(index.folder)
-    _remove_other_generations(index.folder, generation)
     contents = read_contents(index.folder, generation, manifest.no_rows)
-    return Index(index.folder, manifest, contents, index.listing)
+    renewed = _whitened(Index(index.folder, manifest, contents, index.listing))
+    renewed.manifest.write(index.folder)
+    _remove_other_generations(index.folder, renewed.manifest)
+    return renewed
 
 
-def _remove_other_generations(folder: pathlib.Path, generation: int) -> None:
+def _whitened(index: Index) -> Index:
+    """The index with all that is described whitened, if it is to be; then its manifest says so."""
+    manifest = index.manifest
+    if manifest.whitening is None:
+        return index
+    plain = dataclasses.replace(index, whitened=None)
+    number = bring_up_to_date(
+        index.folder,
+        manifest.whitening,
+        index.contents,
+        plain.paths_of_row.keys(),
+        manifest.storage,
+    )
+    if number != manifest.whitening:
+        manifest = dataclasses.replace(manifest, whitening=number)
+        manifest.write(index.folder)
+        _remove_other_generations(index.folder, manifest)
+    whitened = read_whitened(index.folder, number, manifest.no_rows)
+    return dataclasses.replace(plain, manifest=manifest, whitened=whitened)
+
+
+def _remove_other_generations(folder: pathlib.Path, manifest: Manifest) -> None:
     """Removes the files of descriptors that nobody reads, and what killed processes have left."""
-    kept = {path.name for path in contents_paths(folder, generation)}
-    for pattern in ("descriptors.*", "contents.*.jsonl", ".*.*"):
+    paths = [*contents_paths(folder, manifest.generation)]
+    if manifest.whitening is not None:
+        paths += whitened_paths(folder, manifest.whitening)
+    kept = {path.name for path in paths}
+    for pattern in ("descriptors.*", "contents.*.jsonl", "whitening.*", ".*.*"):
         for path in folder.glob(pattern):
             if path.name not in kept and path.is_file():
                 path.unlink(missing_ok=True)

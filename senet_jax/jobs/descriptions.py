@@ -17,6 +17,7 @@ from senet_jax.features.origin import origin_of_network, sha256_of_list
 from senet_jax.features.runner import Describer
 from senet_jax.features.store import DescriptorStore
 from senet_jax.jobs.evaluation_plan import EvaluationPlan, PlannedList
+from senet_jax.search.whitening import SHRINKAGE
 from senet_jax.weights import Weights
 
 FOLDER = "descriptors"
@@ -77,7 +78,8 @@ class Descriptions:
         truth = dataset.ground_truth
         labels = [[items.tolist() for items in getattr(truth, kind)] for kind in KINDS]
         described = [[dict(s.origin), list(s.checksums), sorted(s.skipped)] for s in stores]
-        return hashlib.sha256(json.dumps([described, labels]).encode()).hexdigest()
+        whitened = [f"whitened, {SHRINKAGE}"] * self.plan.whiten
+        return hashlib.sha256(json.dumps([described, labels, *whitened]).encode()).hexdigest()
 
     @property
     def unreadable(self) -> list[str]:

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 from ml_collections import config_dict
 
+from senet_jax.data.overlap import overlapping_queries
 from senet_jax.data.revisitop import Dataset
 from senet_jax.features.origin import versions
 from senet_jax.jobs.descriptions import Descriptions, Searchable, describe
@@ -22,6 +23,7 @@ from senet_jax.jobs.evaluation_plan import EvaluationPlan
 from senet_jax.jobs.reranking import Reranking
 from senet_jax.jobs.saved_results import Results
 from senet_jax.jobs.searching import evaluate_search
+from senet_jax.jobs.whitened import whitened
 from senet_jax.metrics.evaluation_report import EvaluationReport
 from senet_jax.metrics.report import evaluate_descriptors
 from senet_jax.metrics.run_report import Run
@@ -70,9 +72,15 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
     is_exact = isinstance(backend, Exact)
     rerank = Reranking(config, weights, plan, workdir) if config.rerank else None
     results = Results(workdir)
+    overlaps = _overlaps(plan, weights)
 
     described = describe(plan, weights, workdir)
     searched = {dataset.name: described.searchable(dataset) for dataset in plan.datasets}
+    if plan.whiten:
+        searched = {
+            name: whitened(searchable, plan.storage, workdir)
+            for name, searchable in searched.items()
+        }
     scored = {
         dataset.name: evaluate_descriptors(
             dataset.ground_truth,
@@ -97,8 +105,10 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
                 backend, dataset.ground_truth, searchable.queries, _database(searchable)
             )
         results.add(name, scored[name], described.inputs_sha256(dataset))
-        headings = [weights.architecture.name, *plan.notes, *_notes(weights)]
+        headings = [weights.architecture.name, *plan.notes, *weights.remarks]
         headings += [] if is_exact else [f"searched by {backend_text(backend)}"]
+        if name in overlaps:
+            headings.append(f"TRAINED ON THE LANDMARKS OF {overlaps[name]} of its queries")
         _print_result(name, headings, scored[name], searchable)
         _warn_of_ties(dataset, searchable)
         if rerank is not None:
@@ -119,6 +129,7 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
             random_weights=weights.random,
             lists_sha256=described.lists_sha256,
             inputs_sha256={d.name: described.inputs_sha256(d) for d in plan.datasets},
+            overlaps=overlaps,
             counts=_counts(plan, described),
             skipped=len(unreadable),
             seconds={**described.seconds, "total": time.monotonic() - start},
@@ -150,6 +161,13 @@ def _warn_of_ties(dataset: Dataset, searchable: Searchable) -> None:
         print(f"warning: {dataset.name}: {ties}", file=sys.stderr)
 
 
+def _overlaps(plan: EvaluationPlan, weights: Weights) -> dict[str, int]:
+    """For each dataset that has such, how many queries show landmarks of the training."""
+    training_set = weights.source.get("training_set")
+    counts = {d.name: overlapping_queries(training_set, d.name) for d in plan.datasets}
+    return {name: count for name, count in counts.items() if count}
+
+
 def _database(searchable: Searchable) -> BlockedDatabase:
     return BlockedDatabase(tuple(searchable.database_parts), searchable.skipped_rows)
 
@@ -169,12 +187,6 @@ def _counts(plan: EvaluationPlan, described: Descriptions) -> dict[str, dict[str
         }
         for dataset in plan.datasets
     }
-
-
-def _notes(weights: Weights) -> list[str]:
-    if weights.random:
-        return ["RANDOM WEIGHTS, nothing is learned in them"]
-    return [weights.note] if weights.note else []
 
 
 def _print_result(

@@ -61,6 +61,7 @@ class EvaluationPlan:
         storage: how the databases' descriptors are kept.
         strict: whether an unreadable photograph of a database ends the job.
         allow_unreadable: the share of a list that may be unreadable.
+        whiten: whether descriptors are whitened before they are searched.
 
     Raises:
         UserError: a dataset cannot have its name, has no boxes to crop to, or is its own
@@ -75,6 +76,7 @@ class EvaluationPlan:
     storage: str
     strict: bool
     allow_unreadable: float
+    whiten: bool
 
     def __post_init__(self):
         for dataset in self.datasets:
@@ -111,6 +113,7 @@ class EvaluationPlan:
             storage=config["storage"],
             strict=config["strict"],
             allow_unreadable=config["allow_unreadable"],
+            whiten=config.get("whiten", False),  # Reports of before do not tell of it.
         )
 
     def queries(self, dataset: Dataset) -> tuple[Photograph, ...]:
@@ -158,6 +161,7 @@ class EvaluationPlan:
     def notes(self) -> list[str]:
         """What has to be said beside every result, for it is another without."""
         notes = [] if self.distractors is None else [f"with {self.distractors.name}"]
+        notes += ["descriptors whitened"] * self.whiten
         return notes if self.crop_queries else [*notes, "queries NOT cropped"]
 
     @functools.cached_property

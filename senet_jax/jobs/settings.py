@@ -59,6 +59,11 @@ class EvaluationSettings(config.Job):
         "how the databases' descriptors are kept; float16, bfloat16 and int8 are smaller",
         "float32",
     )
+    whiten: bool = setting(
+        config.yes_or_no,
+        "whiten all descriptors, as learned without labels on each database and its distractors",
+        False,
+    )
     search: str = setting(
         config.filled,
         "how databases are searched: exact, or faiss(index=IVF1024,PQ64np,probes=16) and such, "

@@ -37,6 +37,8 @@ class Run:
         lists_sha256: for each list of photographs, `NAME query` or `NAME database`, what tells it
             from others.
         inputs_sha256: for each dataset what tells its descriptors and ground truth from others.
+        overlaps: for each dataset that has such, how many of its queries show a landmark on which
+            the network was trained.
         counts: of images, queries, steps and the like.
         skipped: how many images could not be read.
         seconds: what each part took.
@@ -53,6 +55,7 @@ class Run:
     random_weights: bool = False
     lists_sha256: Mapping[str, str] = dataclasses.field(default_factory=dict)
     inputs_sha256: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    overlaps: Mapping[str, int] = dataclasses.field(default_factory=dict)
     counts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     skipped: int = 0
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
@@ -65,7 +68,8 @@ class Run:
         for name in ("lists_sha256", "inputs_sha256", "versions"):
             _check_mapping(self, name, str)
         _check_mapping(self, "seconds", _NUMBER)
-        _check_mapping(self, "files_crc32", int)
+        for name in ("files_crc32", "overlaps"):
+            _check_mapping(self, name, int)
         for file in self.files_crc32:
             # Files of an earlier report are removed.
             if not re.fullmatch(r"(ranks|scores)/[^/\0]+\.npy", file):

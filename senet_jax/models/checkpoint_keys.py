@@ -74,6 +74,8 @@ class Naming:
         layout: path and rank of a variable -> how its axes are ordered.
         place: how such a network is found in a larger state; None where it has to be the whole.
         note: what a user has to know of the conversion.
+        training_set: on which the family's checkpoints of these names were trained by their
+            authors; empty where they are of several.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Naming:
     layout: Callable[[str, int], Layout] = layout_of_rank
     place: Place | None = None
     note: str = ""
+    training_set: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

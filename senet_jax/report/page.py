@@ -83,7 +83,12 @@ def page(
 def _summary(run: Run) -> Markup:
     distractors = run.config.get("distractors")
     among = f" Every database holds the distractors {text(distractors)} too." if distractors else ""
-    return Markup(f'<p class="quiet">All scores are times 100.{among}</p>')
+    whitened = (
+        " All descriptors are whitened, as learned on each database without labels."
+        if run.config.get("whiten")
+        else ""
+    )
+    return Markup(f'<p class="quiet">All scores are times 100.{among}{whitened}</p>')
 
 
 def _warnings(warnings: Sequence[str]) -> Markup:

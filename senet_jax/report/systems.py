@@ -30,12 +30,13 @@ def figure_of(entry: str, dataset: str, run: Run) -> PaperFigure | None:
 
     A network of the same name may have been trained otherwise, or the settings may be others: that
     is what the comparison may show. There is none for a training's own evaluations, for random
-    weights, and for queries that are not cut to their boxes.
+    weights, for whitened descriptors, and for queries that are not cut to their boxes.
     """
     is_comparable = (
         not is_training(run)
         and not run.random_weights
         and run.config.get("crop_queries", True) is True
+        and not run.config.get("whiten")
     )
     model, distractors = model_of(run), run.config.get("distractors", "")
     if not is_comparable or not isinstance(distractors, str):
@@ -54,6 +55,14 @@ def warnings_of(entries: Mapping[str, EvaluationReport], run: Run) -> list[str]:
     warnings = []
     if run.random_weights:
         warnings.append("The weights are random: nothing was learned in them.")
+    elif isinstance(note := run.weights.get("note"), str) and note:
+        warnings.append(f"About the weights: {note}.")
+    for name, count in run.overlaps.items():
+        training_set = run.weights.get("training_set", "its training set")
+        warnings.append(
+            f"The network was trained on {training_set}, which shows the landmarks of {count} of "
+            f"the queries of {name}: its scores there are better than on landmarks that are new."
+        )
     if run.config.get("crop_queries") is False:
         warnings.append(
             "The queries were not cut to their boxes, as the benchmark asks for; these numbers do "

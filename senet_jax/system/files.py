@@ -54,6 +54,12 @@ def local_paths(value: str) -> list[pathlib.Path]:
     return [local_path(path) for path in value.split(",")]
 
 
+def user_cache_folder() -> pathlib.Path:
+    """Where this user keeps what can be made again; see the XDG Base Directory Specification."""
+    cache = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    return pathlib.Path(cache) / "senet_jax"
+
+
 def open_regular(path: str | os.PathLike) -> BinaryIO:
     """Opens a regular file; a FIFO, a device or a socket is refused and never waited for.
 

@@ -10,6 +10,7 @@ import sys
 
 import jax
 
+from senet_jax.system.files import user_cache_folder
 from senet_jax.system.progress import COMPILING
 
 # Convolutions as products of matrices, in XLA's own library for them. A flag that a version does
@@ -31,8 +32,7 @@ def use_compilation_cache() -> None:
     `JAX_COMPILATION_CACHE_DIR` names another folder.
     """
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
-        jax.config.update("jax_compilation_cache_dir", str(cache / "senet_jax" / "xla"))
+        jax.config.update("jax_compilation_cache_dir", str(user_cache_folder() / "xla"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     _watch_compiler()

@@ -7,10 +7,11 @@ import torch
 from senet_jax.data.revisitop import Photograph
 from senet_jax.features import runner as runner_module
 from senet_jax.features import whitening as whitening_module
-from senet_jax.features.local_features import LocalFeatures, fit_whitening, strongest_positions
+from senet_jax.features.local_features import LocalFeatures, strongest_positions
 from senet_jax.features.networks import KEYPOINTS
 from senet_jax.features.whitening import local_feature_cache
 from senet_jax.rerank.geometric import verify
+from senet_jax.search.whitening import fit_whitening
 from senet_jax.system.errors import UserError
 from tests.data.pictures import encoded, picture
 from tests.oracles.lively_twin import lively_twin, lively_weights

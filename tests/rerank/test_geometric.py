@@ -2,11 +2,12 @@ import jax
 import numpy as np
 import pytest
 
-from senet_jax.features.local_features import LocalFeatures, fit_whitening
+from senet_jax.features.local_features import LocalFeatures
 from senet_jax.features.networks import LocalNetwork, Part
 from senet_jax.models.preprocessing import Preprocessing
 from senet_jax.models.registry import build_model, find_architecture
 from senet_jax.rerank.geometric import mutual_matches, verify
+from senet_jax.search.whitening import fit_whitening
 from tests.models.initial import initial_variables
 
 STRIDE = 16

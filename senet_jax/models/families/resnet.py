@@ -79,12 +79,14 @@ AUTHORS_BLOCKS, _TORCHVISION_BLOCKS = r"s\d\.b\d+\.", r"layer\d\.\d+\."
 def authors_naming(
     renamings: tuple[Renaming, ...],
     layout: Callable[[str, int], Layout] = layout_of_rank,
+    training_set: str = "",
 ) -> Naming:
-    """The authors' names for a network whose modules have these."""
+    """The authors' names for a network whose modules have these; see `Naming`."""
     place = place_of_blocks(
         AUTHORS_BLOCKS, beside=r"(stem|s\d|SSM|head)\.", head=_HEAD, trunk=_TRUNK
     )
-    return Naming("authors", key_by_module(renamings), _is_of_authors, layout, place)
+    key = key_by_module(renamings)
+    return Naming("authors", key, _is_of_authors, layout, place, training_set=training_set)
 
 
 def _is_of_authors(keys: Collection[str]) -> bool:
