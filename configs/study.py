@@ -47,7 +47,7 @@ def get_config(variant: str) -> ConfigDict:
     config.start = ""
     config.descriptor_norm = True
     config.batch_size = 64
-    config.epochs = 40.0  # An epoch is a batch from each family: 30 steps.
+    config.epochs = 30.0  # An epoch is a batch from each family: 30 steps.
     config.log_every_steps = 25
 
     config.data.folder = "runs/study/world/synthetic_landmarks"
@@ -64,7 +64,7 @@ def get_config(variant: str) -> ConfigDict:
     config.optimizer.nesterov = False
     config.optimizer.learning_rate = 3e-3
     config.optimizer.recipe = (config.batch_size, config.optimizer.learning_rate)
-    config.optimizer.warmup_epochs = 6.0
+    config.optimizer.warmup_epochs = 5.0
     config.optimizer.clip_norm = 5.0
 
     losses = config.losses

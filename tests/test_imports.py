@@ -52,6 +52,10 @@ BELOW = {
     },
     "doors": {"index", "jobs", "system"},
     "figure": {"data", "metrics", "report", "system"},
+    "study": {
+        *("command_line", "config", "data", "forecast", "metrics", "report", "rerank", "system"),
+        *("training", "weights"),
+    },
     "main": {"command_line", "config", "jobs", "report", "system", "training"},
 }
 # In rooms of pure functions, the modules that are about files for all that.

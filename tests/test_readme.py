@@ -212,6 +212,8 @@ def test_the_readme_from_a_checkpoint_to_every_command(installation, tmp_path):
         "senet-jax report --help",
         "senet-jax figure lists runs/tiny runs/tiny --to=lists.svg",
         "senet-jax export weights/tiny exported --to=stablehlo",
+        "senet-jax study systems --workdir=study --data_root=datasets --datasets=roxford5k "
+        "--systems='weights/tiny; weights/tiny+alpha_qe'",
     ]
     assert {f"senet_jax.{re.match(_COMMAND, line)[1]}" for line in run_as} == set(COMMANDS)
     for line in run_as:
@@ -222,6 +224,7 @@ def test_the_readme_from_a_checkpoint_to_every_command(installation, tmp_path):
     scored = json.loads((tmp_path / "A.json").read_text())
     assert scored["medium"]["map"] == report["roxford5k"]["medium"]["map"]
     made = ("runs/tiny/report.html", "lists.svg", "datasets/classes/report.json", "found.json")
+    made += ("study/results/results.json", "study/results/roxford5k.tex")
     for written in ("X.npy", "OUT.npy", "B.json", *made):
         assert (tmp_path / written).is_file()
     assert not list(tmp_path.glob("*.egg-info"))

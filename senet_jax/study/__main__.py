@@ -69,11 +69,7 @@ def main() -> None:
     command.add_argument("--to", type=local_path, required=True, metavar="FILE.md")
     command.set_defaults(make=_report)
 
-    flags, changes = parser.parse_known_args()
-    for change in changes:
-        if not change.startswith("--config.") or "=" not in change or flags.make is _report:
-            parser.error(f"unexpected argument {shown(change)}")
-    flags.changes = tuple(changes)
+    flags = parser.parse_args()
     flags.make(flags)
 
 
@@ -94,6 +90,21 @@ def _add_common(command: argparse.ArgumentParser) -> None:
         metavar="N",
         help="runs at once, each with its share of the cores; default: %(default)s",
     )
+    command.add_argument(
+        "--set",
+        type=_change,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="what --config.KEY=VALUE changes in the runs; may be given several times",
+    )
+
+
+def _change(text: str) -> str:
+    """`epochs=3.0` -> `--config.epochs=3.0`."""
+    if not text.partition("=")[1]:
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not KEY=VALUE")
+    return f"--config.{text}"
 
 
 def _train(flags: argparse.Namespace) -> None:
@@ -103,7 +114,7 @@ def _train(flags: argparse.Namespace) -> None:
     _check(flags.seeds, "--seeds", _MOST_SEEDS)
     world = flags.world or flags.workdir / "world"
     variants = variants_of(flags.tables)
-    plan = TrainingPlan(flags.workdir, world, variants, flags.seeds, flags.changes)
+    plan = TrainingPlan(flags.workdir, world, variants, flags.seeds, tuple(flags.set))
     folder = flags.results or flags.workdir / FOLDER
     with _at_work(flags):
         plan.claim()
@@ -123,7 +134,7 @@ def _evaluate(flags: argparse.Namespace) -> None:
     from senet_jax.study.systems import SystemsPlan, parse_systems
 
     systems = tuple(parse_systems(flags.systems))
-    given = flags.workdir, flags.data_root, flags.datasets, systems, flags.changes
+    given = flags.workdir, flags.data_root, flags.datasets, systems, tuple(flags.set)
     plan = SystemsPlan(*given)
     with _at_work(flags):
         for works in (plan.conversions, plan.evaluations):

@@ -9,10 +9,13 @@ from senet_jax.study.comparisons import MAIN, values_of
 from senet_jax.study.plan import DATASETS, Comparison
 from senet_jax.study.results import Results
 from senet_jax.study.statistics import Estimate, estimate
+from senet_jax.system.errors import printable, shortened
 
 # Of Okabe and Ito, told apart by colour-blind eyes.
 _DOT, _SEED = "#0072b2", "#e69f00"
-_WIDTH, _ROW_HEIGHT, _MARGIN = 900, 46, 130
+# In pixels.
+_WIDTH, _ROW_HEIGHT, _MARGIN = 680, 46, 130
+_LETTER, _MOST_LETTERS = 8.4, 70
 
 
 def draw_comparison(comparison: Comparison, results: Results) -> Figure:
@@ -35,9 +38,12 @@ def draw_rows(title: str, note: str, rows: Sequence[tuple[str, Estimate]]) -> Fi
         note: below the title; says what is drawn.
         rows: the label and the estimate of each.
     """
+    labels = [shortened(printable(label), _MOST_LETTERS) for label, _ in rows]
     height = _MARGIN + _ROW_HEIGHT * max(1, len(rows))
-    figure = make_figure(_WIDTH, height)
-    axes = figure.add_axes((0.26, 45 / height, 0.7, 1 - 115 / height))
+    left = round(30 + _LETTER * max(map(len, labels), default=0))
+    width = left + _WIDTH
+    figure = make_figure(width, height)
+    axes = figure.add_axes((left / width, 45 / height, 1 - (left + 30) / width, 1 - 115 / height))
     for place, (_, found) in enumerate(rows):
         axes.plot([100 * found.low, 100 * found.high], [place] * 2, color=_DOT, linewidth=3)
         axes.plot(100 * found.mean, place, "o", color=_DOT, markersize=9)
@@ -45,12 +51,14 @@ def draw_rows(title: str, note: str, rows: Sequence[tuple[str, Estimate]]) -> Fi
             below = [place + 0.22] * len(found.of_seeds)
             axes.plot([100 * each for each in found.of_seeds], below, ".", color=_SEED)
         axes.text(100 * found.mean, place - 0.2, f"{100 * found.mean:.1f}", color=INK, ha="center")
-    axes.set_yticks(range(len(rows)), [label for label, _ in rows], fontsize=11, color=INK)
+    axes.set_yticks(range(len(rows)), labels, fontsize=11, color=INK)
     axes.set_ylim(max(1, len(rows)) - 0.5, -0.6)
     axes.grid(axis="x", color=GRID)
     axes.set_axisbelow(True)
     axes.tick_params(length=0, labelcolor=QUIET)
     axes.spines[:].set_visible(False)
-    figure.text(0.02, 1 - 28 / height, title, fontsize=14, weight="bold", color=INK)
-    figure.text(0.02, 1 - 52 / height, f"{note}; bars: 95 % intervals", fontsize=10, color=QUIET)
+    figure.text(16 / width, 1 - 28 / height, title, fontsize=14, weight="bold", color=INK)
+    figure.text(
+        16 / width, 1 - 52 / height, f"{note}; bars: 95 % intervals", fontsize=10, color=QUIET
+    )
     return figure

@@ -249,7 +249,13 @@ def _last_step(folder: pathlib.Path) -> int:
 
 
 def _report(path: pathlib.Path) -> Report | None:
-    return read_report(path) if path.is_file() else None
+    return _report_of(path, path.stat().st_mtime_ns) if path.is_file() else None
+
+
+@functools.cache
+def _report_of(path: pathlib.Path, changed: int) -> Report:
+    """A report as it was at a moment; a study reads it after each of its runs."""
+    return read_report(path)
 
 
 def _entries(path: pathlib.Path) -> Sequence[str]:

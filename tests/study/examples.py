@@ -14,13 +14,13 @@ def scores(rng, gain=0.0):
     return {"easy": np.full(QUERIES, np.nan), "medium": made, "hard": made / 2}
 
 
-def trainings():
-    """Every variant with three seeds; the channel-wise one gains on all others."""
+def trainings(chosen=None):
+    """Variants, all if none is chosen, with three seeds; the channel-wise one gains on others."""
     rng = np.random.default_rng(0)
     variants = {row.variant for each in COMPARISONS.values() for row in each.rows}
     runs = []
     for seed in range(SEEDS):
-        for variant in sorted(variants):
+        for variant in sorted(chosen or variants):
             gain = GAIN * (variant == "channel_wise")
             entries = {name: scores(rng, gain) for name in DATASETS}
             for method in ("alpha_qe", "geometric"):

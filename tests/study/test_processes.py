@@ -15,7 +15,8 @@ STUDY = """
 import pathlib, sys
 from senet_jax.study.processes import Command, Run, run_all
 folder = pathlib.Path(sys.argv[1])
-run_all([Run("a", folder, (Command(("slow_command", str(folder)), lambda: False),))], 1, "runs", print)
+command = Command(("slow_command", str(folder)), lambda: False)
+run_all([Run("a", folder, (command,))], 1, "runs", print)
 """
 SLOW = """
 import os, pathlib, sys, time

@@ -43,7 +43,7 @@ def test_what_cannot_be_read(text, why):
 
 
 def test_systems_of_the_same_weights_share_a_workdir(tmp_path):
-    save_weights(tmp_path / "w", lively_weights("tiny"))
+    save_weights(tmp_path / "w", lively_weights("tiny_baseline"))
     weights = str(tmp_path / "w")
     systems = parse_systems(f"{weights}+alpha_qe; {weights}; {weights}+whiten; random:tiny:0")
     plan = SystemsPlan(tmp_path / "s", tmp_path, "photos", tuple(systems), ("--config.mode=auto",))
@@ -51,7 +51,7 @@ def test_systems_of_the_same_weights_share_a_workdir(tmp_path):
     assert conversions[f"convert {weights}"].is_done()
     made = conversions["convert random:tiny:0"]
     assert not made.is_done()
-    save_weights(made.commands[0].arguments[2], lively_weights("tiny"))
+    save_weights(made.commands[0].arguments[2], lively_weights("tiny_baseline"))
     assert made.is_done()
 
     plain, whitened, random = plan.evaluations()
@@ -59,7 +59,7 @@ def test_systems_of_the_same_weights_share_a_workdir(tmp_path):
     assert len({plain.folder, whitened.folder, random.folder}) == 3
     first, second = (command.arguments for command in plain.commands)
     assert second == (*first[:-1], "--config.rerank=alpha_qe", first[-1])
-    assert "--config=evaluate:tiny" in first and first[-1] == "--config.mode=auto"
+    assert "--config=evaluate:tiny_baseline" in first and first[-1] == "--config.mode=auto"
     assert "--config.whiten=True" in whitened.commands[0].arguments
 
 

@@ -1,0 +1,135 @@
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from senet_jax.data.synthetic_landmarks import (
+    DATASETS,
+    NAME,
+    TINY,
+    training_source,
+    write_evaluation,
+)
+from senet_jax.study import __main__ as study
+from senet_jax.study.results import read_results
+from senet_jax.system.errors import UserError
+from tests.processes import started
+
+from .examples import trainings
+
+# The settings of the study at the size of the world for tests; the smallest network for all.
+CHANGES = {
+    "model": "tiny_baseline",
+    "batch_size": 12,
+    "epochs": 4.0,
+    "log_every_steps": 1,
+    "data.side": 32,
+    "data.group_classes": 3,
+    "data.workers": 0,
+    "optimizer.warmup_epochs": 1.0,
+    "losses.queue_length": 24,
+    "checkpoint.every_steps": 2,
+}
+KILLS = 10
+
+
+def test_a_report_of_kept_results(tmp_path, run_command_here):
+    results = trainings({"baseline", "dot", "channel_wise"})
+    results.write(tmp_path / "gpu.json")
+    files = [str(tmp_path / "gpu.json")]
+    target = tmp_path / "docs" / "RESULTS.md"
+    done = run_command_here(study.main, "report", *files, f"--to={target}")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"wrote {target}\n", "")
+    text = target.read_text()
+    for heading in ("## gpu", "### Table S4: how places are compared"):
+        assert f"{heading}\n" in text
+    assert "Table S3" not in text  # Not all of its rows have a run.
+    pictures = sorted(path.name for path in (tmp_path / "docs" / "RESULTS").iterdir())
+    assert pictures == ["gpu-s1.png", "gpu-s4.png"]
+    assert all(f"(RESULTS/{name})" in text for name in pictures)
+    first = target.read_bytes()
+    run_command_here(study.main, "report", *files, f"--to={target}")
+    assert target.read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["s3", "--workdir=w", "--colour=red"], "unrecognized arguments: --colour=red"),
+        (["s3", "--workdir=w", "--set=epochs"], "'epochs' is not KEY=VALUE"),
+        (["s3", "--workdir=w", "--world=nowhere"], "nowhere holds no landmarks; make it with"),
+        (["s3", "--workdir=w", "--seeds=0"], "--seeds is 0; give 1 to 1000"),
+        (["report", "a.json", "b/a.json", "--to=R.md"], "two files are called 'a'; rename one"),
+        (["systems", "--workdir=w", "--data_root=d", "--datasets=p", "--systems=;"], "one system"),
+    ],
+)
+def test_mistakes(arguments, said, tmp_path, monkeypatch, run_command_here):
+    monkeypatch.chdir(tmp_path)
+    done = run_command_here(study.main, *arguments)
+    assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def _write_world(root):
+    from senet_jax.data.builder import build
+
+    build(training_source(TINY), root / NAME)
+    for split in DATASETS:
+        write_evaluation(TINY, split, root)
+
+
+@contextlib.contextmanager
+def _study(workdir, world):
+    flags = [f"--set={key}={value}" for key, value in CHANGES.items()]
+    given = [f"--workdir={workdir}", f"--world={world}", "--seeds=1", "--jobs=2", *flags]
+    quickly = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
+    command = [sys.executable, "-m", "senet_jax.study", "s4", *given]
+    with started(command, 1, os.environ | quickly) as (process,):
+        yield process
+
+
+def _finish(workdir, world):
+    with _study(workdir, world) as process:
+        out, said = process.communicate(timeout=1200)
+    assert process.returncode == 0, said
+    return out
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_it_comes_to_the_same(tmp_path):
+    world = tmp_path / "world"
+    _write_world(world)
+    begun = time.monotonic()
+    printed = _finish(tmp_path / "whole", world)
+    seconds = time.monotonic() - begun
+    assert "Table S4: how places are compared" in printed
+
+    moments = random.Random(0)
+    for _ in range(KILLS):
+        with _study(tmp_path / "killed", world) as process:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(moments.uniform(0.05, 0.6) * seconds)
+            process.send_signal(signal.SIGKILL)
+    _finish(tmp_path / "killed", world)
+    whole, killed = (
+        (tmp_path / name / "results" / "results.json").read_bytes() for name in ("whole", "killed")
+    )
+    assert whole == killed
+    results = read_results(tmp_path / "whole" / "results" / "results.json")
+    assert [run.name for run in results.runs] == ["baseline", "dot", "channel_wise"]
+
+
+def test_another_study_in_the_same_workdir_is_refused(tmp_path):
+    from senet_jax.study.trainings import TrainingPlan
+
+    _write_world(tmp_path / "world")
+    given = tmp_path, tmp_path / "world", {"baseline": ()}, 1
+    TrainingPlan(*given, ("--config.epochs=4.0",)).claim()
+    TrainingPlan(*given, ("--config.epochs=4.0",)).claim()
+    with pytest.raises(UserError, match="a study of another world or with other settings"):
+        TrainingPlan(*given, ("--config.epochs=3.0",)).claim()
