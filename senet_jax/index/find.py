@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from senet_jax.index.held import Held
 from senet_jax.index.store import Index
 from senet_jax.search.best_items import BestItems
 from senet_jax.search.database import BlockedDatabase, read_items
@@ -41,11 +42,7 @@ def find(index: Index, queries: np.ndarray, top: int) -> list[list[Hit]]:
     """
     database = index.database
     database.check_queries(queries)
-    near = index.held.nearest(queries, top, database)
-    if near is None:
-        found = _best_of_all(queries, database, top)
-    else:
-        found = _best_of_some(queries, database, near)
+    found = best_rows(queries, database, index.held, top)
     return [
         [
             Hit(path, score)
@@ -54,6 +51,23 @@ def find(index: Index, queries: np.ndarray, top: int) -> list[list[Hit]]:
         ][:top]
         for rows, scores in found
     ]
+
+
+def best_rows(
+    queries: np.ndarray, database: BlockedDatabase, held: Held, top: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each query its best rows int64[k], `top` or more if there are, and their float32[k].
+
+    Args:
+        queries: float32[q d], finite.
+        database: what is searched.
+        held: what a backend holds of it.
+        top: how many rows are wanted.
+    """
+    near = held.nearest(queries, top, database)
+    if near is None:
+        return _best_of_all(queries, database, top)
+    return _best_of_some(queries, database, near)
 
 
 def _best_of_all(

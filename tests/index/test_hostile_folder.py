@@ -1,11 +1,17 @@
 """A folder with everything in it that is no photograph: nothing of it hangs or ends the work."""
 
+import errno
+import json
 import os
 
 import pytest
 
+from senet_jax.index import held
+from senet_jax.index import search as search_module
+from senet_jax.index.held import bring_up_to_date
 from senet_jax.index.photographs import LONG_SIDE
 from tests.data.pictures import encoded, picture, with_broken_pixels, with_claimed_size
+from tests.index.conftest import Colours
 
 NAMES = (
     "with blanks  and tabs\t.jpg",
@@ -17,6 +23,21 @@ NAMES = (
     "%2e%2e.jpg",
     "-flag.jpg",
 )
+
+LOCKED = "locked.jpg"
+
+
+@pytest.fixture(autouse=True)
+def no_permission(monkeypatch):
+    """What the system says of a file without permissions to all but root, also to root."""
+    opened = os.open
+
+    def refuse(path, *inputs, **options):
+        if str(path).endswith(LOCKED):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return opened(path, *inputs, **options)
+
+    monkeypatch.setattr(os, "open", refuse)
 
 
 @pytest.fixture
@@ -61,11 +82,9 @@ def _broken(world):
         "itself.jpg": "Too many levels of symbolic links",
         "fifo.jpg": "it is no regular file",
     }
-    if os.geteuid() != 0:  # Who may read everything reads this too.
-        (photos / "locked.jpg").write_bytes(encoded(picture(30, 40, seed=99)))
-        (photos / "locked.jpg").chmod(0)
-        expected["locked.jpg"] = "Permission denied"
-    return expected
+    (photos / LOCKED).write_bytes(encoded(picture(30, 40, seed=99)))
+    (photos / LOCKED).chmod(0)
+    return expected | {LOCKED: "Permission denied"}
 
 
 def test_all_photographs_are_found_and_all_else_is_named(hostile):
@@ -113,3 +132,41 @@ def test_a_large_photograph_is_shrunk(world):
     assert world.update().described == 2
     sides = {side for shape in world.describer.shapes for side in shape[1:3]}
     assert 1.4 * LONG_SIDE < max(sides) < 1.5 * LONG_SIDE
+
+
+@pytest.fixture
+def search(hostile, run_command_here, monkeypatch, capsys):
+    """The command on an index of what is there now."""
+    monkeypatch.setattr(search_module.Describer, "of", lambda weights: Colours())
+    hostile.update()
+    capsys.readouterr()
+    return lambda *arguments: run_command_here(search_module.main, hostile.index, *arguments)
+
+
+def test_each_that_is_broken_is_no_query(hostile, search):
+    for name, why in _broken(hostile).items():
+        done = search(hostile.photos / name)
+        assert (done.returncode, done.stdout) == (2, "") and done.stderr.count("\n") == 1
+        assert name in done.stderr
+        assert why in done.stderr or "the same as" in why
+
+
+@pytest.mark.parametrize("backend", ["files", "faiss(index=Flat)"])
+def test_what_is_found_keeps_its_name_on_one_line(hostile, search, tmp_path, monkeypatch, backend):
+    monkeypatch.setattr(held, "SPARE", 0)
+    index = hostile.update().index
+    bring_up_to_date(hostile.index, index.database, index.searched_key, backend)
+    out = tmp_path / "found.json"
+    paths = [index.listing.path(name) for name in index.listing.names]
+    done = search(*paths, "--top=3", f"--json={out}")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert len(lines) == 4 * len(paths) and all(line.isprintable() for line in lines)
+    for path, entry in zip(paths, json.loads(out.read_text()), strict=True):
+        assert entry["query"] == entry["results"][0]["path"] == path
+
+
+def test_a_jpeg_that_is_cut_short_counts_as_far_as_it_goes(world):
+    whole = encoded(picture(300, 400))
+    (world.photos / "half.jpg").write_bytes(whole[: len(whole) // 2])
+    assert world.update().described == 1 and set(world.found()) == {"half.jpg"}
