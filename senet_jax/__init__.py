@@ -20,6 +20,8 @@ __all__ = [
     "Found",
     "Model",
     "UserError",
+    "Whitening",
+    "fit_whitening",
     "load",
     "score",
     "search",

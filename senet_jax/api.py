@@ -29,6 +29,7 @@ from senet_jax.rerank.retrieval import Retrieval, shortlists, similarities
 from senet_jax.search.backends import read_backend
 from senet_jax.search.database import BlockedDatabase, as_float32, check_descriptors
 from senet_jax.search.ranked_list import NO_MORE, RankedList
+from senet_jax.search.whitening import Whitening, fit_shrunk_whitening
 from senet_jax.system.errors import UserError, shown
 from senet_jax.system.files import local_path
 from senet_jax.system.progress import Progress
@@ -40,6 +41,8 @@ __all__ = [
     "Found",
     "Model",
     "UserError",
+    "Whitening",
+    "fit_whitening",
     "load",
     "score",
     "search",
@@ -218,6 +221,30 @@ def _cosines(name: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         for of in (a, b)
     ]
     return np.einsum("hwc,ijc->hwij", *units, optimize=True)
+
+
+def fit_whitening(database: np.ndarray | Sequence[np.ndarray], progress: bool = False) -> Whitening:
+    """Learns a whitening of descriptors, without labels; `senet-jax index --whiten` does the same.
+
+    Args:
+        database: number[n d], or several such arrays.
+        progress: show the progress of long work on standard error.
+
+    Returns:
+        What makes whitened rows of rows, number[m d] -> float32[m d]. Give it the database and the
+        queries, and search with what it gives.
+
+    Raises:
+        UserError: they are no descriptors of one width, too wide, or not finite.
+    """
+    parts = [database] if isinstance(database, np.ndarray) else list(database)
+    for part in parts:
+        _check_array(part, "the descriptors")
+    with _shown(progress):
+        whole = BlockedDatabase(tuple(parts))
+        return fit_shrunk_whitening(
+            whole, Progress("learning the whitening", whole.size, "rows").advance
+        )
 
 
 class Found(NamedTuple):

@@ -44,6 +44,7 @@ def test_labels(entry, run, label):
         ({"config": {"job": "evaluate", "distractors": ["revisitop1m"]}}, None),
         ({"config": {"job": "train"}}, None),
         ({"weights": {"model": ["r50"]}}, None),
+        ({"config": {"job": "evaluate", "distractors": "", "whiten": True}}, None),
     ],
 )
 def test_only_what_compares_is_compared_with_the_paper(change, medium):
@@ -54,6 +55,19 @@ def test_only_what_compares_is_compared_with_the_paper(change, medium):
 def test_the_paper_s_re_rankings():
     assert figure_of("roxford5k+cvnet:protocol", "roxford5k", EVALUATION).medium == 85.8
     assert figure_of("roxford5k+cvnet:blind", "roxford5k", EVALUATION) is None
+
+
+def test_what_is_known_of_the_training_is_a_warning():
+    run = dataclasses.replace(
+        EVALUATION,
+        weights={"model": "r50", "training_set": "GLDv2-clean", "note": "trained on <b>"},
+        overlaps={"roxford5k": 36},
+    )
+    about, overlap = warnings_of({"roxford5k": report([0.5])}, run)
+    assert about == "About the weights: trained on <b>."
+    assert overlap.startswith(
+        "The network was trained on GLDv2-clean, which shows the landmarks of 36 of the queries"
+    )
 
 
 def test_an_approximate_search_is_a_warning():
