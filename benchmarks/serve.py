@@ -1,6 +1,6 @@
 """Latency of the parts of a search, and the memory of a server over many of them.
 
-    python benchmarks/serve.py INDEX --searches=1000 --rerank_every=20
+  python -m benchmarks.serve INDEX --searches=1000 --rerank_every=20
 
 Everything runs in one process: the server answers through its whole application, without a network.
 The queries are boxes of photographs of the index, no two alike, so that nothing kept serves two.

@@ -8,7 +8,9 @@ class IndexAnswer(BaseModel):
 
     photographs: int = Field(description="How many different photographs it has.")
     network: str = Field(description="The name of the network that describes.")
-    trained_on: str = Field(description="What its weights were trained on, as far as is known.")
+    trained_on: str = Field(
+        description="What its weights were trained on; empty where it is not told."
+    )
     is_random: bool = Field(description="Whether its weights were never trained.")
     rerank: str = Field(description="The re-ranking that a search may ask for.")
 

@@ -109,7 +109,7 @@ def _add_photographs(app: FastAPI, service: Service) -> None:
         return IndexAnswer(
             photographs=len(photographs),
             network=weights.architecture.name,
-            trained_on=str(weights.source.get("training_set", "not told")),
+            trained_on=str(weights.source.get("training_set", "")),
             is_random=weights.random,
             rerank=str(service.chain),
         )

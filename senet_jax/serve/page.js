@@ -151,15 +151,20 @@ function tileOfResult(result) {
 
 const FIELDS = ["x1", "y1", "x2", "y2"];
 
+// Four sides in whole pixels of the photograph, in order; null where they are no box.
+function within(sides) {
+  if (sides?.length !== 4 || !sides.every(Number.isFinite)) return null;
+  const { width, height } = photograph;
+  const [x1, y1, x2, y2] = sides.map((side, index) =>
+    Math.round(Math.min(Math.max(side, 0), index % 2 ? height : width)),
+  );
+  if (x1 === x2 || y1 === y2) return null;
+  return [Math.min(x1, x2), Math.min(y1, y2), Math.max(x1, x2), Math.max(y1, y2)];
+}
+
 function setBox(sides) {
   const { width, height } = photograph;
-  box = null;
-  if (sides?.length === 4 && sides.every(Number.isFinite)) {
-    const within = (side, most) => Math.round(Math.min(Math.max(side, 0), most));
-    const xs = [sides[0], sides[2]].map((x) => within(x, width)).sort((a, b) => a - b);
-    const ys = [sides[1], sides[3]].map((y) => within(y, height)).sort((a, b) => a - b);
-    if (xs[1] > xs[0] && ys[1] > ys[0]) box = [xs[0], ys[0], xs[1], ys[1]];
-  }
+  box = within(sides);
   FIELDS.forEach((field, index) => {
     at(field).value = box ? box[index] : "";
     at(field).max = index % 2 ? height : width;
@@ -247,11 +252,12 @@ function move(x, y, isCorner) {
 at("search").addEventListener("submit", (event) => {
   event.preventDefault();
   const sides = FIELDS.map((field) => at(field).value);
-  setBox(sides.map((side) => (side === "" ? NaN : Number(side))));
-  if (!box && sides.some((side) => side !== "")) {
+  const typed = within(sides.map((side) => (side === "" ? NaN : Number(side))));
+  if (!typed && sides.some((side) => side !== "")) {
     say("The box needs four numbers: left less than right, top less than bottom.", "wrong");
     return;
   }
+  setBox(typed);
   search();
 });
 at("whole").addEventListener("click", () => {
@@ -333,7 +339,8 @@ window.addEventListener("popstate", show);
 ask("api/index")
   .then((index) => {
     at("about").textContent =
-      `${index.photographs} photographs, described by ${index.network}, trained on ${index.trained_on}.` +
+      `${index.photographs} photographs, described by ${index.network}` +
+      (index.trained_on ? `, trained on ${index.trained_on}.` : ".") +
       (index.is_random ? " Its weights are random: nothing is learned in them." : "");
     at("chain").textContent = `(${index.rerank})`;
   })

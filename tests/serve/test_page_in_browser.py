@@ -109,8 +109,8 @@ def test_from_an_upload_to_what_is_found_and_back(page, tmp_path):
     expect(page.locator("#pair svg .point")).not_to_have_count(0)
     page.get_by_role("button", name="Similarity").click()
     expect(page.locator("#pair img")).to_have_count(2)
-    for image in page.locator("#pair img").all():
-        expect(image).to_have_js_property("complete", True)
+    for image in page.locator("#pair img").all():  # The network is compiled for it.
+        expect(image).to_have_js_property("complete", True, timeout=120_000)
         assert image.evaluate("image => image.naturalWidth") > 0
     page.get_by_role("button", name="Search on from this").click()
     expect(page.locator("#stage-label")).to_have_text(first)
