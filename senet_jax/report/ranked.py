@@ -91,9 +91,10 @@ def draw_ranked_lists(examples: Sequence[Example], title: str, notes: Sequence[s
     for line, note in enumerate(notes):
         write(_MARGIN, 78 + line * _LINE, note, QUIET, fontsize=12)
     x = width - _MARGIN
-    for verdict in reversed([v for v in COLOURS if v in verdicts_of(examples)]):
+    shown = verdicts_of(examples)
+    for verdict, colour in reversed([each for each in COLOURS.items() if each[0] in shown]):
         x -= round(_LETTER * len(verdict)) + 40
-        write(x, 50, "\N{BLACK SQUARE}", COLOURS[verdict], fontsize=15)
+        write(x, 50, "\N{BLACK SQUARE}", colour, fontsize=15)
         write(x + 23, 49, verdict, fontsize=13)
     for block, example in enumerate(examples):
         x, y = layout.query_corner(block)
