@@ -51,7 +51,7 @@ train() { part "$1" "$python" -m benchmarks.gpu_training --side="$2" "${training
 
 nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader | tee -a "$log"
 nproc
-JAX_PLATFORMS=cpu part 60 "$python" -m senet_jax convert "random:$model:0" "$folder/$model"
+JAX_PLATFORMS=cpu part 90 "$python" -m senet_jax convert "random:$model:0" "$folder/$model"
 JAX_PLATFORMS=cpu extraction 70 theirs
 extraction 60 bfloat16
 extraction 60 tf32
