@@ -44,7 +44,10 @@ BELOW = {
     "report": {"data", "features", "jobs", "metrics", "search", "system", "training"},
     "index": {"data", "features", "models", "search", "system", "weights"},
     "doors": {"index", "jobs", "system"},
-    "figure": {"data", "metrics", "report", "system"},
+    "figure": {
+        *("api", "data", "features", "jobs", "metrics", "rerank", "report", "score", "search"),
+        *("system", "training", "weights"),
+    },
     "main": {"command_line", "config", "jobs", "report", "system", "training"},
 }
 # In rooms of pure functions, the modules that are about files for all that.

@@ -6,7 +6,6 @@ it is described: one for all of them, or one for each in their order.
 
 import argparse
 import json
-import math
 import pathlib
 from collections.abc import Sequence
 
@@ -17,7 +16,8 @@ from senet_jax.index.find import Hit, find
 from senet_jax.index.photographs import Box, ShrunkPhotograph
 from senet_jax.index.store import as_line, open_index
 from senet_jax.search.backends import check_top
-from senet_jax.system.errors import CommandParser, UserError, shown
+from senet_jax.system.coordinates import coordinates
+from senet_jax.system.errors import CommandParser, UserError
 from senet_jax.system.files import local_path, write_json
 from senet_jax.system.runtime import use_compilation_cache
 
@@ -31,7 +31,7 @@ def main() -> None:
     )
     parser.add_argument(
         "--box",
-        type=_box,
+        type=coordinates("x1,y1,x2,y2"),
         action="append",
         metavar="x1,y1,x2,y2",
         help="the part of a query that counts, in pixels; once, or once for each query",
@@ -62,16 +62,6 @@ def main() -> None:
         print(f"photographs that are not described: {index.missing:,}; see senet-jax index")
     if flags.json is not None:
         write_json(flags.json, list(map(_as_json, flags.queries, boxes, found)))
-
-
-def _box(text: str) -> Box:
-    try:
-        x1, y1, x2, y2 = map(float, text.split(","))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{shown(text)} is not x1,y1,x2,y2") from error
-    if not all(map(math.isfinite, (x1, y1, x2, y2))):
-        raise argparse.ArgumentTypeError(f"{shown(text)} is not x1,y1,x2,y2")
-    return x1, y1, x2, y2
 
 
 def _boxes(flags: argparse.Namespace) -> Sequence[Box | None]:

@@ -60,11 +60,13 @@ class ScoredLists:
         label: what made them.
         average_precisions: float64[q] under Medium, NaN where a query is not scored.
         ranked: the lists, or their first items.
+        entry: its name in the report.
     """
 
     label: str
     average_precisions: np.ndarray
     ranked: RankedList
+    entry: str = ""
 
 
 def average_precisions(scores: EvaluationReport, dataset: Dataset) -> np.ndarray:
