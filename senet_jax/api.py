@@ -23,7 +23,7 @@ from senet_jax.features.runner import Describer
 from senet_jax.features.scales import SCALES
 from senet_jax.metrics.protocols import PROTOCOLS
 from senet_jax.metrics.report import EvaluationReport, evaluate_descriptors, evaluate_ranks
-from senet_jax.models.registry import build_model, describes
+from senet_jax.models.registry import build_model, describes, output_of
 from senet_jax.models.valid_region import WHOLE
 from senet_jax.rerank.retrieval import Retrieval, shortlists, similarities
 from senet_jax.search.backends import read_backend
@@ -49,8 +49,9 @@ __all__ = [
     "similarity",
 ]
 
-COMPARED = ("s4", "structure", "fused")
-"""The maps that `similarity` compares: in the paper's letters F, D and F^s (Figure S1)."""
+COMPARED = ("s4", "head", "structure", "fused")
+"""The maps that `similarity` compares: in the paper's letters F, D and F^s (Figure S1).
+EfficientNet-Lite0 has `head` in place of `s4`."""
 
 Path: TypeAlias = str | os.PathLike[str]
 
@@ -85,6 +86,9 @@ class Model:
         name: of the network, `r50` for instance.
         width: how many numbers a descriptor has.
         is_random: whether its weights were never trained.
+        stride: how many pixels of an image, along a side, are one position of its last maps; 0
+            where its family does not tell it.
+        first: the pixel, along a side, at which the first position of these looks.
 
     Raises:
         UserError: the network is one that does not describe, such as an ImageNet classifier, or
@@ -102,6 +106,8 @@ class Model:
         self._weights = weights
         self._describer = Describer.of(weights, precision=precision)
         self.width = self._describer.width
+        output = output_of(weights.architecture, "global")
+        self.stride, self.first = (f(weights.architecture) for f in (output.stride, output.first))
 
     def __repr__(self) -> str:
         return f"<senet_jax.Model {self.name}, {self.width} numbers a descriptor>"
@@ -191,8 +197,8 @@ def similarity(
     Args:
         a: `Model.maps` of an image.
         b: `Model.maps` of another image, or of the same.
-        names: of the maps that are compared: of a ResNet the trunk's last map `s4`, `structure` and
-            `fused`.
+        names: of the maps that are compared: the trunk's last map, of a ResNet `s4` and of
+            EfficientNet-Lite0 `head`, `structure` and `fused`.
 
     Returns:
         Cosine similarities float32[h_a w_a h_b w_b] of those of them that both have.

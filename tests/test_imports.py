@@ -51,10 +51,13 @@ BELOW = {
         *("api", "data", "index", "report", "rerank", "search", "system", "weights"),
     },
     "doors": {"index", "jobs", "system"},
-    "figure": {"data", "metrics", "report", "system"},
     "study": {
         *("command_line", "config", "data", "forecast", "metrics", "report", "rerank", "system"),
         *("training", "weights"),
+    },
+    "figure": {
+        *("api", "data", "features", "jobs", "metrics", "rerank", "report", "score", "search"),
+        *("system", "training", "weights"),
     },
     "main": {"command_line", "config", "jobs", "report", "system", "training"},
 }

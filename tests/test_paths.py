@@ -34,6 +34,7 @@ OTHERS = {
         "--rerank",
         "--token",
     ),
+    *("--point", "--protocol", "--width"),
     *("name", "--neighbours", "--size", "--storage", "--threshold", "--top", "--verbose"),
     *("--seed", "--side", "--training_families", "--validation_families"),
     *("--evaluation_families", "--siblings", "--training_views", "--queries", "--easy", "--hard"),

@@ -5,12 +5,9 @@ Borders are also solid, dashed and dotted, for those who cannot tell the colours
 lines are vectors.
 """
 
-import os
-import pathlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -18,26 +15,24 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from senet_jax.data.transforms import box_slices
+from senet_jax.figure.paper import DOTS_PER_INCH, LARGE, SMALL, without_ticks
 from senet_jax.report.examples import ITEMS, Example
 from senet_jax.report.figure import INK, QUIET
 from senet_jax.report.pictures import BOX, COLOURS, Verdict, fitted
 from senet_jax.report.ranked import verdicts_of
 from senet_jax.system.errors import printable, shortened
-from senet_jax.system.files import atomic_write
 
 # Inches.
 WIDTH, QUERY, GAP, LABEL, BETWEEN, LEGEND = 7.0, 1.3, 0.05, 0.16, 0.16, 0.22
 TILE = (WIDTH - QUERY - GAP * (ITEMS + 2)) / ITEMS
-DOTS_PER_INCH = 300
 LINES: Mapping[Verdict, Any] = {
     "right": "solid",
     "look-alike": (0, (5, 1, 1, 1)),
     "wrong": (0, (3, 1)),
     "junk": (0, (1, 1)),
 }
-_FONT, _SMALL, _BORDER = 8, 7, 1.8  # Points.
+_BORDER = 1.8  # Points.
 _CAPTION = 20  # Characters, about as wide as a query.
-_FORMATS: Any = {"pdf.fonttype": 42, "svg.fonttype": "none", "font.family": "sans-serif"}
 
 
 def draw_lists(examples: Sequence[Example]) -> Figure:
@@ -66,13 +61,6 @@ def draw_lists(examples: Sequence[Example]) -> Figure:
     return figure
 
 
-def save_figure(figure: Figure, path: str | os.PathLike) -> None:
-    """Writes a figure as its file's ending says, with letters that stay letters; atomically."""
-    kind = pathlib.Path(path).suffix.removeprefix(".")
-    with atomic_write(path) as temporary, mpl.rc_context(_FORMATS):
-        figure.savefig(temporary, format=kind, dpi=DOTS_PER_INCH)
-
-
 def _picture(figure: Figure, image: np.ndarray, x: float, y: float, side: float) -> Axes:
     """Axes with a picture in the middle of a square; x and y from the upper left, in inches."""
     picture = fitted(image, round(side * DOTS_PER_INCH))
@@ -82,9 +70,7 @@ def _picture(figure: Figure, image: np.ndarray, x: float, y: float, side: float)
     page = figure.get_figheight()
     axes = figure.add_axes((left / WIDTH, 1 - (top + height) / page, width / WIDTH, height / page))
     axes.imshow(picture, aspect="auto")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_visible(False)
+    without_ticks(axes)
     return axes
 
 
@@ -132,7 +118,7 @@ def _draw_legend(figure: Figure, height: float, verdicts: Collection[Verdict]) -
         bbox_to_anchor=(1 - GAP / WIDTH, 1),
         ncols=len(handles),
         frameon=False,
-        fontsize=_SMALL,
+        fontsize=SMALL,
         borderpad=0.2,
     )
 
@@ -141,7 +127,7 @@ def _write(
     figure: Figure, x: float, y: float, text: str, color: str = INK, weight: str = "normal"
 ) -> None:
     """Words whose first letter stands at x, in a line that begins at y, in inches from above."""
-    size = _FONT if weight == "bold" else _SMALL
+    size = LARGE if weight == "bold" else SMALL
     height = figure.get_figheight()
     figure.text(
         *(x / WIDTH, 1 - (y + 0.75 * LABEL) / height, text),

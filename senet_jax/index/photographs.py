@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import math
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,7 @@ from senet_jax.data.folders import files_below, is_image_name
 from senet_jax.data.image_header import Header
 from senet_jax.data.revisitop import Photograph, PlacedPixels
 from senet_jax.data.transforms import TooLargeImage, box_slices, resized_shape
-from senet_jax.system.errors import UserError, printable, shown
+from senet_jax.system.errors import UserError, printable
 from senet_jax.system.host_memory import host_memory_bytes
 
 LONG_SIDE = 1024
@@ -27,21 +26,6 @@ _BYTES_DECODED_PER_PIXEL = 6
 """Three of the decoded pixels, as many of what the decoder and the resizing take."""
 
 Box = tuple[float, float, float, float]
-
-
-def parse_box(text: str) -> Box:
-    """A box as it is written, x1,y1,x2,y2.
-
-    Raises:
-        UserError: it is none.
-    """
-    try:
-        x1, y1, x2, y2 = map(float, text.split(","))
-    except ValueError as error:
-        raise UserError(f"{shown(text)} is not x1,y1,x2,y2") from error
-    if not all(map(math.isfinite, (x1, y1, x2, y2))):
-        raise UserError(f"{shown(text)} is not x1,y1,x2,y2")
-    return x1, y1, x2, y2
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

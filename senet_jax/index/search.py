@@ -10,10 +10,11 @@ import pathlib
 from collections.abc import Sequence
 
 from senet_jax.index.found_page import Shown, found_page
-from senet_jax.index.photographs import Box, ShrunkPhotograph, parse_box
+from senet_jax.index.photographs import Box, ShrunkPhotograph
 from senet_jax.index.searcher import Answer, Searcher, read_chain
 from senet_jax.index.store import as_line
 from senet_jax.search.backends import check_top
+from senet_jax.system.coordinates import coordinates
 from senet_jax.system.errors import CommandParser, UserError
 from senet_jax.system.files import atomic_write, local_path, write_json
 from senet_jax.system.runtime import use_compilation_cache
@@ -28,7 +29,7 @@ def main() -> None:
     )
     parser.add_argument(
         "--box",
-        type=_box,
+        type=coordinates("x1,y1,x2,y2"),
         action="append",
         metavar="x1,y1,x2,y2",
         help="the part of a query that counts, in pixels; once, or once for each query",
@@ -88,13 +89,6 @@ def main() -> None:
         page = found_page(index, queries, "" if chain is None else str(chain))
         with atomic_write(flags.html) as temporary:
             temporary.write_text(page, encoding="utf-8")
-
-
-def _box(text: str) -> Box:
-    try:
-        return parse_box(text)
-    except UserError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _boxes(flags: argparse.Namespace) -> Sequence[Box | None]:

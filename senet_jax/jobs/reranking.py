@@ -156,7 +156,7 @@ class Reranking:
 
         resources = Resources(
             keep=StageFolder(self._folder / "prepared"),
-            features={kind: self._features[kind](queries, images) for kind in self._needs},
+            features={kind: self.features(kind, queries, images) for kind in self._needs},
             on_scored=on_scored,
         )
         reports = evaluate_reranked(dataset.ground_truth, found, chain, resources)
@@ -164,6 +164,12 @@ class Reranking:
             path = self._folder / dataset.name / f"{text}.csv"
             save_pairs(path, ScoredPairs.union(several))
         return reports
+
+    def features(
+        self, kind: str, queries: Sequence[Photograph], images: Sequence[Photograph]
+    ) -> Features:
+        """The features of one kind that a method needs, of some queries and a database."""
+        return self._features[kind](queries, images)
 
     def _dense(self, queries: Sequence[Photograph], images: Sequence[Photograph]) -> Features:
         return DenseSource(self._maps, queries, images)

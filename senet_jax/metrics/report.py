@@ -91,10 +91,10 @@ def evaluate_ranks(
         UserError: a list has not one row for each query.
     """
     if isinstance(ranked, RankedList):
-        by_kind = _positions_in(ranked, ground_truth)
+        by_kind = positions_in(ranked, ground_truth)
         scores = {p.name: _score(p, by_kind) for p in PROTOCOLS}
     else:
-        scores = {p.name: _score(p, _positions_in(ranked[p.name], ground_truth)) for p in PROTOCOLS}
+        scores = {p.name: _score(p, positions_in(ranked[p.name], ground_truth)) for p in PROTOCOLS}
     return EvaluationReport(ground_truth.query_names, scores)
 
 
@@ -124,7 +124,12 @@ def _split_by_kind(
     return by_kind
 
 
-def _positions_in(ranked: RankedList, ground_truth: GroundTruth) -> list[dict[str, np.ndarray]]:
+def positions_in(ranked: RankedList, ground_truth: GroundTruth) -> list[dict[str, np.ndarray]]:
+    """For each query the places of its labelled items by kind, -1 where an item is not listed.
+
+    Raises:
+        UserError: the lists have not one row for each query.
+    """
     _check_query_count(ground_truth, len(ranked.ranks), array_name(ranked.ranks, "the ranking"))
     positions = [
         ranked.positions(query, items) for query, items in enumerate(_labelled_items(ground_truth))
@@ -132,16 +137,28 @@ def _positions_in(ranked: RankedList, ground_truth: GroundTruth) -> list[dict[st
     return _split_by_kind(ground_truth, positions)
 
 
+def found_positives(
+    protocol: Protocol, positions: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, int]:
+    """Where a query's positives are once junk has left its list, int64[f], and how many there are.
+
+    Args:
+        protocol: says what is positive and what is junk.
+        positions: of the query's labelled items by kind, -1 where an item is not listed.
+    """
+    positives = np.concatenate([positions[kind] for kind in protocol.positive])
+    junk = np.concatenate([positions[kind] for kind in protocol.junk])
+    return junk_free_positions(positives, junk), len(positives)
+
+
 def _score(protocol: Protocol, by_kind: Sequence[Mapping[str, np.ndarray]]) -> np.ndarray:
     """The measures of every query: float64[q 4], NaN where there is nothing to find."""
     scores = np.full((len(by_kind), len(MEASURES)), np.nan)
     for query, positions in enumerate(by_kind):
-        positives = np.concatenate([positions[kind] for kind in protocol.positive])
-        junk = np.concatenate([positions[kind] for kind in protocol.junk])
-        if len(positives):
-            found = junk_free_positions(positives, junk)
+        found, count = found_positives(protocol, positions)
+        if count:
             scores[query] = (
-                average_precision(found, len(positives)),
+                average_precision(found, count),
                 *(precision_at(found, cutoff) for cutoff in CUTOFFS),
             )
     return scores

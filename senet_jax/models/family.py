@@ -28,7 +28,7 @@ class Output:
             `global`, descriptors float32[b d] that are not of unit length yet; else maps
             float32[b ... h w c].
         stride: the settings -> how many pixels of an image, along a side, are one position of its
-            maps; 0 where it gives descriptors.
+            maps; of descriptors, of the maps that are pooled, 0 where the family does not tell it.
         channels: the settings -> how many numbers there are at each position of its maps.
         inputs: the settings, the sizes of the maps of each image, int32[b 2], and the size of the
             maps of the shape to which the images are padded -> what the function takes of each
@@ -117,18 +117,24 @@ class Family:
         return next((naming for naming in self.namings if naming.name == name), None)
 
 
-def descriptor_output(build: Callable[..., Any]) -> Output:
+def descriptor_output(
+    build: Callable[..., Any],
+    stride: Callable[[Any], int] = lambda settings: 0,
+    first: Callable[[Any], int] = lambda settings: 0,
+) -> Output:
     """The output of networks as descriptors, float32[b d].
 
     Args:
         build: see `Family.build`.
+        stride: see `Output`.
+        first: see `Output`.
     """
 
     def function(settings: Settings, **options: Any) -> Callable[..., Any]:
         model = build(settings, **options)
         return lambda variables, images, region, _: model.apply(variables, images, region)[0]
 
-    return Output(function)
+    return Output(function, stride, first=first)
 
 
 def map_output(

@@ -13,11 +13,11 @@ from matplotlib.ticker import MaxNLocator
 
 from senet_jax.report.figure import GRID, INK, QUIET, make_figure
 
-_LOSS = "train/loss"
+LOSS = "train/loss"
 _MEAN_AVERAGE_PRECISION = re.compile(r"eval/(.+)/medium/map")
 
 # Told apart by colour-blind eyes too: Okabe and Ito (2008).
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _LABEL_HEIGHT = 0.12  # Of the axes' height.
 
 
@@ -28,13 +28,13 @@ def draw_learning_curve(metrics: Sequence[Mapping[str, Any]]) -> Figure:
         metrics: as `training.metrics.read_metrics` gives them.
     """
     figure = make_figure(1280, 480)
-    databases = _databases(metrics)
+    databases = evaluated_datasets(metrics)
     right = 0.77 if databases else 0.98  # Names stand beside the curves of databases.
     figure.subplots_adjust(left=0.045, right=right, bottom=0.13, top=0.82, wspace=0.14)
     loss_axes, *map_axes = figure.subplots(1, 2 if databases else 1, squeeze=False)[0]
     for axes in (loss_axes, *map_axes):
         _style(axes, max(line["step"] for line in metrics))
-    loss_axes.plot(*series(metrics, _LOSS), color=INK, linewidth=2, clip_on=False)
+    loss_axes.plot(*series(metrics, LOSS), color=INK, linewidth=2, clip_on=False)
     _title(loss_axes, "Training loss", "mean over the steps since the point before")
     for axes in map_axes:
         _draw_precision(axes, metrics, databases)
@@ -45,8 +45,8 @@ def _draw_precision(
     axes: Axes, metrics: Sequence[Mapping[str, Any]], databases: Sequence[str]
 ) -> None:
     ends = {}
-    for name, colour in zip(databases, itertools.cycle(_COLOURS)):
-        steps, values = series(metrics, f"eval/{name}/medium/map")
+    for name, colour in zip(databases, itertools.cycle(COLOURS)):
+        steps, values = series(metrics, map_key(name))
         values = 100 * values
         axes.plot(steps, values, color=colour, linewidth=2, clip_on=False)
         faces = ["white" if step == 0 else colour for step in steps]
@@ -84,7 +84,13 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
     return placed
 
 
-def _databases(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
+def map_key(dataset: str) -> str:
+    """The metric that is the mAP of a dataset under Medium."""
+    return f"eval/{dataset}/medium/map"
+
+
+def evaluated_datasets(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The datasets whose mAP was written."""
     matches = (_MEAN_AVERAGE_PRECISION.fullmatch(key) for line in metrics for key in line)
     return list(dict.fromkeys(match[1] for match in matches if match))
 

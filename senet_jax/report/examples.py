@@ -68,11 +68,13 @@ class ScoredLists:
         label: what made them.
         average_precisions: float64[q] under Medium, NaN where a query is not scored.
         found: the lists, or their first items.
+        entry: its name in the report.
     """
 
     label: str
     average_precisions: np.ndarray
     found: FoundLists
+    entry: str = ""
 
 
 def average_precisions(scores: EvaluationReport, dataset: Dataset) -> np.ndarray:

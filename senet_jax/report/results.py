@@ -99,6 +99,7 @@ def ranked_dataset(
             label,
             average_precisions(entries[entry], dataset),
             load_lists(workdir, entry, run.files_crc32, len(database)),
+            entry,
         )
         for entry, label in labels.items()
         if entry in entries and has_lists(entry, run.files_crc32)

@@ -40,12 +40,22 @@ class PairwiseMethod(Method):
         """Which points of two images are the same, by their features: for people to look at.
 
         Raises:
-            UserError: the method compares images without finding such points.
+            UserError: see `check_points`.
         """
-        raise UserError(
-            f"{type(self).__name__} finds no points that are the same in two photographs; choose a "
-            "method that does, such as geometric"
-        )
+        self.check_points()
+        raise NotImplementedError
+
+    def check_points(self) -> None:
+        """Checks that the method finds points, before features are made.
+
+        Raises:
+            UserError: it compares images without finding such points.
+        """
+        if type(self).matches is PairwiseMethod.matches:
+            raise UserError(
+                f"{type(self).__name__} finds no points that are the same in two photographs; "
+                "choose a method that does, such as geometric"
+            )
 
     def scorer(self, features: Features, pairs: PairCount) -> ScorePairs:
         """What scores pairs by the features of a database, and counts them."""

@@ -1,8 +1,9 @@
 """Compares two runs query by query: where the second is better, where worse, and by how much.
 
-A.json and B.json are what `score --json` writes, or a report.json. For each entry that both have
-and each protocol: mAP of both and their difference with its 95 % interval (bootstrap over pairs),
-in per cent; how many queries are better, worse and equal in B; and the queries that changed most.
+A.json and B.json are what `score --json` writes, a report.json, or the workdir that has one. For
+each entry that both have and each protocol: mAP of both and their difference with its 95 % interval
+(bootstrap over pairs), in per cent; how many queries are better, worse and equal in B; and the
+queries that changed most.
 
 A name behind a colon picks an entry of a report, whatever it is called in the other one:
 
@@ -25,7 +26,7 @@ from senet_jax.metrics.bootstrap import mean_interval
 from senet_jax.metrics.evaluation_report import MEASURES, EvaluationReport
 from senet_jax.metrics.protocols import PROTOCOLS
 from senet_jax.metrics.run_report import UNNAMED, Run
-from senet_jax.metrics.saved import read_report
+from senet_jax.metrics.saved import REPORT, read_report
 from senet_jax.system.errors import (
     CommandParser,
     UserError,
@@ -95,12 +96,15 @@ def _scales(value: Any, path: pathlib.Path) -> list[float] | None:
 def split_entry(argument: str) -> tuple[pathlib.Path, str]:
     """`A.json:NAME` -> the file and the name of an entry, empty where none is given.
 
-    Both may hold colons: the longest beginning that is a file is the file.
+    Both may hold colons: the longest beginning that is a file is the file. A folder stands for the
+    report in it.
     """
     ends = [len(argument), *(at for at in range(len(argument) - 1, 0, -1) if argument[at] == ":")]
     for end in ends:
-        if os.path.isfile(os.path.expanduser(argument[:end])):
-            return local_path(argument[:end]), _printed(argument[end + 1 :])
+        path = pathlib.Path(os.path.expanduser(argument[:end]))
+        if path.is_file() or path.joinpath(REPORT).is_file():
+            path = local_path(argument[:end])
+            return path / REPORT if path.is_dir() else path, _printed(argument[end + 1 :])
     return local_path(argument), ""
 
 

@@ -9,7 +9,7 @@ from fastapi import FastAPI, HTTPException, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
-from senet_jax.index.photographs import Box, parse_box
+from senet_jax.index.photographs import Box
 from senet_jax.report.pictures import fitted, thumbnail
 from senet_jax.serve.answers import (
     IndexAnswer,
@@ -23,6 +23,7 @@ from senet_jax.serve.answers import (
 from senet_jax.serve.kept import Kept
 from senet_jax.serve.photographs import UPLOAD_BYTES, Known, UnknownPhotograph
 from senet_jax.serve.service import MOST_RESULTS, Service
+from senet_jax.system.coordinates import parse_coordinates
 from senet_jax.system.errors import UserError
 
 SIDES = {"small": 280, "large": 1280}
@@ -229,4 +230,7 @@ def _add_searches(app: FastAPI, service: Service) -> None:
 
 
 def _read_box(text: str | None) -> Box | None:
-    return None if text is None else parse_box(text)
+    if text is None:
+        return None
+    x1, y1, x2, y2 = parse_coordinates(text, "x1,y1,x2,y2")
+    return x1, y1, x2, y2

@@ -2,7 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from senet_jax.figure.lists import DOTS_PER_INCH, WIDTH, draw_lists, save_figure
+from senet_jax.figure.lists import WIDTH, draw_lists
+from senet_jax.figure.paper import DOTS_PER_INCH, save_figure
 from senet_jax.report.examples import ITEMS, Example, FoundItems
 from senet_jax.report.pictures import COLOURS, rgb
 from tests.data.pictures import picture

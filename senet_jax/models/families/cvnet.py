@@ -22,8 +22,9 @@ from senet_jax.models.families.resnet import (
     has_depths,
     random_variables,
     stage3_output,
+    trunk_output,
 )
-from senet_jax.models.family import Family, Output, descriptor_output
+from senet_jax.models.family import Family, Output
 
 RERANKER = "reranker"
 
@@ -123,7 +124,7 @@ FAMILY = Family(
     settings=CVNetSettings,
     build=_build,
     gives={
-        "global": descriptor_output(_build),
+        "global": trunk_output(_build),
         "local": stage3_output(_build),
         "dense": Output(
             _dense,

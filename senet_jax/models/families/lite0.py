@@ -99,8 +99,14 @@ def _build(settings: EfficientNetLiteSettings, **options: Any) -> Any:
     return EfficientNetLite(settings, LayerOptions(**options))
 
 
-def _local_stride(settings: EfficientNetLiteSettings) -> int:
-    return STEM_STRIDE * math.prod(stage.stride for stage in STAGES[:LOCAL_STAGE])
+def _stride(stages: int) -> int:
+    """How many pixels of an image, along a side, are one position after so many stages."""
+    return STEM_STRIDE * math.prod(stage.stride for stage in STAGES[:stages])
+
+
+def _first(stages: int) -> int:
+    """Where the first position looks: each stride of 2 one pixel further to the right."""
+    return _stride(stages) - 1
 
 
 FAMILY = Family(
@@ -108,16 +114,19 @@ FAMILY = Family(
     settings=EfficientNetLiteSettings,
     build=_build,
     gives={
-        "global": descriptor_output(_build),
+        "global": descriptor_output(
+            _build,
+            stride=lambda settings: _stride(len(STAGES)),
+            first=lambda settings: _first(len(STAGES)),
+        ),
         "local": map_output(
             _build,
             "local",
-            stride=_local_stride,
+            stride=lambda settings: _stride(LOCAL_STAGE),
             channels=lambda settings: (
                 STAGES[LOCAL_STAGE].expansion * settings.widths[LOCAL_STAGE - 1]
             ),
-            # Each stride of 2 looks one pixel further to the right than to the left.
-            first=lambda settings: _local_stride(settings) - 1,
+            first=lambda settings: _first(LOCAL_STAGE),
         ),
     },
     allows=("masks", "transposing"),

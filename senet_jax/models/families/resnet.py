@@ -22,7 +22,7 @@ from senet_jax.models.checkpoint_keys import (
     place_of_blocks,
     renamed,
 )
-from senet_jax.models.family import Allowance, Family, Output, map_output
+from senet_jax.models.family import Allowance, Family, Output, descriptor_output, map_output
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -154,6 +154,11 @@ def random_variables(settings: Architecture, seed: int) -> Mapping[str, Any]:
     from senet_jax.models import random_weights
 
     return random_weights.random_variables(settings, seed)
+
+
+def trunk_output(build: Callable[..., Any]) -> Output:
+    """The descriptors of networks that pool the last map of the trunk."""
+    return descriptor_output(build, stride=lambda settings: settings.stride(4))
 
 
 def stage3_output(build: Callable[..., Any]) -> Output:

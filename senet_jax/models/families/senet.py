@@ -12,8 +12,9 @@ from senet_jax.models.families.resnet import (
     has_depths,
     random_variables,
     stage3_output,
+    trunk_output,
 )
-from senet_jax.models.family import Family, descriptor_output
+from senet_jax.models.family import Family
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -108,7 +109,7 @@ FAMILY = Family(
     name="senet",
     settings=SENetSettings,
     build=_build,
-    gives={"global": descriptor_output(_build), "local": stage3_output(_build)},
+    gives={"global": trunk_output(_build), "local": stage3_output(_build)},
     allows=TRUNK_ALLOWS,
     models=tuple(
         settings
