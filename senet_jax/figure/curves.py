@@ -44,6 +44,8 @@ def draw_curves(trainings: Mapping[str, Sequence[Mapping[str, Any]]], width: flo
         for training, metrics in trainings.items():
             for dataset, (colour, marker) in looks.items():
                 steps, values = series(metrics, map_key(dataset))
+                if not len(steps):
+                    continue  # A line without points that is not clipped would take all room.
                 options = {"color": colour, "marker": marker, "linestyle": dashes[training]}
                 axes.plot(steps, 100 * values, markersize=3.5, clip_on=False, **options)
         axes.set_ylim(bottom=0)

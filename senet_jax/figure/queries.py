@@ -85,6 +85,8 @@ def _draw_pairs(axes: Axes, comparison: Comparison, names: tuple[str, str]) -> N
         (differences < 0, _WORSE, "v"),
         (differences == 0, QUIET, "o"),
     ):
+        if not which.any():
+            continue  # A line without points that is not clipped would take all room.
         axes.plot(
             100 * comparison.first[which],
             100 * comparison.second[which],

@@ -24,6 +24,13 @@ def test_curves_of_two_trainings(width):
     assert [t.get_text() for t in legend.get_texts()] == ["town", "a", "one", "$two"]
 
 
+def test_trainings_that_evaluated_other_datasets():
+    other = [{"step": 5, "train/loss": 1.0}, {"step": 9, "eval/b/medium/map": 0.5}]
+    figure = draw_curves({"one": METRICS, "two": other}, 3.3)
+    check_words(figure)
+    assert len(figure.axes[1].lines) == 3
+
+
 def test_a_training_without_evaluation():
     figure = draw_curves({"one": METRICS[1:3]}, 3.3)
     assert len(figure.axes) == 1 and not figure.legends

@@ -10,6 +10,14 @@ from tests.report.workdirs import write_town, write_training
 
 
 @pytest.mark.parametrize("width", [3.3, 7])
+def test_no_query_is_better(width):
+    first = np.linspace(0.5, 1, 9)
+    figure = draw_queries(Comparison(tuple("abcdefghi"), first, first / 2), ("a", "b"), "c", width)
+    check_words(figure)
+    assert len(figure.axes[0].lines) == 2
+
+
+@pytest.mark.parametrize("width", [3.3, 7])
 def test_pairs_and_differences(width):
     rng = np.random.default_rng(0)
     first, second = rng.random((2, 30))
