@@ -19,7 +19,18 @@ from senet_jax.rerank.pairwise import PairwiseMethod
 from senet_jax.system.errors import UserError, printable, shown
 from senet_jax.weights import load_weights
 
-_NO_PLAN = EvaluationPlan((), None, False, (1.0,), "auto", "float32", False, 0.0)
+_NO_PLAN = EvaluationPlan(
+    datasets=(),
+    distractors=None,
+    crop_queries=False,
+    scales=(1.0,),
+    mode="auto",
+    precision="float32",
+    storage="float32",
+    strict=False,
+    allow_unreadable=0.0,
+    whiten=False,
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
