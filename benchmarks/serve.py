@@ -21,7 +21,7 @@ from senet_jax.serve.service import Service
 from senet_jax.system.progress import Progress
 from senet_jax.system.runtime import tune_for_inference, use_compilation_cache
 
-WARM_UP = 20
+WARM_UP = 8
 
 
 def main():

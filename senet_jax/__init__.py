@@ -2,6 +2,8 @@
 
   load        a weights folder -> a `Model`, which describes photographs
   search      the images of a database that are most similar to queries -> `Found`
+  fit_whitening
+              learned without labels on descriptors -> `Whitening`
   similarity  of all positions of two images, from `Model.maps`
   score       descriptors or ranks against a ground truth -> `EvaluationReport`
   UserError   what all of them raise where something given is not as it has to be
@@ -34,6 +36,8 @@ if _typing.TYPE_CHECKING:
         Found,
         Model,
         UserError,
+        Whitening,
+        fit_whitening,
         load,
         score,
         search,
