@@ -31,7 +31,10 @@ BELOW = {
     "training": {
         *("config", "data", "features", "losses", "metrics", "models", "system", "weights"),
     },
-    "jobs": {"config", "data", "features", "metrics", "rerank", "search", "system", "weights"},
+    "jobs": {
+        *("config", "convert", "data", "features", "metrics", "rerank", "search", "system"),
+        "weights",
+    },
     "convert": {"data", "models", "system", "training", "weights"},
     "score": {"data", "metrics", "search", "system"},
     "quantise": {"search", "system"},

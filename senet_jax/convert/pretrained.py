@@ -10,18 +10,18 @@ from senet_jax.models.registry import families
 from senet_jax.system.errors import UserError, shown
 from senet_jax.system.optional import optional_import
 
-EXTRA = "pretrained"
-PREFIX = f"{EXTRA}:"
+PREFIX = "pretrained:"
 
 
-def locate_pretrained(name: str) -> tuple[pathlib.Path, dict[str, str]]:
+def locate_pretrained(name: str) -> tuple[list[pathlib.Path], dict[str, str]]:
     """Finds the trained weights of a network.
 
     Args:
         name: of the network.
 
     Returns:
-        The file of weights, and what `Weights.source` has to say of its package.
+        The file of weights, those of its extra parts, and what `Weights.source` has to say of the
+        package.
 
     Raises:
         UserError: no package carries any, or it is not installed.
@@ -33,7 +33,7 @@ def locate_pretrained(name: str) -> tuple[pathlib.Path, dict[str, str]]:
             f"{', '.join(f'{PREFIX}{model}' for model in known)}"
         )
     pretrained = known[name]
-    with optional_import(EXTRA, "pretrained weights"):
+    with optional_import(pretrained.extra, "pretrained weights"):
         package = importlib.metadata.distribution(pretrained.package)
     source = {
         "package": pretrained.package,
@@ -42,4 +42,5 @@ def locate_pretrained(name: str) -> tuple[pathlib.Path, dict[str, str]]:
         "training_set": pretrained.training_set,
         "note": pretrained.note,
     }
-    return pathlib.Path(str(package.locate_file(pretrained.file))), source
+    files = (pretrained.file, *pretrained.beside)
+    return [pathlib.Path(str(package.locate_file(file))) for file in files], source

