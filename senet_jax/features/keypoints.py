@@ -15,8 +15,7 @@ from senet_jax.features.networks import Network, Part, Size, Value
 from senet_jax.features.origin import origin_of_features
 from senet_jax.features.reader import read_part
 from senet_jax.features.runner import Runner
-from senet_jax.models.families.disk import KEYPOINTS
-from senet_jax.models.family import Kind
+from senet_jax.models.family import KEYPOINTS, Kind
 from senet_jax.weights import Weights
 
 

@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from senet_jax.models.families.disk import MATCHER, DiskSettings
+from senet_jax.models.families.disk import DiskSettings
+from senet_jax.models.family import MATCHER
 from senet_jax.models.layers import conv_init, l2_normalise
 from senet_jax.models.lightglue import LightGlue, parameter_shapes
 from senet_jax.models.valid_region import WHOLE, ValidRegion, positions_inside

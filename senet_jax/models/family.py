@@ -13,6 +13,12 @@ Kind = Literal["global", "dense", "local", "keypoints"]
 `local`: a map from which local features are taken. `keypoints`: places that are told apart,
 with a descriptor of each."""
 
+KEYPOINTS = 1024
+"""How many keypoints an image has at most: those with the highest scores."""
+MATCHER = "matcher"
+"""The extra part of weights that matches the keypoints of two images: `models.lightglue.LightGlue`
+with the settings' `matcher_width`, `matcher_layers` and `matcher_heads`."""
+
 Allowance = Literal["masks", "transposing", "folding"]
 """`masks`: images may be padded, with the region that is valid. `transposing`: the network with
 transposed kernels describes a transposed image as the network does the image. `folding`: the

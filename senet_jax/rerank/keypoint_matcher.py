@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from senet_jax.features.keypoints import Keypoints
-from senet_jax.models.families.disk import MATCHER
+from senet_jax.models.family import MATCHER
 from senet_jax.models.lightglue import LightGlue
 from senet_jax.weights import Weights
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from senet_jax.models.families.disk import KEYPOINTS, MATCHER
+from senet_jax.models.family import KEYPOINTS, MATCHER
 from senet_jax.models.registry import output_of
 from senet_jax.rerank.matches import Matches
 from senet_jax.rerank.pairs import Features

@@ -6,13 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from senet_jax.models.checkpoint_keys import Naming, Renaming, key_by_module
-from senet_jax.models.family import Family, Output, Pretrained
+from senet_jax.models.family import KEYPOINTS, MATCHER, Family, Output, Pretrained
 from senet_jax.models.preprocessing import Preprocessing
 from senet_jax.models.settings import Settings
-
-KEYPOINTS = 1024
-"""How many an image has at most: those with the highest scores."""
-MATCHER = "matcher"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
