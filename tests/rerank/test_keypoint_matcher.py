@@ -7,13 +7,13 @@ from senet_jax.models.lightglue import THRESHOLD
 from senet_jax.rerank import keypoint_matcher
 from senet_jax.rerank.keypoint_matcher import Matcher
 from tests.models.small_disk import SMALL, small_weights
-from tests.oracles.keypoints import COUNT, FIXTURE, needs_lightglue, pair
+from tests.oracles.keypoints import COUNT, FIXTURE, found_keypoints, needs_lightglue, pair
 from tests.tolerances import TIMES_THE_TWIN
 
 WEIGHTS = small_weights()
 
 
-def _keypoints(count, seed):
+def some_keypoints(count, seed):
     generator = np.random.default_rng(seed)
     points = generator.uniform(0, (300, 200), (count, 2)).astype(np.float32)
     descriptors = generator.standard_normal((count, SMALL.outputs)).astype(np.float32)
@@ -26,7 +26,9 @@ def test_pairs_match_alike_alone_and_among_others(monkeypatch):
     monkeypatch.setattr(keypoint_matcher, "FEWEST", 8)
     monkeypatch.setattr(keypoint_matcher, "CPU_KEYPOINTS", 64)
     counts = [(9, 9), (16, 13), (5, 12), (30, 11), (16, 16), (0, 7), (14, 15)]
-    pairs = [(_keypoints(q, 2 * i), _keypoints(k, 2 * i + 1)) for i, (q, k) in enumerate(counts)]
+    pairs = [
+        (some_keypoints(q, 2 * i), some_keypoints(k, 2 * i + 1)) for i, (q, k) in enumerate(counts)
+    ]
     pairs.append((pairs[0][0], pairs[0][0]))
     matcher = Matcher(WEIGHTS)
     together = matcher(pairs)
@@ -48,11 +50,9 @@ def test_pairs_match_alike_alone_and_among_others(monkeypatch):
 
 @needs_lightglue
 @pytest.mark.slow
-def test_the_package_matches_the_same(request):
+def test_the_package_matches_the_same():
     theirs = np.load(FIXTURE)
     weights, _ = read_source("pretrained:disk")
-    from tests.models.test_disk import found_keypoints
-
     images = [found_keypoints(weights, image) for image in pair()]
     [(indices, scores)] = Matcher(weights)([images])
     own = {
