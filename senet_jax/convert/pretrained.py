@@ -6,11 +6,13 @@ Of a package the file of weights is read, and none of its code is run.
 import importlib.metadata
 import pathlib
 
+from senet_jax.models.family import Pretrained
 from senet_jax.models.registry import families
 from senet_jax.system.errors import UserError, shown
 from senet_jax.system.optional import optional_import
 
-PREFIX = "pretrained:"
+EXTRA = "pretrained"
+PREFIX = f"{EXTRA}:"
 
 
 def locate_pretrained(name: str) -> tuple[list[pathlib.Path], dict[str, str]]:
@@ -33,8 +35,7 @@ def locate_pretrained(name: str) -> tuple[list[pathlib.Path], dict[str, str]]:
             f"{', '.join(f'{PREFIX}{model}' for model in known)}"
         )
     pretrained = known[name]
-    with optional_import(pretrained.extra, "pretrained weights"):
-        package = importlib.metadata.distribution(pretrained.package)
+    package = _installed(pretrained)
     source = {
         "package": pretrained.package,
         "version": package.version,
@@ -44,3 +45,16 @@ def locate_pretrained(name: str) -> tuple[list[pathlib.Path], dict[str, str]]:
     }
     files = (pretrained.file, *pretrained.beside)
     return [pathlib.Path(str(package.locate_file(file))) for file in files], source
+
+
+def _installed(pretrained: Pretrained) -> importlib.metadata.Distribution:
+    try:
+        with optional_import(EXTRA, "pretrained weights"):
+            return importlib.metadata.distribution(pretrained.package)
+    except UserError as error:
+        if not pretrained.alone:
+            raise
+        raise UserError(
+            f"these weights are in the package {pretrained.package}, which is not installed; pip "
+            f"install --no-deps {pretrained.alone}"
+        ) from error

