@@ -282,7 +282,7 @@ def test_similarities_of_all_positions_of_two_images(looking, paths):
 @pytest.mark.parametrize(
     ("b", "message"),
     [
-        ({}, "no map in common of s4, structure, fused"),
+        ({}, "no map in common of s4, head, structure, fused"),
         ({"s4": np.ones((2, 2, 4))}, r"the maps s4 are \[2, 2, 3\] and \[2, 2, 4\]; give those of"),
         ({"s4": np.ones(3)}, "give those of one network"),
     ],

@@ -31,7 +31,10 @@ BELOW = {
     "training": {
         *("config", "data", "features", "losses", "metrics", "models", "system", "weights"),
     },
-    "jobs": {"config", "data", "features", "metrics", "rerank", "search", "system", "weights"},
+    "jobs": {
+        *("config", "convert", "data", "features", "metrics", "rerank", "search", "system"),
+        "weights",
+    },
     "convert": {"data", "models", "system", "training", "weights"},
     "score": {"data", "metrics", "search", "system"},
     "quantise": {"search", "system"},
@@ -48,7 +51,8 @@ BELOW = {
         "weights",
     },
     "serve": {
-        *("api", "data", "index", "report", "rerank", "search", "system", "weights"),
+        *("api", "data", "features", "index", "report", "rerank", "search", "system"),
+        "weights",
     },
     "doors": {"index", "jobs", "system"},
     "study": {

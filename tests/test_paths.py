@@ -30,6 +30,7 @@ OTHERS = {
         "--host",
         "--method",
         "--model",
+        "--no-whiten",
         "--port",
         "--rerank",
         "--token",
@@ -144,7 +145,7 @@ def test_a_command_reads_and_writes_at_home(home, run_command_here):
 
 
 CONFIGS = {
-    "evaluate": (_evaluation, {"weights", "data_root", "cvnet_weights"}),
+    "evaluate": (_evaluation, {"weights", "data_root", "cvnet_weights", "lightglue_weights"}),
     "train": (_training, {"start", "data.folder", "evaluation.data_root"}),
 }
 

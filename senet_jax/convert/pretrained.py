@@ -6,6 +6,7 @@ Of a package the file of weights is read, and none of its code is run.
 import importlib.metadata
 import pathlib
 
+from senet_jax.models.family import Pretrained
 from senet_jax.models.registry import families
 from senet_jax.system.errors import UserError, shown
 from senet_jax.system.optional import optional_import
@@ -14,14 +15,15 @@ EXTRA = "pretrained"
 PREFIX = f"{EXTRA}:"
 
 
-def locate_pretrained(name: str) -> tuple[pathlib.Path, dict[str, str]]:
+def locate_pretrained(name: str) -> tuple[list[pathlib.Path], dict[str, str]]:
     """Finds the trained weights of a network.
 
     Args:
         name: of the network.
 
     Returns:
-        The file of weights, and what `Weights.source` has to say of its package.
+        The file of weights, those of its extra parts, and what `Weights.source` has to say of the
+        package.
 
     Raises:
         UserError: no package carries any, or it is not installed.
@@ -33,8 +35,7 @@ def locate_pretrained(name: str) -> tuple[pathlib.Path, dict[str, str]]:
             f"{', '.join(f'{PREFIX}{model}' for model in known)}"
         )
     pretrained = known[name]
-    with optional_import(EXTRA, "pretrained weights"):
-        package = importlib.metadata.distribution(pretrained.package)
+    package = _installed(pretrained)
     source = {
         "package": pretrained.package,
         "version": package.version,
@@ -42,4 +43,18 @@ def locate_pretrained(name: str) -> tuple[pathlib.Path, dict[str, str]]:
         "training_set": pretrained.training_set,
         "note": pretrained.note,
     }
-    return pathlib.Path(str(package.locate_file(pretrained.file))), source
+    files = (pretrained.file, *pretrained.beside)
+    return [pathlib.Path(str(package.locate_file(file))) for file in files], source
+
+
+def _installed(pretrained: Pretrained) -> importlib.metadata.Distribution:
+    try:
+        with optional_import(EXTRA, "pretrained weights"):
+            return importlib.metadata.distribution(pretrained.package)
+    except UserError as error:
+        if not pretrained.alone:
+            raise
+        raise UserError(
+            f"these weights are in the package {pretrained.package}, which is not installed; pip "
+            f"install --no-deps {pretrained.alone}"
+        ) from error

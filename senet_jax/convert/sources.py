@@ -104,8 +104,12 @@ def read_source(source: str, model: str | None = None) -> tuple[Weights, list[st
         weights = _weights_of_nothing(source)
     elif source.startswith(PREFIX):
         name = source.removeprefix(PREFIX)
-        path, package = locate_pretrained(name)
+        (path, *beside), package = locate_pretrained(name)
         checkpoint = read_checkpoint(path)
+        for each in beside:
+            part = read_checkpoint(each)
+            checkpoint = dataclasses.replace(checkpoint, state=checkpoint.state | part.state)
+            package[f"{each.name} sha256"] = part.sha256
         weights = _from_checkpoint(checkpoint, path, name, package)
         told = _told(checkpoint)
     elif local_path(source).is_dir():

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from senet_jax.api import similarity
+from senet_jax.features.similarity import similarity
 from senet_jax.figure.heat import BAR, Seen, decimals_of, draw_bar, draw_heat, draw_photograph
 from senet_jax.figure.paper import LARGE, in_style, new_figure, title, without_ticks
 from senet_jax.report.curve import COLOURS

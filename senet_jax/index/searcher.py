@@ -5,31 +5,42 @@ import functools
 import itertools
 import pathlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from senet_jax.convert.sources import weights_folder
 from senet_jax.data.revisitop import Photograph
 from senet_jax.features.cache import FeatureCache
 from senet_jax.features.extract import extract_batches, plan_job
 from senet_jax.features.few_shapes import in_few_shapes
+from senet_jax.features.keypoints import Fitted, Keypoints, fitted, keypoint_cache
 from senet_jax.features.local_features import LocalFeatures
+from senet_jax.features.networks import Value
 from senet_jax.features.runner import Describer
 from senet_jax.features.scales import SCALES
 from senet_jax.features.whitening import local_feature_cache
 from senet_jax.index.find import Hit, find
 from senet_jax.index.photographs import ShrunkPhotograph
 from senet_jax.index.store import Index, open_index
+from senet_jax.rerank.matches import Matches
 from senet_jax.rerank.method import DatabaseStage, Resources, in_memory
 from senet_jax.rerank.methods import Chain, make_chain
+from senet_jax.rerank.pairs import Features
+from senet_jax.rerank.pairwise import PairwiseMethod
 from senet_jax.rerank.retrieval import Retrieval, read_items
 from senet_jax.search.ranked_list import NO_MORE, RankedList
+from senet_jax.weights import Weights, load_weights
 
 RERANKED = 1000
 """How many rows of a list a re-ranking is given, as in evaluations."""
 LOCAL = "local"
 """The folder of an index in which the local features of its photographs are kept."""
-LOCAL_FEATURES_BYTES = 4 * 2**30
+KEYPOINTS = "keypoints"
+"""The folder of an index in which their keypoints are kept."""
+LOCAL_FEATURES_BYTES = KEYPOINTS_BYTES = 4 * 2**30
+KEYPOINT_WEIGHTS = "pretrained:disk"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +143,7 @@ class Searcher:
             calls = itertools.count()
             resources = Resources(
                 keep=lambda stage: self._kept(str(chain), next(calls), stage),
-                features=self._features(photographs) if chain.needs else {},
+                features={kind: self._sources[kind](photographs) for kind in chain.needs},
             )
             reranked = chain.prepare(database, resources)(retrieval).ranked
         return [
@@ -140,15 +151,25 @@ class Searcher:
             for query in range(len(rows))
         ]
 
-    def local_features(self, photographs: Sequence[Photograph]) -> list[LocalFeatures]:
-        """The local features of queries, which are not kept."""
-        with self._reranking:
-            return self._local_features(photographs)
+    def matches(
+        self, method: PairwiseMethod, query: Photograph, item: Photograph | None, row: int | None
+    ) -> Matches:
+        """The points that a photograph has in common with another, or with one of the index.
 
-    def local_features_of(self, row: int) -> LocalFeatures:
-        """Those of a photograph of the index, which are kept in its folder."""
+        Args:
+            method: finds them.
+            query: a photograph.
+            item: another, where it is none of the index.
+            row: of one of the index, whose features are kept in its folder.
+
+        Raises:
+            UserError: one cannot be read, or the method finds no points.
+        """
+        photographs = [query] if item is None else [query, item]
         with self._reranking:
-            return LocalFeatures.of(self._local[self.photograph(row)])
+            features = method.features(self._sources[method.needs](photographs))
+            of_item = features.query(1) if row is None else features.item(row)
+            return method.matches(features.query(0), of_item)
 
     def photograph(self, row: int) -> ShrunkPhotograph:
         """The photograph of a row of the descriptors.
@@ -177,11 +198,21 @@ class Searcher:
             few_shapes=True,
         )
 
-    def _features(self, photographs: Sequence[Photograph]) -> dict[str, "IndexedFeatures"]:
-        return {"local": IndexedFeatures(self, self._local, self._local_features(photographs))}
+    @functools.cached_property
+    def _keypoints(self) -> tuple[FeatureCache, Weights]:
+        weights = load_weights(weights_folder(KEYPOINT_WEIGHTS))
+        folder = self.index.folder / KEYPOINTS
+        return keypoint_cache(weights, folder, KEYPOINTS_BYTES, few_shapes=True), weights
 
-    def _local_features(self, photographs: Sequence[Photograph]) -> list[LocalFeatures]:
-        return [LocalFeatures.of(value) for value in self._local.compute(photographs)]
+    @functools.cached_property
+    def _sources(self) -> Mapping[str, Callable[[Sequence[Photograph]], Any]]:
+        """What methods take, by kind, of queries."""
+        return {
+            "local": lambda queries: IndexedFeatures(
+                self._local, queries, self.photograph, LocalFeatures.of
+            ),
+            "keypoints": lambda queries: IndexedKeypoints(*self._keypoints, self, queries),
+        }
 
     def _kept(self, chain: str, call: int, stage: DatabaseStage) -> Mapping[str, np.ndarray]:
         """The arrays of a stage; a chain asks for its stages in one order."""
@@ -203,32 +234,64 @@ class Searcher:
         ][:top]
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class IndexedFeatures:
-    """The local features of some queries and of all photographs of an index, see `Features`.
+class IndexedFeatures(Features):
+    """The features of some queries and of all photographs of an index.
 
-    Attributes:
-        searcher: knows the photographs.
-        cache: makes and keeps those of the index.
-        queries: those of the queries.
+    Args:
+        cache: makes them, and keeps those of the index.
+        queries: the queries, whose features are not kept.
+        photograph: of a row of the index.
+        read: what methods take, of what the cache has.
     """
 
-    searcher: Searcher
-    cache: FeatureCache
-    queries: Sequence[LocalFeatures]
+    def __init__(
+        self,
+        cache: FeatureCache,
+        queries: Sequence[Photograph],
+        photograph: Callable[[int], Photograph],
+        read: Callable[[Value], Any],
+    ):
+        self._cache, self._photograph, self._read = cache, photograph, read
+        self._queries = [read(value) for value in cache.compute(queries)]
 
     def prepare(self, pairs: np.ndarray) -> None:
         """Makes those of the items of pairs, in batches."""
         rows = dict.fromkeys(pairs[:, 1].tolist())
-        self.cache.fill([self.searcher.photograph(row) for row in rows], "local features")
+        self._cache.fill([self._photograph(row) for row in rows], "features")
 
-    def query(self, index: int) -> LocalFeatures:
+    def query(self, index: int) -> Any:
         """Those of a query."""
-        return self.queries[index]
+        return self._queries[index]
 
-    def item(self, index: int) -> LocalFeatures:
+    def item(self, index: int) -> Any:
         """Those of a row of the index."""
-        return LocalFeatures.of(self.cache[self.searcher.photograph(index)])
+        return self._read(self._cache[self._photograph(index)])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class IndexedKeypoints:
+    """The keypoints of some queries and of an index; see `lightglue.KeypointSource`.
+
+    Attributes:
+        cache: makes them, and keeps those of the index.
+        weights: of their network.
+        searcher: knows the photographs.
+        queries: the queries.
+    """
+
+    cache: FeatureCache
+    weights: Weights
+    searcher: Searcher
+    queries: Sequence[Photograph]
+
+    def at(self, side: int) -> Features:
+        """Those of photographs that are shrunk to a longer side."""
+        return IndexedFeatures(
+            self.cache,
+            Fitted(self.queries, side),
+            lambda row: fitted(self.searcher.photograph(row), side),
+            functools.partial(Keypoints.of, weights=self.weights),
+        )
 
 
 def read_chain(text: str) -> Chain:
@@ -238,5 +301,5 @@ def read_chain(text: str) -> Chain:
         UserError: the text is wrong, a method lacks a package, or it needs another network.
     """
     chain = make_chain(text)
-    chain.check_features(("local",))
+    chain.check_features(("local", "keypoints"))
     return chain

@@ -1,6 +1,7 @@
 """Re-ranking as a part of the job `evaluate`: with photographs, files, and a config."""
 
 import csv
+import dataclasses
 import functools
 import itertools
 import os
@@ -11,14 +12,17 @@ from typing import Any, ClassVar
 import numpy as np
 from ml_collections import config_dict
 
+from senet_jax.convert.sources import weights_folder
 from senet_jax.data.revisitop import Dataset, Photograph
 from senet_jax.features.cache import FeatureCache
+from senet_jax.features.keypoints import Fitted, Keypoints, keypoint_cache
 from senet_jax.features.local_features import LocalFeatures
 from senet_jax.features.networks import Value
 from senet_jax.features.whitening import local_feature_cache
 from senet_jax.jobs.evaluation_plan import EvaluationPlan
 from senet_jax.jobs.kept_stages import StageFolder
 from senet_jax.jobs.reranked_scores import RerankedReport, evaluate_reranked
+from senet_jax.rerank.lightglue import check_matcher
 from senet_jax.rerank.method import Method, Resources
 from senet_jax.rerank.methods import make_chain
 from senet_jax.rerank.pair_scores import PairScores, map_cache
@@ -28,8 +32,8 @@ from senet_jax.system.errors import UserError
 from senet_jax.system.files import atomic_write
 from senet_jax.weights import Weights, load_weights
 
-# The maps of an image take 3 to 9 MB, its local features 256 KB.
-MAPS_BYTES, LOCAL_FEATURES_BYTES = 32 * 2**30, 32 * 2**30
+# The maps of an image take 3 to 9 MB, its local features 256 KB, its keypoints 512 KB.
+MAPS_BYTES, LOCAL_FEATURES_BYTES, KEYPOINTS_BYTES = 32 * 2**30, 32 * 2**30, 32 * 2**30
 
 
 class PhotographFeatures(Features):
@@ -54,8 +58,7 @@ class PhotographFeatures(Features):
         self.cache, self.queries, self.images = cache, queries, images
         self._features = functools.lru_cache(self.in_memory)(lambda p: self.features(cache[p]))
 
-    @staticmethod
-    def features(value: Value) -> Any:
+    def features(self, value: Value) -> Any:
         """What methods take, of what is kept."""
         raise NotImplementedError
 
@@ -78,8 +81,7 @@ class DenseSource(PhotographFeatures):
 
     label, in_memory = "cvnet, maps", 16
 
-    @staticmethod
-    def features(value: Value) -> np.ndarray:
+    def features(self, value: Value) -> np.ndarray:
         """The maps."""
         return value["maps"]
 
@@ -93,10 +95,44 @@ class LocalSource(PhotographFeatures):
 
     label, in_memory = "geometric, local features", 2048
 
-    @staticmethod
-    def features(value: Value) -> LocalFeatures:
+    def features(self, value: Value) -> LocalFeatures:
         """Keypoints and their descriptors."""
         return LocalFeatures.of(value)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class KeypointSource:
+    """The keypoints of photographs of any size; see `lightglue.KeypointSource`.
+
+    Attributes:
+        cache: makes and keeps them.
+        weights: of their network.
+        queries: photographs with their boxes.
+        images: the database, and its distractors.
+    """
+
+    cache: FeatureCache
+    weights: Weights
+    queries: Sequence[Photograph]
+    images: Sequence[Photograph]
+
+    def at(self, side: int) -> Features:
+        """Those of photographs that are shrunk to a longer side."""
+        return _FittedKeypoints(
+            self.weights, self.cache, Fitted(self.queries, side), Fitted(self.images, side)
+        )
+
+
+class _FittedKeypoints(PhotographFeatures):
+    label, in_memory = "lightglue, keypoints", 1024
+
+    def __init__(self, weights: Weights, *sources: Any):
+        super().__init__(*sources)
+        self._weights = weights
+
+    def features(self, value: Value) -> Keypoints:
+        """Keypoints and their descriptors."""
+        return Keypoints.of(value, self._weights)
 
 
 class Reranking:
@@ -124,9 +160,10 @@ class Reranking:
         workdir: pathlib.Path,
     ):
         self._weights, self._plan, self._folder = weights, plan, workdir / "rerank"
-        self._features: Mapping[str, Callable[..., Features]] = {
+        self._features: Mapping[str, Callable[..., Any]] = {
             "dense": self._dense,
             "local": self._local,
+            "keypoints": self._keypoints,
         }
         # What the settings of methods that are left out are in this evaluation.
         self._defaults = {"rerank_top": config.rerank_top}
@@ -143,6 +180,10 @@ class Reranking:
             cvnet_weights = load_weights(config.cvnet_weights)
             self.settings["cvnet_weights_sha256"] = cvnet_weights.sha256
             self._maps = map_cache(cvnet_weights, self._folder / "maps", MAPS_BYTES)
+        if "keypoints" in self._needs:
+            self._matching = load_weights(weights_folder(config.lightglue_weights))
+            check_matcher(self._matching)
+            self.settings["lightglue_weights_sha256"] = self._matching.sha256
 
     def __call__(self, dataset: Dataset, found: Retrieval) -> dict[str, RerankedReport]:
         """The reports `blind` and `protocol`; the pairs that were scored are left in a file."""
@@ -178,6 +219,12 @@ class Reranking:
         folder = self._folder / "local"
         cache = local_feature_cache(self._weights, images, folder, LOCAL_FEATURES_BYTES)
         return LocalSource(cache, queries, images)
+
+    def _keypoints(
+        self, queries: Sequence[Photograph], images: Sequence[Photograph]
+    ) -> KeypointSource:
+        cache = keypoint_cache(self._matching, self._folder / "keypoints", KEYPOINTS_BYTES)
+        return KeypointSource(cache, self._matching, queries, images)
 
 
 def save_pairs(path: str | os.PathLike, scored: ScoredPairs) -> None:

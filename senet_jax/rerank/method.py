@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from senet_jax.rerank.pairs import Features, PairCount, ScoredPairs
+from senet_jax.rerank.pairs import PairCount, ScoredPairs
 from senet_jax.rerank.retrieval import Retrieval
 from senet_jax.search.database import BlockedDatabase
 from senet_jax.system.errors import UserError
@@ -51,13 +51,14 @@ class Resources:
 
     Attributes:
         keep: where database stages come from.
-        features: of the photographs, by kind (`dense`, `local`); empty where there are none.
+        features: of the photographs, by kind: `Features` for `dense` and `local`, for `keypoints` a
+            `lightglue.KeypointSource`; empty where there are none.
         pairs: counts the pairs that are compared.
         on_scored: takes a pairwise method and the pairs that it has scored, to save them.
     """
 
     keep: Keep = in_memory
-    features: Mapping[str, Features] = dataclasses.field(default_factory=dict)
+    features: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     pairs: PairCount = dataclasses.field(default_factory=PairCount)
     on_scored: Callable[["Method", ScoredPairs], None] = lambda method, scored: None
 

@@ -2,8 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -22,8 +22,13 @@ class PairwiseMethod(Method):
     """Brings a shortlist into the order of the scores of its pairs; among equals the order stays.
 
     A method overrides `score`, and says in `needs` what features it takes; one that scores many
-    pairs at once overrides `scorer`, and one that finds the same points in both `matches`.
+    pairs at once overrides `scores`, and one that finds the same points in both `matches`.
+
+    Attributes:
+        together: how many pairs are scored at once.
     """
+
+    together: ClassVar[int] = 1
 
     top: int = setting(
         100,
@@ -35,6 +40,10 @@ class PairwiseMethod(Method):
     def score(self, query: Any, item: Any) -> float:
         """How alike two images are, by their features; higher is more alike."""
         raise NotImplementedError
+
+    def scores(self, pairs: Sequence[tuple[Any, Any]]) -> Sequence[float]:
+        """The scores of several pairs, of a query's features and an item's each."""
+        return [self.score(query, item) for query, item in pairs]
 
     def matches(self, query: Any, item: Any) -> Matches:
         """Which points of two images are the same, by their features: for people to look at.
@@ -57,9 +66,13 @@ class PairwiseMethod(Method):
                 "choose a method that does, such as geometric"
             )
 
+    def features(self, source: Any) -> Features:
+        """What it takes of the features of its kind that there are."""
+        return source
+
     def scorer(self, features: Features, pairs: PairCount) -> ScorePairs:
         """What scores pairs by the features of a database, and counts them."""
-        return _OneByOne(self.score, features, pairs)
+        return _EachOnce(self.scores, self.together, features, pairs)
 
     def mixed(self, scored: ScoredPairs) -> np.ndarray:
         """What the order goes by: float64[p]."""
@@ -72,7 +85,7 @@ class PairwiseMethod(Method):
                 f"{type(self).__name__} looks at {self.needs} features of photographs, and there "
                 "are none here; provide them"
             )
-        score_pairs = self.scorer(resources.features[self.needs], resources.pairs)
+        score_pairs = self.scorer(self.features(resources.features[self.needs]), resources.pairs)
         on_scored = functools.partial(resources.on_scored, self)
         rerank = functools.partial(self._rerank, score_pairs, on_scored)
         return Prepared(database, database, rerank)
@@ -97,17 +110,25 @@ class PairwiseMethod(Method):
         return reordered(retrieval, mixed)
 
 
-class _OneByOne:
-    """Scores pairs one by one, none of them twice.
+class _EachOnce:
+    """Scores pairs, none of them twice.
 
     Args:
-        score: of the features of a query and an item.
+        scores: of the features of several queries and items, see `PairwiseMethod`.
+        together: how many it takes at once.
         features: of all of them.
         count: counts the pairs.
     """
 
-    def __init__(self, score: Callable[[Any, Any], float], features: Features, count: PairCount):
-        self._score, self._features, self._count = score, features, count
+    def __init__(
+        self,
+        scores: Callable[[Sequence[tuple[Any, Any]]], Sequence[float]],
+        together: int,
+        features: Features,
+        count: PairCount,
+    ):
+        self._scores, self._together = scores, together
+        self._features, self._count = features, count
         self._known: dict[tuple[int, int], float] = {}
 
     def __call__(self, pairs: np.ndarray) -> np.ndarray:
@@ -118,8 +139,10 @@ class _OneByOne:
         self._count.computed += len(missing)
         self._features.prepare(np.array(missing, np.int64).reshape(-1, 2))
         progress = Progress("verifying", len(missing), "pairs")
-        for query, item in missing:
-            score = self._score(self._features.query(query), self._features.item(item))
-            self._known[query, item] = score
-            progress.advance()
+        for start in range(0, len(missing), self._together):
+            part = missing[start : start + self._together]
+            features = self._features
+            pairs_of_part = [(features.query(query), features.item(item)) for query, item in part]
+            self._known |= zip(part, self._scores(pairs_of_part), strict=True)
+            progress.advance(len(part))
         return np.array([self._known[key] for key in keys], np.float32)

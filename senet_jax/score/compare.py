@@ -101,10 +101,10 @@ def split_entry(argument: str) -> tuple[pathlib.Path, str]:
     """
     ends = [len(argument), *(at for at in range(len(argument) - 1, 0, -1) if argument[at] == ":")]
     for end in ends:
-        path = pathlib.Path(os.path.expanduser(argument[:end]))
-        if path.is_file() or path.joinpath(REPORT).is_file():
-            path = local_path(argument[:end])
-            return path / REPORT if path.is_dir() else path, _printed(argument[end + 1 :])
+        path = os.path.expanduser(argument[:end])
+        if os.path.isfile(path) or os.path.isfile(os.path.join(path, REPORT)):
+            place = local_path(argument[:end])
+            return place / REPORT if place.is_dir() else place, _printed(argument[end + 1 :])
     return local_path(argument), ""
 
 

@@ -85,16 +85,12 @@ class Service:
         Raises:
             UserError: one of them cannot be read, or the box is none of it.
         """
-        [of_query] = self.searcher.local_features([query.part(box)])
-        if item.row is None:
-            [of_item] = self.searcher.local_features([item.photograph])
-        else:
-            of_item = self.searcher.local_features_of(item.row)
-        return self._matcher.matches(of_query, of_item)
+        other = item.photograph if item.row is None else None
+        return self.searcher.matches(self._matcher, query.part(box), other, item.row)
 
     @property
     def _matcher(self) -> PairwiseMethod:
-        """The last method of the chain that compares local features."""
+        """The last method of the chain that compares pairs."""
         local = [m for m in self.chain.methods if isinstance(m, PairwiseMethod)]
         return local[-1] if local else GeometricVerification()
 

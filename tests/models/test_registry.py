@@ -23,8 +23,8 @@ def test_nothing_but_the_registry_and_its_own_layers_knows_a_family():
         for name, imports in IMPORTS.items()
         if any(each.startswith(prefix) for each in imports) and not name.startswith(prefix)
     }
-    layers = {"senet_jax.models.cvnet", "senet_jax.models.efficientnet_lite"}
-    assert users == {"senet_jax.models.registry", *layers}
+    layers = ("cvnet", "disk", "efficientnet_lite", "registry")
+    assert users == {f"senet_jax.models.{name}" for name in layers}
 
 
 def test_names_and_settings_need_no_jax():
@@ -38,8 +38,8 @@ def test_every_named_network_is_of_the_family_that_names_it():
     assert (named["r50_dot"], named["resnet152"]) == ("senet", "resnet")
     assert (named["cvnet_r101"], named["lite0"]) == ("cvnet", "efficientnet_lite")
     for known in ARCHITECTURES.values():
-        assert describes(known) == (not known.name.startswith("resnet"))
-        if known.name != "thumbnails":
+        assert describes(known) == (not known.name.startswith(("resnet", "disk")))
+        if "local" in family_of(known).gives:
             assert output_of(known, "local").stride(known) in (8, 16)
 
 

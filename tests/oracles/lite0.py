@@ -24,7 +24,7 @@ def network(dtype=torch.float32):
 
     with torch.random.fork_rng():
         found = EfficientNet.from_name("efficientnet-lite0")
-    found.load_state_dict(torch.load(locate_pretrained("lite0")[0], weights_only=True))
+    found.load_state_dict(torch.load(locate_pretrained("lite0")[0][0], weights_only=True))
     return found.eval().to(dtype)
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from senet_jax.rerank.cvnet import CVNetRerank
 from senet_jax.rerank.diffusion import Diffusion, TruncatedDiffusion
+from senet_jax.rerank.lightglue import LightGlueMatching
 from senet_jax.rerank.method import Resources, in_memory
 from senet_jax.rerank.methods import (
     METHODS,
@@ -117,6 +118,9 @@ class Alike(Numbers):
     def scorer(self, pairs):
         return lambda asked: np.zeros(len(asked), np.float32)
 
+    def at(self, side):
+        return self
+
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_by_its_name(name, monkeypatch):
@@ -125,9 +129,10 @@ def test_every_method_by_its_name(name, monkeypatch):
         monkeypatch.undo()
         pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     monkeypatch.setattr(GeometricVerification, "score", lambda *_: 0.0)
+    monkeypatch.setattr(LightGlueMatching, "scores", lambda _, pairs: [0.0] * len(pairs))
     found = retrieval(seed=7)
     other, order = shuffled(found)
-    resources = Resources(features={"dense": Alike(), "local": Alike()})
+    resources = Resources(features=dict.fromkeys(("dense", "local", "keypoints"), Alike()))
 
     def rerank(lists):
         return make_chain(name).prepare(lists.database, resources)(lists)

@@ -47,7 +47,7 @@ def service(town, monkeypatch):
     """Of a town with a hostile name in it."""
     town.write(HOSTILE, 40)
     town.update()
-    monkeypatch.setattr(searcher_module.Describer, "of", lambda weights: Colours())
+    monkeypatch.setattr(searcher_module.Describer, "of", lambda weights, **_: Colours())
     monkeypatch.setattr(searcher_module, "local_feature_cache", lambda *_, **__: LocalCache())
     return Service(Searcher.open(town.index), "alpha_qe,geometric(top=5)")
 

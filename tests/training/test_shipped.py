@@ -26,6 +26,9 @@ RUN = {
     ("r50_cls_con.py",): SMALL | {"data.workers": 0},
     ("finetune.py", "datasets/mine"): SMALL,
     ("demo.py",): {key: value for key, value in SMALL.items() if key != "model"},
+    ("study.py", "baseline"): SMALL,
+    ("study.py", "classification"): SMALL,
+    ("study.py", "both"): SMALL,
 }
 
 
@@ -67,8 +70,9 @@ def test_it_takes_its_first_steps(arguments, tiny_world, tmp_path):
     assert done.returncode == 0, done.stderr
     lines = done.stderr.splitlines()
     assert lines[0] == "computing on 2 devices, cpu (cpu)"
-    steps = "2/2" if file == "demo.py" else "4/4"  # An epoch of the demo is its families.
+    # An epoch of generated landmarks is their families.
+    steps = "2/2" if file in ("demo.py", "study.py") else "4/4"
     assert sum(line.startswith(f"step {steps} (100.0 %), loss ") for line in lines) == 1
     workers = read_json(tmp_path / "run" / "report.json")["run"]["config"]["data"]["workers"]
-    assert workers == {"r50_cls.py": 8, "finetune.py": 2}.get(file, 0)
+    assert workers == {"r50_cls.py": 8, "finetune.py": 2, "study.py": 1}.get(file, 0)
     assert not (tmp_path / "configs").exists() and os.listdir(tmp_path) == ["run"]
