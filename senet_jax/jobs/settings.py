@@ -88,6 +88,6 @@ class EvaluationSettings(config.Job):
     )
     rerank_top: int = setting(
         config.integer(1),
-        "how many items of a list cvnet and geometric score, unless their setting top says",
+        "how many items of a list cvnet, geometric and gv score, unless their setting top says",
         100,
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from senet_jax.rerank.cvnet import CVNetRerank
 from senet_jax.rerank.diffusion import Diffusion, TruncatedDiffusion
+from senet_jax.rerank.gv import AffineVerification
 from senet_jax.rerank.method import Method, Prepared, Reranker, Resources
 from senet_jax.rerank.query_expansion import (
     AverageQueryExpansion,
@@ -32,6 +33,7 @@ METHODS: dict[str, type[Method]] = {
     "truncated_diffusion": TruncatedDiffusion,
     "cvnet": CVNetRerank,
     "geometric": GeometricVerification,
+    "gv": AffineVerification,
 }
 """A method from elsewhere is added here: `METHODS["name"] = Class`."""
 

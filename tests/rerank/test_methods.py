@@ -5,6 +5,7 @@ import pytest
 
 from senet_jax.rerank.cvnet import CVNetRerank
 from senet_jax.rerank.diffusion import Diffusion, TruncatedDiffusion
+from senet_jax.rerank.gv import AffineVerification
 from senet_jax.rerank.method import Resources, in_memory
 from senet_jax.rerank.methods import (
     METHODS,
@@ -124,7 +125,8 @@ def test_every_method_by_its_name(name, monkeypatch):
     if name == "dqe":
         monkeypatch.undo()
         pytest.importorskip("sklearn", reason="scikit-learn is not installed")
-    monkeypatch.setattr(GeometricVerification, "score", lambda *_: 0.0)
+    for kind in (AffineVerification, GeometricVerification):
+        monkeypatch.setattr(kind, "score", lambda *_: 0.0)
     found = retrieval(seed=7)
     other, order = shuffled(found)
     resources = Resources(features={"dense": Alike(), "local": Alike()})
