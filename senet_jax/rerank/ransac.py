@@ -134,7 +134,7 @@ def _same_models(sources: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, 
     A triple on a line has none, or many, of which rounding chooses one.
     """
     to_sources, to_targets = _normalising(sources), _normalising(targets)
-    are_models = np.isfinite(to_sources + to_targets).all(axis=(1, 2))
+    are_models = np.all(np.isfinite(to_sources + to_targets), axis=(1, 2))
     to_sources, to_targets = (
         np.where(are_models[:, None, None], matrix, np.eye(3))
         for matrix in (to_sources, to_targets)
@@ -144,7 +144,7 @@ def _same_models(sources: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, 
     equations[:, :SAMPLE, :3] = _homogeneous(sources) @ to_sources.swapaxes(1, 2)
     equations[:, SAMPLE:, 3:6] = equations[:, :SAMPLE, :3]
     equations[:, :SAMPLE, 6], equations[:, SAMPLE:, 6] = moved[..., 0], moved[..., 1]
-    solutions = np.linalg.svd(equations)[2][:, -1]
+    solutions = np.linalg.svd(equations).Vh[:, -1]
     are_models &= ~np.isclose(solutions[:, -1], 0)
     divisors = np.where(are_models, solutions[:, -1], 1)
     models = np.zeros((len(sources), 3, 3))

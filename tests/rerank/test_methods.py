@@ -129,7 +129,7 @@ def test_every_method_by_its_name(name, monkeypatch):
         monkeypatch.setattr(kind, "score", lambda *_: 0.0)
     found = retrieval(seed=7)
     other, order = shuffled(found)
-    resources = Resources(features={"dense": Alike(), "local": Alike()})
+    resources = Resources(features={"dense": Alike(), "local": Alike(), "pairs": Alike()})
 
     def rerank(lists):
         return make_chain(name).prepare(lists.database, resources)(lists)
