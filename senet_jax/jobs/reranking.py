@@ -20,6 +20,8 @@ from senet_jax.features.local_features import LocalFeatures
 from senet_jax.features.networks import Value
 from senet_jax.features.whitening import local_feature_cache
 from senet_jax.jobs.evaluation_plan import EvaluationPlan
+from senet_jax.jobs.given_features import GivenFeatures
+from senet_jax.jobs.given_scores import COLUMNS, GivenPairs
 from senet_jax.jobs.kept_stages import StageFolder
 from senet_jax.jobs.reranked_scores import RerankedReport, evaluate_reranked
 from senet_jax.rerank.lightglue import check_matcher
@@ -28,6 +30,7 @@ from senet_jax.rerank.methods import make_chain
 from senet_jax.rerank.pair_scores import PairScores, map_cache
 from senet_jax.rerank.pairs import Features, PairCount, ScoredPairs, ScorePairs
 from senet_jax.rerank.retrieval import Retrieval
+from senet_jax.rerank.verification import GeometricVerification
 from senet_jax.system.errors import UserError
 from senet_jax.system.files import atomic_write
 from senet_jax.weights import Weights, load_weights
@@ -164,6 +167,7 @@ class Reranking:
             "dense": self._dense,
             "local": self._local,
             "keypoints": self._keypoints,
+            "pairs": self._pairs,
         }
         # What the settings of methods that are left out are in this evaluation.
         self._defaults = {"rerank_top": config.rerank_top}
@@ -184,6 +188,34 @@ class Reranking:
             self._matching = load_weights(weights_folder(config.lightglue_weights))
             check_matcher(self._matching)
             self.settings["lightglue_weights_sha256"] = self._matching.sha256
+
+        # Pictures are made with configs of before, or without one.
+        given = str(config.get("local_features", ""))
+        self._given_features = pathlib.Path(given) if given and "local" in self._needs else None
+        if self._given_features is not None:
+            if any(isinstance(method, GeometricVerification) for method in chain.methods):
+                raise UserError(
+                    "geometric takes the network's own features, and config.local_features names "
+                    "others; use gv, or leave one of the two out"
+                )
+            if not self._given_features.is_dir():
+                raise UserError(f"config.local_features is {given}, which is no folder; name one")
+            self.settings["local_features"] = f"user-supplied, {given}"
+        if "pairs" in self._needs:
+            if not config.pair_scores:
+                raise UserError(
+                    f"config.rerank is {self.method}, but config.pair_scores is empty; name a CSV "
+                    f"file {','.join(COLUMNS)}"
+                )
+            if len(plan.datasets) != 1:
+                raise UserError(
+                    f"config.pair_scores has the pairs of one dataset, and {len(plan.datasets)} "
+                    "are evaluated; name one in config.datasets"
+                )
+            self._pair_scores = pathlib.Path(config.pair_scores)
+            [dataset] = plan.datasets
+            given = self._pairs(plan.queries(dataset), plan.searched(dataset))
+            self.settings["pair_scores"] = f"user-supplied, SHA-256 {given.sha256}"
 
     def __call__(self, dataset: Dataset, found: Retrieval) -> dict[str, RerankedReport]:
         """The reports `blind` and `protocol`; the pairs that were scored are left in a file."""
@@ -215,7 +247,12 @@ class Reranking:
     def _dense(self, queries: Sequence[Photograph], images: Sequence[Photograph]) -> Features:
         return DenseSource(self._maps, queries, images)
 
+    def _pairs(self, queries: Sequence[Photograph], images: Sequence[Photograph]) -> GivenPairs:
+        return GivenPairs(self._pair_scores, len(queries), len(images))
+
     def _local(self, queries: Sequence[Photograph], images: Sequence[Photograph]) -> Features:
+        if self._given_features is not None:
+            return GivenFeatures(self._given_features, queries, images)
         folder = self._folder / "local"
         cache = local_feature_cache(self._weights, images, folder, LOCAL_FEATURES_BYTES)
         return LocalSource(cache, queries, images)
@@ -235,7 +272,7 @@ def save_pairs(path: str | os.PathLike, scored: ScoredPairs) -> None:
     """
     with atomic_write(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("query", "item", "global", "score"))
+        writer.writerow(COLUMNS)
         columns = scored.global_scores.tolist(), scored.scores.tolist()
         for (query, item), *scores in zip(scored.pairs.tolist(), *columns, strict=True):
             # Nine digits tell all float32 numbers apart.

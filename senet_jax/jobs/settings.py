@@ -92,9 +92,19 @@ class EvaluationSettings(config.Job):
         "pretrained:disk, which pip installs",
         "pretrained:disk",
     )
+    local_features: str = setting(
+        config.path_or_nothing,
+        "for gv: a folder of local features that were made elsewhere, NAME.npz or NAME.delg_local "
+        "for each photograph; empty: those of the network",
+        "",
+    )
+    pair_scores: str = setting(
+        config.path_or_nothing,
+        "for pairs: a CSV file query,item,global,score with scores that were made elsewhere",
+        "",
+    )
     rerank_top: int = setting(
         config.integer(1),
-        "how many items of a list cvnet, geometric and lightglue score, unless their setting top "
-        "says",
+        "how many items of a list gv, cvnet and their like score, unless their setting top says",
         100,
     )

@@ -7,6 +7,8 @@ from typing import Any
 
 from senet_jax.rerank.cvnet import CVNetRerank
 from senet_jax.rerank.diffusion import Diffusion, TruncatedDiffusion
+from senet_jax.rerank.given import GivenScores
+from senet_jax.rerank.gv import AffineVerification
 from senet_jax.rerank.lightglue import LightGlueMatching
 from senet_jax.rerank.method import Method, Prepared, Reranker, Resources
 from senet_jax.rerank.query_expansion import (
@@ -34,6 +36,8 @@ METHODS: dict[str, type[Method]] = {
     "cvnet": CVNetRerank,
     "geometric": GeometricVerification,
     "lightglue": LightGlueMatching,
+    "gv": AffineVerification,
+    "pairs": GivenScores,
 }
 """A method from elsewhere is added here: `METHODS["name"] = Class`."""
 

@@ -173,6 +173,30 @@ def test_keypoints_are_matched_and_kept(evaluate, places, tmp_path):
     assert _report(tmp_path / "run")[f"town+{name}:blind"]["hard"] == blind["hard"]
 
 
+def test_features_and_scores_that_users_bring_are_named_as_theirs(evaluate, places, tmp_path):
+    rng, local = np.random.default_rng(0), tmp_path / "local"
+    local.mkdir()
+    points, rows = rng.uniform(0, 40, (12, 2)), np.eye(12)
+    for name in "abcqr":
+        others = rng.permutation(12) if name in "ab" else np.arange(12)
+        columns = {"scores": np.ones(12), "scales": np.ones(12), "descriptors": rows[others]}
+        np.savez(local / f"{name}.npz", keypoints=points, **columns)
+    code, _, errors = evaluate("--config.rerank=gv(pixels=1)", f"--config.local_features={local}")
+    assert code == 0, errors
+    [path] = (tmp_path / "run" / "rerank" / "town").iterdir()
+    with path.open(newline="") as file:
+        score_of = {
+            (row["query"], row["item"]): float(row["score"]) for row in csv.DictReader(file)
+        }
+    assert score_of["0", "2"] == score_of["1", "2"] == 12 and score_of["0", "0"] < 12
+    code, _, errors = evaluate("--config.rerank=pairs", f"--config.pair_scores={path}")
+    assert code == 0, errors
+    report = _report(tmp_path / "run")
+    by_points, by_scores = report["town+gv(pixels=1):blind"], report["town+pairs:blind"]
+    assert by_points["settings"]["local_features"] == f"user-supplied, {local}"
+    assert by_scores["settings"]["pair_scores"].startswith("user-supplied, SHA-256 ")
+
+
 def test_geometry_leaves_and_counts_the_pairs_that_it_looked_at(evaluate, tmp_path):
     code, printed, errors = evaluate("--config.rerank=geometric", f"--config.rerank_top={TOP}")
     assert code == 0, errors
@@ -273,6 +297,9 @@ def test_a_database_in_fewer_bits_is_ranked_and_re_ranked(evaluate, places, tmp_
     [
         (["--config.rerank=magic"], "no re-ranking method 'magic'; choose from"),
         (["--config.rerank=dba(k=3)"], "dba cannot take 'k=3'; its settings: neighbours (an in"),
+        (["--config.rerank=pairs"], "config.pair_scores is empty"),
+        (["--config.rerank=gv", "--config.local_features=none"], "which is no folder"),
+        (["--config.rerank=geometric", "--config.local_features=."], "use gv"),
         (["--config.rerank=geometric(top=0)"], "top is 0; it has to be an integer from 1"),
         (["--config.rerank=cvnet"], "config.cvnet_weights is empty; name the weights folder"),
         (

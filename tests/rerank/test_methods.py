@@ -5,6 +5,7 @@ import pytest
 
 from senet_jax.rerank.cvnet import CVNetRerank
 from senet_jax.rerank.diffusion import Diffusion, TruncatedDiffusion
+from senet_jax.rerank.gv import AffineVerification
 from senet_jax.rerank.lightglue import LightGlueMatching
 from senet_jax.rerank.method import Resources, in_memory
 from senet_jax.rerank.methods import (
@@ -128,11 +129,13 @@ def test_every_method_by_its_name(name, monkeypatch):
     if name == "dqe":
         monkeypatch.undo()
         pytest.importorskip("sklearn", reason="scikit-learn is not installed")
-    monkeypatch.setattr(GeometricVerification, "score", lambda *_: 0.0)
+    for kind in (AffineVerification, GeometricVerification):
+        monkeypatch.setattr(kind, "score", lambda *_: 0.0)
     monkeypatch.setattr(LightGlueMatching, "scores", lambda _, pairs: [0.0] * len(pairs))
     found = retrieval(seed=7)
     other, order = shuffled(found)
-    resources = Resources(features=dict.fromkeys(("dense", "local", "keypoints"), Alike()))
+    kinds = ("dense", "local", "keypoints", "pairs")
+    resources = Resources(features=dict.fromkeys(kinds, Alike()))
 
     def rerank(lists):
         return make_chain(name).prepare(lists.database, resources)(lists)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.features.test_local_files import delg
 from tests.fuzz.reader import Reader
 
 TRUTH = {
@@ -59,6 +60,18 @@ def _landmarks(path: pathlib.Path) -> Any:
         with contextlib.suppress(OSError):
             source.read(index)
     return source.sha256
+
+
+def _given_scores(path: pathlib.Path) -> Any:
+    from senet_jax.jobs.given_scores import GivenPairs
+
+    return GivenPairs(path, 3, 9).sha256
+
+
+def _delg_local(path: pathlib.Path) -> Any:
+    from senet_jax.features.local_files import read_delg_local
+
+    return read_delg_local(path).keypoints.shape
 
 
 def _flags(path: pathlib.Path) -> Any:
@@ -113,6 +126,20 @@ READERS: dict[str, Reader] = {
         _landmarks,
         ("senet_jax.data.gldv2",),
         (b'"', b",", b"\n", b"\0", b"9" * 5_000, b"\x1b[2J", b"\xd9\xa1", b" " * 100, b"../"),
+    ),
+    "given_scores": Reader(
+        "pairs.csv",
+        lambda _: [b"query,item,global,score\n0,1,0.5,7\n2,8,1e-3,-2.5\n"],
+        _given_scores,
+        ("senet_jax.jobs.given_scores",),
+        (b",", b"\n", b"\xff", b"nan", b"\0", b"9" * 400, b'"', b"\xd9\xa1", b"\x1b[2J", b"\r"),
+    ),
+    "delg_local": Reader(
+        "a.delg_local",
+        lambda _: [delg([[3, 4], [5, 6]], [[1.0, 2.0], [3.0, 4.0]], [1, 2], [3, 4])],
+        _delg_local,
+        ("senet_jax.features.local_files",),
+        (b"\x0a", b"\xff" * 9, b"\xff\xff\xff\xff\x0f", b"\0", b"\x0b", b"\x7f\x80\0\0"),
     ),
     "config_flags": Reader(
         "flags.txt",
