@@ -20,7 +20,7 @@ from senet_jax.features.networks import from_pixels, plain_form
 from senet_jax.features.precision import Precision
 from senet_jax.features.reader import read_part
 from senet_jax.features.runner import Describer
-from senet_jax.features.scales import SCALES
+from senet_jax.features.scales import SCALES, scales_of
 from senet_jax.metrics.protocols import PROTOCOLS
 from senet_jax.metrics.report import EvaluationReport, evaluate_descriptors, evaluate_ranks
 from senet_jax.models.registry import build_model, describes, output_of
@@ -132,7 +132,7 @@ class Model:
             boxes: the part of each image that is described, (x1, y1, x2, y2) in pixels or None for
                 all of it; as many as there are images.
             scales: the sizes at which each is described, relative to its own; by default those of
-                the authors' evaluation, 0.7071, 1 and 1.4142.
+                the authors' evaluation, for SENet 0.7071, 1 and 1.4142.
             order: of the channels of arrays, "rgb" or "bgr"; files know their own.
             progress: show the progress of long work on standard error.
 
@@ -146,7 +146,10 @@ class Model:
         photographs = as_photographs(images, boxes, order)
         with _shown(progress):
             descriptors, _ = extract(
-                self._describer, photographs, _checked_scales(scales), label="describing"
+                self._describer,
+                photographs,
+                _checked_scales(scales, self._weights),
+                label="describing",
             )
         return descriptors
 
@@ -382,9 +385,9 @@ def _ranked_list(truth: GroundTruth, ranks: np.ndarray | Found) -> RankedList:
     return RankedList.of_queries(array, len(truth.query_names), len(truth.image_names))
 
 
-def _checked_scales(scales: Sequence[float] | None) -> tuple[float, ...]:
+def _checked_scales(scales: Sequence[float] | None, weights: Weights) -> tuple[float, ...]:
     if scales is None:
-        return SCALES
+        return scales_of(weights.architecture)
     values = tuple(scales) if isinstance(scales, list | tuple | np.ndarray) else ()
     if not values or not all(_is_scale(value) for value in values):
         raise UserError(
