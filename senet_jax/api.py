@@ -144,13 +144,9 @@ class Model:
                 a box, a scale or the order is wrong.
         """
         photographs = as_photographs(images, boxes, order)
+        sizes = scales_of(self._weights.architecture) if scales is None else _checked_scales(scales)
         with _shown(progress):
-            descriptors, _ = extract(
-                self._describer,
-                photographs,
-                _checked_scales(scales, self._weights),
-                label="describing",
-            )
+            descriptors, _ = extract(self._describer, photographs, sizes, label="describing")
         return descriptors
 
     def maps(self, image: Image, box: Box | None = None, order: Order = "rgb") -> dict[str, Any]:
@@ -385,9 +381,7 @@ def _ranked_list(truth: GroundTruth, ranks: np.ndarray | Found) -> RankedList:
     return RankedList.of_queries(array, len(truth.query_names), len(truth.image_names))
 
 
-def _checked_scales(scales: Sequence[float] | None, weights: Weights) -> tuple[float, ...]:
-    if scales is None:
-        return scales_of(weights.architecture)
+def _checked_scales(scales: Sequence[float]) -> tuple[float, ...]:
     values = tuple(scales) if isinstance(scales, list | tuple | np.ndarray) else ()
     if not values or not all(_is_scale(value) for value in values):
         raise UserError(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from senet_jax.convert.checkpoint import read_checkpoint, write_checkpoint
+from senet_jax.convert.checkpoint import write_checkpoint
 from senet_jax.convert.sources import read_source
 from senet_jax.convert.translate import state_from_weights
 from senet_jax.models import registry
@@ -96,16 +96,3 @@ def test_a_checkpoint_of_another_system(tmp_path):
     path = save(tmp_path / "other.pth", under_torchvision_names(state_dict("tiny_classifier")))
     with pytest.raises(UserError, match="torchvision names, which gem_r101 does not have"):
         read_source(str(path), "gem_r101")
-
-
-def test_arrays_are_read_as_they_were_written(tmp_path):
-    arrays = {
-        "rows": np.arange(6.0).reshape(2, 3),
-        "columns": np.arange(6, dtype=np.float32).reshape(3, 2).T,
-        "other order": np.arange(3, dtype=">f8"),
-    }
-    torch.save({"state_dict": {"a": torch.ones(1)}, "meta": arrays}, tmp_path / "file.pth")
-    found = read_checkpoint(tmp_path / "file.pth").beside["meta"]
-    for name, array in arrays.items():
-        np.testing.assert_array_equal(found[name], array)
-        assert found[name].dtype == array.dtype
