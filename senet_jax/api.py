@@ -20,7 +20,7 @@ from senet_jax.features.networks import from_pixels, plain_form
 from senet_jax.features.precision import Precision
 from senet_jax.features.reader import read_part
 from senet_jax.features.runner import Describer
-from senet_jax.features.scales import SCALES
+from senet_jax.features.scales import SCALES, scales_of
 from senet_jax.features.similarity import similarity
 from senet_jax.metrics.protocols import PROTOCOLS
 from senet_jax.metrics.report import EvaluationReport, evaluate_descriptors, evaluate_ranks
@@ -129,7 +129,7 @@ class Model:
             boxes: the part of each image that is described, (x1, y1, x2, y2) in pixels or None for
                 all of it; as many as there are images.
             scales: the sizes at which each is described, relative to its own; by default those of
-                the authors' evaluation, 0.7071, 1 and 1.4142.
+                the authors' evaluation, for SENet 0.7071, 1 and 1.4142.
             order: of the channels of arrays, "rgb" or "bgr"; files know their own.
             progress: show the progress of long work on standard error.
 
@@ -141,10 +141,9 @@ class Model:
                 a box, a scale or the order is wrong.
         """
         photographs = as_photographs(images, boxes, order)
+        sizes = scales_of(self._weights.architecture) if scales is None else _checked_scales(scales)
         with _shown(progress):
-            descriptors, _ = extract(
-                self._describer, photographs, _checked_scales(scales), label="describing"
-            )
+            descriptors, _ = extract(self._describer, photographs, sizes, label="describing")
         return descriptors
 
     def maps(self, image: Image, box: Box | None = None, order: Order = "rgb") -> dict[str, Any]:
@@ -336,9 +335,7 @@ def _ranked_list(truth: GroundTruth, ranks: np.ndarray | Found) -> RankedList:
     return RankedList.of_queries(array, len(truth.query_names), len(truth.image_names))
 
 
-def _checked_scales(scales: Sequence[float] | None) -> tuple[float, ...]:
-    if scales is None:
-        return SCALES
+def _checked_scales(scales: Sequence[float]) -> tuple[float, ...]:
     values = tuple(scales) if isinstance(scales, list | tuple | np.ndarray) else ()
     if not values or not all(_is_scale(value) for value in values):
         raise UserError(

@@ -26,6 +26,7 @@ from senet_jax.convert.file_kind import (
     foreign_names,
     what_it_is,
 )
+from senet_jax.convert.plain_arrays import SAFE_GLOBALS, put_arrays
 from senet_jax.convert.states import find_states, network_part
 from senet_jax.system.errors import UserError, reason, shown
 from senet_jax.system.files import atomic_write, local_path, parse_json, read_regular
@@ -64,6 +65,7 @@ class Checkpoint:
         prefix: what was taken off the names.
         other_prefixes: of other networks in the state.
         left_out: the names in the state that are no tensors of this network.
+        beside: what else is in a file in which the state has a name.
     """
 
     state: dict[str, np.ndarray]
@@ -75,6 +77,7 @@ class Checkpoint:
     prefix: str = ""
     other_prefixes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    beside: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def told(self) -> str:
         """What was taken of the file and what was not, on one line."""
@@ -193,6 +196,7 @@ def _from_torch(content: bytes) -> Checkpoint:
         key=".".join(key),
         other_keys=tuple(".".join(other) or "the whole" for other, _ in others),
         left_out=tuple(no_tensors),
+        beside={name: entry for name, entry in value.items() if name != key[0]} if key else {},
     )
     return _network(tensors, found)
 
@@ -210,12 +214,17 @@ def _network(tensors: Mapping[str, np.ndarray], found: Checkpoint) -> Checkpoint
 
 def _load(torch: ModuleType, content: bytes, container: str) -> Any:
     try:
-        with warnings.catch_warnings(action="ignore"):
-            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        allowed = torch.serialization.safe_globals(SAFE_GLOBALS)
+        with warnings.catch_warnings(action="ignore"), allowed:
+            value = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        put_arrays(value)
+        return value
     except Exception as error:  # What a broken or hostile file raises is not documented.
         # PyTorch's own text is not passed on: it tells how to load the file unsafely.
         match = _FORBIDDEN.search(str(error))
-        wanted = match[1] if match else next(foreign_names(content), None)
+        allowed_names = {name for _, name in SAFE_GLOBALS}
+        foreign = (name for name in foreign_names(content) if name not in allowed_names)
+        wanted = match[1] if match else next(foreign, None)
         if wanted is None:
             raise UserError(f"is a {container} that cannot be read; {GET_AGAIN}") from error
         raise UserError(

@@ -1,9 +1,10 @@
 """The tables from the variables of networks to the keys of checkpoints, as their families say."""
 
 import functools
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
-from senet_jax.models.checkpoint_keys import SAME, Naming, Row, counter_beside, rows
+from senet_jax.models.checkpoint_keys import SAME, Beside, Naming, Row, counter_beside, rows
 from senet_jax.models.registry import families, family_of
 from senet_jax.models.settings import Settings
 from senet_jax.weights import extra_shapes, tensor_shapes
@@ -13,6 +14,16 @@ def naming_of(keys: Collection[str]) -> str:
     """Whose names a checkpoint's keys are; empty if no family knows them."""
     found = (n.name for family in families() for n in family.namings if n.is_of(keys))
     return next(found, "")
+
+
+def beside_state(naming: str, value: Mapping[str, Any]) -> Beside:
+    """What a file of a naming says of a network besides its state.
+
+    Raises:
+        UserError: it is not what such files have; the text goes on after a path.
+    """
+    namings = [n for family in families() for n in family.namings if n.name == naming]
+    return namings[0].beside(value) if namings else Beside()
 
 
 def canonical_naming(architecture: Settings) -> str:

@@ -8,9 +8,10 @@ import types
 from collections.abc import Mapping
 
 from senet_jax.convert.checkpoint import Checkpoint, read_checkpoint
-from senet_jax.convert.mapping import naming_of
+from senet_jax.convert.mapping import beside_state, naming_of
 from senet_jax.convert.pretrained import PREFIX, locate_pretrained
 from senet_jax.convert.translate import adapted_to, weights_from_state
+from senet_jax.models.preprocessing import Preprocessing
 from senet_jax.models.registry import (
     ARCHITECTURES,
     family_of,
@@ -151,10 +152,14 @@ def _from_checkpoint(
     model: str | None,
     package: Mapping[str, str] = types.MappingProxyType({}),
 ) -> Weights:
-    state, described = checkpoint.state, checkpoint.described
+    state, described = dict(checkpoint.state), checkpoint.described
     if described:
         # What names and shapes do not tell stands beside them: cosine or dot, random or learned.
-        return weights_from_state(state, described["source"], settings_described(described))
+        weights = weights_from_state(state, described["source"], settings_described(described))
+        if "preprocessing" not in described:
+            return weights
+        preprocessing = Preprocessing.from_json(described["preprocessing"])
+        return dataclasses.replace(weights, preprocessing=preprocessing)
     source = {
         "file": pathlib.Path(path).name,
         "sha256": checkpoint.sha256,
@@ -163,11 +168,17 @@ def _from_checkpoint(
         "prefix": checkpoint.prefix,
         **package,
     }
+    try:
+        beside = beside_state(source["naming"], checkpoint.beside)
+    except UserError as error:
+        raise UserError(f"{path} {error}") from error
+    state |= beside.state
     architecture = adapted_to(state, find_architecture(model)) if model else None
     weights = weights_from_state(state, source, architecture)
     naming = family_of(weights.architecture).naming(source["naming"])
     known = {"training_set": naming.training_set} if naming and naming.training_set else {}
-    return dataclasses.replace(weights, source=known | source)
+    preprocessing = beside.preprocessing or weights.preprocessing
+    return dataclasses.replace(weights, source=known | source, preprocessing=preprocessing)
 
 
 def _told(checkpoint: Checkpoint) -> list[str]:

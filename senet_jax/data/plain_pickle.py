@@ -56,22 +56,42 @@ class _Global:
 
 
 @dataclasses.dataclass
-class _Dtype:
+class Dtype:
     """A type of numbers; its byte order may come later, as its state."""
 
     code: str
     order: str
 
+    @classmethod
+    def of(cls, code: Any, *_: Any) -> "Dtype":
+        """The type that a file names.
 
-def _dtype(code: Any, *_: Any) -> _Dtype:
-    match = _NUMBERS.fullmatch(code) if type(code) is str else None
-    if match is None:
-        raise PickleError(f"it holds an array of {shown(code)}, and arrays are of numbers")
-    return _Dtype(match[2], match[1] or "=")
+        Raises:
+            PickleError: it is not of numbers.
+        """
+        match = _NUMBERS.fullmatch(code) if type(code) is str else None
+        if match is None:
+            raise PickleError(f"it holds an array of {shown(code)}, and arrays are of numbers")
+        return Dtype(match[2], match[1] or "=")
+
+    def set_state(self, state: Any) -> None:
+        """Takes the byte order from what a file gives as the state.
+
+        Raises:
+            PickleError: it says more.
+        """
+        _, self.order, *others = state
+        if self.order not in ("<", ">", "=", "|") or others[:3] != [None] * 3:
+            raise PickleError(f"a type of numbers has the state {shown(state)}")
 
 
-def _numbers(data: Any, dtype: Any) -> np.ndarray:
-    if type(dtype) is not _Dtype:
+def numbers_of(data: Any, dtype: Any) -> np.ndarray:
+    """The numbers that bytes are, read-only.
+
+    Raises:
+        PickleError: the type is none of numbers.
+    """
+    if not isinstance(dtype, Dtype):
         raise PickleError(f"{shown(dtype)} is no type of numbers")
     if type(data) is str:  # The bytes of Python 2.
         data = data.encode("utf-8", "surrogateescape")
@@ -79,17 +99,17 @@ def _numbers(data: Any, dtype: Any) -> np.ndarray:
 
 
 def _array(data: Any, dtype: Any, shape: Any, *_: Any) -> list[int] | list[float]:
-    numbers = _numbers(data, dtype)
+    numbers = numbers_of(data, dtype)
     if type(shape) is not tuple or (shape != numbers.shape and not (0 in shape and not data)):
         raise PickleError(f"an array of {len(numbers)} numbers has the shape {shown(shape)}")
     return numbers.tolist()
 
 
 def _scalar(dtype: Any, data: Any) -> int | float:
-    return _numbers(data, dtype).item()
+    return numbers_of(data, dtype).item()
 
 
-def _encode(text: Any, codec: Any) -> bytes:
+def encode(text: Any, codec: Any) -> bytes:
     """How Python 3 writes bytes in the protocols of Python 2."""
     if type(text) is not str or codec != "latin1":
         raise PickleError(f"it encodes {shown(text)} as {shown(codec)}")
@@ -110,10 +130,10 @@ def _never_called(*arguments: Any) -> None:
 
 _CORES = ("numpy.core", "numpy._core")
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "_codecs.encode": _encode,
+    "_codecs.encode": encode,
     **dict.fromkeys(("builtins.bytes", "__builtin__.bytes"), lambda: b""),
     "collections.OrderedDict": _ordered_dict,
-    "numpy.dtype": _dtype,
+    "numpy.dtype": Dtype.of,
     "numpy.ndarray": _never_called,
     **dict.fromkeys((f"{core}.multiarray._reconstruct" for core in _CORES), lambda *_: []),
     **dict.fromkeys((f"{core}.multiarray.scalar" for core in _CORES), _scalar),
@@ -242,10 +262,8 @@ class _Interpreter:
     def set_state(self) -> None:
         """The state that comes after a type of numbers, or after an array."""
         made, state = self.pop_several(2)
-        if type(made) is _Dtype:
-            _, made.order, *others = state
-            if made.order not in ("<", ">", "=", "|") or others[:3] != [None] * 3:
-                raise PickleError(f"a type of numbers has the state {shown(state)}")
+        if type(made) is Dtype:
+            made.set_state(state)
         elif type(made) is list:
             _, shape, dtype, _, data = self._given(state)
             made[:] = _array(data, dtype, shape)

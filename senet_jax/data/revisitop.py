@@ -19,6 +19,7 @@ from senet_jax.data import transforms
 from senet_jax.data.folders import files_below, find_photographs, is_image_name
 from senet_jax.data.ground_truth import GroundTruth, load_ground_truth
 from senet_jax.data.image_header import Header, read_header
+from senet_jax.data.thumbnail import thumbnail
 from senet_jax.data.transforms import UnreadableImage
 from senet_jax.system.errors import UserError, printable, reason, shown
 from senet_jax.system.files import read_regular
@@ -50,6 +51,12 @@ class PlacedPixels:
         """The same in other pixels; see `transforms.resize`."""
         return PlacedPixels(transforms.resize(self.pixels, scale), self.corner, self.step / scale)
 
+    def within(self, side: float) -> "PlacedPixels":
+        """The same in no more pixels along a side; see `thumbnail.thumbnail`."""
+        pixels = thumbnail(self.pixels, side)
+        smaller = max(self.pixels.shape[:2]) / max(pixels.shape[:2])
+        return PlacedPixels(pixels, self.corner, self.step * smaller)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Photograph:
@@ -61,6 +68,8 @@ class Photograph:
         folder: the folder that its name is relative to.
         file_name: with extension.
         box: a query's (x1, y1, x2, y2) in pixels, or None for the whole image.
+        long_side: what is described is shrunk by as much as the whole image to this long side, in
+            pixels, after the box is cut out; None where it stays as it is.
 
     Raises:
         UserError: the name leaves the folder.
@@ -69,6 +78,7 @@ class Photograph:
     folder: pathlib.Path
     file_name: str
     box: tuple[float, float, float, float] | None = None
+    long_side: int | None = None
 
     def __post_init__(self):
         name = pathlib.PurePath(self.file_name)
@@ -98,7 +108,7 @@ class Photograph:
     @property
     def view(self) -> Any:
         """What is described of the file, as JSON has it: two that are equal are described alike."""
-        return self.box
+        return self.box if self.long_side is None else [self.box, self.long_side]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ import numpy as np
 
 from senet_jax.data.image_header import Header
 from senet_jax.data.revisitop import Photograph
+from senet_jax.data.thumbnail import thumbnail_size
 from senet_jax.data.transforms import MOST_PIXELS, TooLargeImage, UnreadableImage, box_slices
 from senet_jax.system.errors import UserError, printable
 from senet_jax.system.progress import Progress
@@ -38,12 +39,16 @@ def photograph_size(
         height, width = header.height, header.width
     else:
         height, width = photograph.read().shape[:2]
+    whole = max(height, width)
     if photograph.box is not None:
         try:
             rows, columns = box_slices(photograph.box, height, width)
         except UserError as error:
             raise UserError(f"{photograph.path}: {error}") from error
         height, width = rows.stop - rows.start, columns.stop - columns.start
+    if photograph.long_side is not None:
+        side = photograph.long_side * max(height, width) / whole
+        height, width = thumbnail_size(height, width, side)
     check_pixels(photograph, height, width, most_pixels)
     return height, width
 
@@ -55,7 +60,7 @@ def checked_header(photograph: Photograph, most_pixels: int) -> Header | None:
         TooLargeImage: it claims more pixels than may be described, and all of them are.
     """
     header = photograph.header()
-    if header is not None and photograph.box is None:
+    if header is not None and photograph.box is None and photograph.long_side is None:
         check_pixels(photograph, header.height, header.width, most_pixels)
     return header
 

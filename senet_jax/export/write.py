@@ -14,7 +14,7 @@ from senet_jax.api import Model
 from senet_jax.export.program import FREE, SMALLEST_SIDE
 from senet_jax.export.targets import TARGETS, Program, Target
 from senet_jax.features.networks import GlobalNetwork
-from senet_jax.features.scales import SCALES
+from senet_jax.features.scales import scales_of
 from senet_jax.models.valid_region import WHOLE
 from senet_jax.system.errors import UserError
 from senet_jax.system.files import atomic_folder, write_json
@@ -106,7 +106,7 @@ def describe(weights: Weights, target: Target) -> dict[str, Any]:
         },
         "evaluation": {
             "query": "cut to its box before any resizing",
-            "scales": list(SCALES),
+            "scales": list(scales_of(weights.architecture)),
             "resizing": "of uint8 pixels by cv2.resize(image, None, fx=scale, fy=scale): "
             "INTER_AREA below 1, INTER_LINEAR above 1, nothing at 1",
             "pooling": "the mean of the descriptors of all scales, brought to unit length",

@@ -60,7 +60,7 @@ def sha256_of_list(names: Sequence[str], photographs: Sequence[Photograph]) -> s
     """
     digest = hashlib.sha256()
     for name, photograph in zip(names, photographs, strict=True):
-        digest.update(f"{name}\t{photograph.box}\n".encode(errors="surrogateescape"))
+        digest.update(f"{name}\t{photograph.view}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 

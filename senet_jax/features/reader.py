@@ -29,19 +29,22 @@ class Pyramid:
 
 
 def read_part(photograph: Photograph) -> PlacedPixels:
-    """Reads a photograph and cuts its box out.
+    """Reads a photograph, cuts its box out, and shrinks that if its long side is to be smaller.
 
     Raises:
         UnreadableImage: the file is missing or no image.
         UserError: the box is empty or outside of the image.
     """
-    image = photograph.read_placed()
-    if photograph.box is None:
-        return image
-    try:
-        return image.cut(photograph.box)
-    except UserError as error:
-        raise UserError(f"{photograph.path}: {error}") from error
+    part = image = photograph.read_placed()
+    if photograph.box is not None:
+        try:
+            part = image.cut(photograph.box)
+        except UserError as error:
+            raise UserError(f"{photograph.path}: {error}") from error
+    if photograph.long_side is None:
+        return part
+    whole, own = (max(placed.pixels.shape[:2]) for placed in (image, part))
+    return part.within(photograph.long_side * own / whole)
 
 
 def why_unreadable(photograph: Photograph, most_pixels: int) -> str | None:

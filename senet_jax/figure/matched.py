@@ -24,6 +24,7 @@ _NO_PLAN = EvaluationPlan(
     distractors=None,
     crop_queries=False,
     scales=(1.0,),
+    long_side=0,
     mode="auto",
     precision="float32",
     storage="float32",

@@ -19,7 +19,7 @@ from senet_jax.features.keypoints import Fitted, Keypoints, fitted, keypoint_cac
 from senet_jax.features.local_features import LocalFeatures
 from senet_jax.features.networks import Value
 from senet_jax.features.runner import Describer
-from senet_jax.features.scales import SCALES
+from senet_jax.features.scales import scales_of
 from senet_jax.features.whitening import local_feature_cache
 from senet_jax.index.find import Hit, find
 from senet_jax.index.photographs import ShrunkPhotograph
@@ -94,8 +94,9 @@ class Searcher:
         """
         options = {"label": "queries", "skip_unreadable": False}
         descriptors = np.zeros((len(photographs), self._describer.width), np.float32)
+        scales = scales_of(self.weights.architecture)
         with self._describing:
-            job = plan_job(self._describer, photographs, SCALES, **options)
+            job = plan_job(self._describer, photographs, scales, **options)
             job = in_few_shapes(job, self._describer)
             for extracted in extract_batches(self._describer, job, job.plan.batches):
                 rows = list(extracted.rows)

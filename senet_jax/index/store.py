@@ -25,7 +25,7 @@ import numpy as np
 
 from senet_jax.convert.sources import weights_folder
 from senet_jax.features.origin import origin_of_network
-from senet_jax.features.scales import SCALES
+from senet_jax.features.scales import scales_of
 from senet_jax.index.contents import Contents, read_contents
 from senet_jax.index.held import Held, open_held
 from senet_jax.index.listing import Listing, load_listing
@@ -109,7 +109,8 @@ def origin_of(weights: Weights) -> dict[str, Any]:
     Versions of libraries, which decide over last bits, are left out: the photographs of years are
     not to be described anew for these.
     """
-    origin = origin_of_network(weights) | {"scales": SCALES, "long_side": LONG_SIDE}
+    scales = scales_of(weights.architecture)
+    origin = origin_of_network(weights) | {"scales": scales, "long_side": LONG_SIDE}
     del origin["versions"]
     return json.loads(json.dumps(origin))
 

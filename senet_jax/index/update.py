@@ -19,7 +19,7 @@ from senet_jax.data.file_state import FILE_STATE, are_same, file_states
 from senet_jax.features.extract import extract_batches, plan_job
 from senet_jax.features.origin import check_origin
 from senet_jax.features.runner import Describer
-from senet_jax.features.scales import SCALES
+from senet_jax.features.scales import scales_of
 from senet_jax.features.shards import SHARD_BATCHES
 from senet_jax.features.store import check_finite
 from senet_jax.index.contents import (
@@ -241,7 +241,11 @@ def _describe(new: _New, weights: Weights, storage: str, appender: Appender) -> 
     """Describes photographs; why each of those that were not could not be."""
     describer = Describer.of(weights)
     job = plan_job(
-        describer, new.photographs, SCALES, label="new photographs", skip_unreadable=True
+        describer,
+        new.photographs,
+        scales_of(weights.architecture),
+        label="new photographs",
+        skip_unreadable=True,
     )
     print(job.summary(), flush=True)
     skipped = dict(job.unreadable)

@@ -58,6 +58,7 @@ class EvaluationPlan:
         distractors: what is appended to every database, if anything.
         crop_queries: whether queries are cut to their boxes.
         scales: at which each photograph is described.
+        long_side: to which photographs are shrunk before, in pixels; 0 where they are not.
         mode: `auto` or `exact`.
         precision: of the network's arithmetic.
         storage: how the databases' descriptors are kept.
@@ -74,6 +75,7 @@ class EvaluationPlan:
     distractors: Distractors | None
     crop_queries: bool
     scales: tuple[float, ...]
+    long_side: int
     mode: Mode
     precision: Precision
     storage: str
@@ -112,6 +114,7 @@ class EvaluationPlan:
             distractors=load_distractors(root, distractors) if distractors else None,
             crop_queries=config["crop_queries"],
             scales=tuple(config["scales"]),
+            long_side=config.get("long_side", 0),  # Reports of before do not tell of it.
             mode=config["mode"],
             # Reports from before there was another do not tell it.
             precision=config.get("precision", "float32"),
@@ -135,7 +138,7 @@ class EvaluationPlan:
 
     def query_list(self, dataset: Dataset) -> PlannedList:
         """A dataset's queries. They are few, so they are kept as they are, and none is left out."""
-        photographs = self.queries(dataset)
+        photographs = self._shrunk(self.queries(dataset))
         return PlannedList(
             *(dataset.name, "query", dataset.ground_truth.query_names, photographs),
             storage="float32",
@@ -178,11 +181,16 @@ class EvaluationPlan:
         files = tuple(photograph.file_name for photograph in images)
         return [self._database(self.distractors.name, files, images)]
 
+    def _shrunk(self, photographs: tuple[Photograph, ...]) -> tuple[Photograph, ...]:
+        if not self.long_side:
+            return photographs
+        return tuple(dataclasses.replace(p, long_side=self.long_side) for p in photographs)
+
     def _database(
         self, name: str, image_names: tuple[str, ...], photographs: tuple[Photograph, ...]
     ) -> PlannedList:
         return PlannedList(
-            *(name, "database", image_names, photographs),
+            *(name, "database", image_names, self._shrunk(photographs)),
             storage=self.storage,
             skip_unreadable=not self.strict,
         )

@@ -35,6 +35,12 @@ class EvaluationSettings(config.Job):
         "the sizes at which an image is described, relative to its own",
         SCALES,
     )
+    long_side: int = setting(
+        config.integer(0),
+        "shrink photographs to this long side before, in pixels, by Pillow, and queries by as "
+        "much as their photographs; 0: leave them as they are",
+        0,
+    )
     crop_queries: bool = setting(
         config.yes_or_no,
         "cut queries to their boxes, as the benchmark does; figures without are not comparable",

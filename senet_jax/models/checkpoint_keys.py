@@ -3,8 +3,11 @@
 import dataclasses
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+
+from senet_jax.models.preprocessing import Preprocessing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +65,19 @@ def place_of_blocks(blocks: str, **patterns: str) -> Place:
     return Place(blocks, prefix, **patterns)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Beside:
+    """What a checkpoint keeps of a network outside of its state.
+
+    Attributes:
+        state: more of the state, key -> array.
+        preprocessing: of the images, None where it does not say it.
+    """
+
+    state: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    preprocessing: Preprocessing | None = None
+
+
 @dataclasses.dataclass(frozen=True)
 class Naming:
     """How one kind of checkpoint names the variables of a family's networks.
@@ -76,6 +92,8 @@ class Naming:
         note: what a user has to know of the conversion.
         training_set: on which the family's checkpoints of these names were trained by their
             authors; empty where they are of several.
+        beside: what stands beside the state in a file -> what it says of the network. Raises a
+            `UserError` that goes on after a path.
     """
 
     name: str
@@ -85,6 +103,7 @@ class Naming:
     place: Place | None = None
     note: str = ""
     training_set: str = ""
+    beside: Callable[[Mapping[str, Any]], Beside] = lambda value: Beside()
 
 
 @dataclasses.dataclass(frozen=True)

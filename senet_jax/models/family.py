@@ -92,6 +92,10 @@ class Family:
         allows: what may be done to its networks and their images without changing what they give.
         models: the settings that have a name on the command line.
         preprocessing: of the images, where a checkpoint does not say it.
+        scales: the sizes at which its networks describe an image, relative to its own; None for
+            those of SENet's evaluation.
+        long_side: to which photographs are shrunk for an evaluation, in pixels; None where they
+            stay as they are. See `data.thumbnails`.
         pretrained: the trained weights that packages carry, by the name of the network.
         namings: of its checkpoints; the first is the one in which files are written.
         extras: the parts that its weights may have besides the network's variables, each whole or
@@ -113,6 +117,8 @@ class Family:
     allows: Collection[Allowance] = ()
     models: tuple[Settings, ...] = ()
     preprocessing: Preprocessing = dataclasses.field(default_factory=Preprocessing)
+    scales: tuple[float, ...] | None = None
+    long_side: int | None = None
     pretrained: Mapping[str, Pretrained] = dataclasses.field(default_factory=dict)
     namings: tuple[Naming, ...] = ()
     extras: Mapping[str, Callable[[Any], Any]] = dataclasses.field(default_factory=dict)

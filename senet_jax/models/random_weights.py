@@ -41,6 +41,25 @@ def random_variables(architecture: Architecture, seed: int) -> dict[str, Any]:
     Returns:
         The trees `params` and `batch_stats` as NumPy arrays, float32; the same for a seed.
     """
+    model, variables, images = _lively(architecture, seed)
+    mean_output = jax.jit(_mean_output, static_argnums=0)(model, variables, images)
+    variables["params"]["fc"]["bias"] -= np.asarray(mean_output)
+    return variables
+
+
+def random_projected(architecture: Architecture, seed: int) -> dict[str, Any]:
+    """The same for networks of the family `gem` whose head is `projected`.
+
+    The mean that is taken off before they are projected is that of generated images.
+    """
+    model, variables, images = _lively(architecture, seed)
+    mean_pooled = jax.jit(_mean_pooled, static_argnums=0)(model, variables, images)
+    variables["params"]["projection"]["mean"] = np.array(mean_pooled)
+    return variables
+
+
+def _lively(architecture: Architecture, seed: int) -> tuple[Any, dict[str, Any], Array]:
+    """A network, random variables that are not centred yet, and images to centre them with."""
     rng = np.random.default_rng(seed)
     images = jnp.asarray(_dead_leaves(rng))
     model = build_model(architecture)
@@ -52,11 +71,7 @@ def random_variables(architecture: Architecture, seed: int) -> dict[str, Any]:
     params = _changed_leaves(params, {"bias": lambda a: a + rng.normal(0, 0.1, a.shape)})
     statistics = _batch_statistics(architecture, params, variables["batch_stats"], images)
     statistics = _changed_leaves(statistics, shifts | variances)
-    mean_output = jax.jit(_mean_output, static_argnums=0)(
-        model, {"params": params, "batch_stats": statistics}, images
-    )
-    params["fc"]["bias"] -= np.asarray(mean_output)
-    return {"params": params, "batch_stats": statistics}
+    return model, {"params": params, "batch_stats": statistics}, images
 
 
 def random_reranker(
@@ -126,6 +141,10 @@ def _hidden_of_pairs(params: Any, stage3: Array) -> Array:
 
 def _mean_output(model: Any, variables: Any, images: Array) -> Array:
     return jnp.mean(model.apply(variables, images)[0], axis=0)
+
+
+def _mean_pooled(model: Any, variables: Any, images: Array) -> Array:
+    return jnp.mean(model.apply(variables, images)[1]["pooled"], axis=0)
 
 
 def _dead_leaves(rng: np.random.Generator) -> np.ndarray:

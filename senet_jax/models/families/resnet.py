@@ -96,7 +96,8 @@ def _is_of_authors(keys: Collection[str]) -> bool:
 _AUTHORS = authors_naming(TRUNK_MODULES)
 
 
-def _torchvision_key(path: str) -> str | None:
+def torchvision_key(path: str) -> str | None:
+    """The key of a variable of the trunk, or of a classifier, in torchvision's checkpoints."""
     module, _, leaf = (_AUTHORS.key(path) or "").rpartition(".")
     name = renamed(module, _TORCHVISION_MODULES)
     return None if name is None else f"{name}.{leaf}"
@@ -109,7 +110,7 @@ def _torchvision_layout(path: str, rank: int) -> Layout:
 
 _TORCHVISION = Naming(
     "torchvision",
-    _torchvision_key,
+    torchvision_key,
     lambda keys: "conv1.weight" in keys or any(key.startswith("layer1.") for key in keys),
     _torchvision_layout,
     place_of_blocks(
