@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import pathlib
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 
@@ -101,6 +102,7 @@ def test_the_flags_are_found():
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
+    mpl.get_configdir(), mpl.get_cachedir()  # It asks once where they are, and makes them.
     (tmp_path / "home").mkdir()
     (tmp_path / "here").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -145,7 +147,10 @@ def test_a_command_reads_and_writes_at_home(home, run_command_here):
 
 
 CONFIGS = {
-    "evaluate": (_evaluation, {"weights", "data_root", "cvnet_weights", "lightglue_weights"}),
+    "evaluate": (
+        _evaluation,
+        {"weights", "data_root", "cvnet_weights", "lightglue_weights", "local_features"},
+    ),
     "train": (_training, {"start", "data.folder", "evaluation.data_root"}),
 }
 

@@ -111,7 +111,7 @@ def _of_evaluation(
             f"{source} is of a training; give {source / 'weights'}, or the workdir of an evaluation"
         )
     config = config_dict.ConfigDict({**run.config, "rerank": method})
-    weights = load_weights(config.weights)
+    weights = load_weights(str(config.weights))
     if run.weights_sha256 != weights.sha256:
         raise UserError(f"{config.weights} are other weights than {source} has evaluated")
     for name in evaluated_names(entries, run):
