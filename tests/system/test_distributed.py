@@ -128,8 +128,9 @@ def test_a_host_that_falls_silent_ends_the_others(silent):
     processes = [_start(code, f"127.0.0.1:{port},2,{index}") for index in range(2)]
     try:
         for process in processes:
-            while (line := process.stdout.readline()) != "together\n":
-                assert line.startswith("[Gloo]"), process.communicate()
+            # Gloo writes there too, at any moment.
+            while "together" not in (line := process.stdout.readline()):
+                assert line, "it has ended"
         # Its connections stay open, as those of a host without power do.
         processes[silent].send_signal(signal.SIGSTOP)
         start = time.monotonic()
