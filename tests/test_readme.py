@@ -212,6 +212,7 @@ def test_the_readme_from_a_checkpoint_to_every_command(installation, tmp_path):
         "senet-jax report --help",
         "senet-jax figure lists runs/tiny runs/tiny --to=lists.svg",
         "senet-jax export weights/tiny exported --to=stablehlo",
+        "senet-jax serve --help",
         "senet-jax study systems --workdir=study --data_root=datasets --datasets=roxford5k "
         "--systems='weights/tiny; weights/tiny+alpha_qe'",
     ]

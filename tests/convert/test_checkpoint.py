@@ -114,7 +114,6 @@ def _assert_no_unsafe_advice(error):
     [
         (pathlib.PurePosixPath("a"), r"pathlib\.PurePosixPath"),
         (np.float64(3), r"numpy\..*scalar"),
-        (np.ones(3), r"numpy\..*_reconstruct"),
         (torch.nn.Linear(2, 2), r"torch\.nn\.modules\.linear\.Linear"),
         (print, "print"),
     ],
