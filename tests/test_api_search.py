@@ -53,7 +53,7 @@ def test_a_database_in_parts_and_one_that_is_small():
 
 
 def test_an_index_of_faiss():
-    pytest.importorskip("faiss")
+    pytest.importorskip("faiss", reason="faiss is not installed")
     exact = senet_jax.search(QUERIES, DATABASE, top=5)
     flat = senet_jax.search(QUERIES, DATABASE, top=5, backend="faiss(index=Flat)")
     np.testing.assert_array_equal(flat.ranks, exact.ranks)

@@ -53,7 +53,7 @@ def test_the_page_on_the_mathematics():
 @pytest.mark.slow
 def test_the_page_on_exporting(tmp_path, monkeypatch):
     """Each program is loaded as the page says, and describes at the scales as it says."""
-    pytest.importorskip("onnx")
+    pytest.importorskip("onnx", reason="onnx is not installed")
     monkeypatch.chdir(tmp_path)
     save_weights("weights", lively_weights("tiny_baseline"))
     pathlib.Path("exported").mkdir()

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from senet_jax.system.errors import UserError
 from senet_jax.system.optional import optional_import
 
 with optional_import("onnx", "exports to ONNX"):
@@ -119,7 +120,10 @@ class Graph:
                 return self.node(_OPERATORS[type(operator)], self._size(left), self._size(right))
             case ast.Call(func=ast.Name(id=function), args=[left, right]):
                 return self.node(_FUNCTIONS[function], self._size(left), self._size(right))
-        raise NotImplementedError(f"the size {ast.unparse(expression)}")
+        raise UserError(
+            f"the network has the size {ast.unparse(expression)}, which ONNX is not told of here; "
+            "export it with --to=stablehlo"
+        )
 
     def sizes(self, dims: Sequence[Dim]) -> str:
         """The name of a shape, int64[n]."""

@@ -8,8 +8,8 @@ import pytest
 from senet_jax.export.program import FREE, free_images
 from senet_jax.system.errors import UserError
 
-pytest.importorskip("onnx")
-onnxruntime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnx", reason="onnx is not installed")
+onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 from senet_jax.export.onnx_operators import translate  # noqa: E402
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 37, 41, 3), np.uint8)

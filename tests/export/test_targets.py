@@ -16,8 +16,8 @@ from tests.oracles.lite0 import needs_lite0
 from tests.oracles.lively_twin import lively_weights
 from tests.tolerances import BATCHED
 
-onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
+onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 # Landscape and portrait; sides that no stride divides; the smallest side.
 SHAPES = [(1, 64, 107), (4, 71, 45), (2, 32, 33)]
 SENETS = ("tiny_direct", "tiny_dot", "tiny_concat", "tiny_baseline", "tiny_learnable")

@@ -59,6 +59,7 @@ def test_the_box_is_drawn_where_it_is():
     for patch in query.patches:
         x, y = (side + 0.5 for side in patch.get_xy())
         seen = np.array([x, y, patch.get_width(), patch.get_height()]) * 80 / columns
+        # A picture that is fitted has whole pixels, 1 in 80 here.
         np.testing.assert_allclose(seen, [10, 5, 40, 20], rtol=0.02)
     assert len(query.patches) == 2
     assert not draw_lists([_example(box=None)]).axes[0].patches

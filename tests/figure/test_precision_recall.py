@@ -24,6 +24,7 @@ def test_a_curve_for_each_system(tmp_path):
             figure = draw_precision_recall("town", truth, protocol, curves, 3.3)
             [axes] = figure.axes
             for line, curve in zip(axes.lines, curves, strict=True):
+                # The curve is drawn at some recalls, between which precision jumps.
                 area = np.mean(line.get_ydata())
                 np.testing.assert_allclose(area, 100 * curve.mean_average_precision, atol=0.2)
         check_words(figure)

@@ -39,6 +39,7 @@ def _assert_right(world):
     assert set(found) == {str(path.relative_to(world.photos)) for path in paths}
     for path in paths:
         row = np.frombuffer(found[str(path.relative_to(world.photos))], np.float32)
+        # JPEG moves colours by a few tones of 255.
         np.testing.assert_allclose(row, _colour(path), atol=0.02)
         np.testing.assert_allclose(np.linalg.norm(row), 1, rtol=1e-5)
 
@@ -100,6 +101,7 @@ def test_descriptors_are_stored_by_name(town, storage):
     index = open_index(town.index)
     rows = as_float32(index.contents.descriptors)
     for row, [path] in index.paths_of_row.items():
+        # The same, and what int8 rounds.
         np.testing.assert_allclose(rows[row], _colour(type(town.photos)(path)), atol=0.03)
     assert town.update().described == 0
     with pytest.raises(UserError, match=f"is stored as {storage}, not float32; name another index"):

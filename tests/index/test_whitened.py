@@ -29,6 +29,7 @@ def _assert_right(world, whitening):
     rows = as_float32(index.whitened.contents.descriptors)
     assert index.missing == 0 and index.paths_of_row
     live = sorted(index.paths_of_row)
+    # int8 rounds rows to 127 steps a side.
     np.testing.assert_allclose(rows[live], whitening(_raw(index))[live], atol=0.02)
     assert index.whitening_key == index.whitened.whitening.sha256
     return index
