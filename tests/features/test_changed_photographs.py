@@ -154,7 +154,7 @@ def test_a_broken_descriptor_is_described_again(work, tmp_path, monkeypatch, cap
 def test_an_update_that_was_ended_goes_on(work, photographs, tmp_path, calls):
     class Ended(MeanColour):
         def __call__(self, *inputs, **options):
-            if len(self.shapes) == calls:
+            if len(self.shapes) >= calls:
                 raise KeyboardInterrupt
             return super().__call__(*inputs, **options)
 

@@ -56,7 +56,7 @@ def test_a_list_of_unreadable_images_is_refused(work, tmp_path, allow):
 def test_a_run_that_was_ended_goes_on_where_it_was(work, tmp_path, capsys, calls):
     class Ended(MeanColour):
         def __call__(self, *inputs, **options):
-            if len(self.shapes) == calls:
+            if len(self.shapes) >= calls:
                 raise KeyboardInterrupt
             return super().__call__(*inputs, **options)
 
