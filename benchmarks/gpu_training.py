@@ -204,10 +204,10 @@ def _random_array(shape: Sequence[int], dtype: Any) -> Any:
 def _batch(
     arguments: argparse.Namespace, batch: int, contrast: bool, make: Callable[..., Any]
 ) -> dict[str, Any]:
-    images = (batch, arguments.side_pixels, arguments.side_pixels, 3)
-    pairs = {"positives": make(images, np.dtype(np.float32))} if contrast else {}
-    labels = make((batch,), np.dtype(np.int32))
-    return {"images": make(images, np.dtype(np.float32)), "labels": labels} | pairs
+    from senet_jax.data.loader import spec_of_examples
+
+    spec = spec_of_examples(arguments.side_pixels, contrast)
+    return {name: make((batch, *shape), np.dtype(dtype)) for name, (shape, dtype) in spec.items()}
 
 
 def _seconds_a_step(arguments: argparse.Namespace, steps: Callable[[int], None]) -> float:

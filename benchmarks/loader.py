@@ -22,7 +22,6 @@ from senet_jax.data.builder import build
 from senet_jax.data.image_source import ImageSource
 from senet_jax.data.loader import TrainingData
 from senet_jax.data.prepared import open_prepared
-from senet_jax.models.preprocessing import Preprocessing
 from senet_jax.system.errors import CommandParser, run_command
 
 BATCH_SIZE = 32
@@ -63,7 +62,7 @@ def main() -> None:
         images = open_prepared(pathlib.Path(folder, "photographs"))
         size = np.mean([len(images.read(index)[1]) for index in range(len(images))])
         print(f"{len(images)} JPEGs of {size / 2**10:.0f} KiB, batches of {BATCH_SIZE}")
-        data = TrainingData(images, BATCH_SIZE, 0, Augmentation(), Preprocessing())
+        data = TrainingData(images, BATCH_SIZE, 0, Augmentation())
 
         count = arguments.batches * BATCH_SIZE
         core_start = time.process_time()

@@ -19,8 +19,9 @@ from senet_jax.data.gldv2 import CLASSES
 from senet_jax.models.registry import build_model
 from senet_jax.system.errors import CommandParser, run_command
 from senet_jax.system.runtime import use_compilation_cache
+from senet_jax.training.feed import normalised
 from senet_jax.training.settings import TrainingSettings
-from senet_jax.training.setup import make_setup
+from senet_jax.training.setup import PREPROCESSING, make_setup
 
 
 def main() -> None:
@@ -35,14 +36,16 @@ def main() -> None:
     rng = np.random.default_rng(0)
     shape = (arguments.batch, arguments.side, arguments.side, 3)
     batch = {
-        "images": jnp.asarray(rng.normal(size=shape).astype(np.float32)),
+        "images": jnp.asarray(rng.integers(0, 256, shape, np.uint8)),
+        "images_light": jnp.zeros((arguments.batch, 3)),
         "labels": jnp.asarray(rng.integers(0, CLASSES, arguments.batch), jnp.int32),
     }
+    images = normalised(batch, PREPROCESSING)["images"]
     model = build_model(setup.architecture, train=True)
 
     def forward(params, batch_stats):
         variables = {"params": params["network"], "batch_stats": batch_stats}
-        (descriptors, _), _ = model.apply(variables, batch["images"], mutable=["batch_stats"])
+        (descriptors, _), _ = model.apply(variables, images, mutable=["batch_stats"])
         return jnp.sum(descriptors**2)
 
     forward_only = jax.jit(forward)

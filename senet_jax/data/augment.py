@@ -11,7 +11,6 @@ import math
 import cv2
 import numpy as np
 
-from senet_jax.models.preprocessing import Preprocessing, normalise
 from senet_jax.system.errors import UserError
 
 # Principal components of the colours of ImageNet, for pixels in [0, 1]; rows are R, G, B.
@@ -21,7 +20,6 @@ LIGHTING_EIGENVECTORS = np.array(
 )
 
 _CROP_TRIES = 10
-_LEVELS = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,21 +64,18 @@ class Augmentation:
 
 
 def augment(
-    image: np.ndarray,
-    rng: np.random.Generator,
-    augmentation: Augmentation,
-    preprocessing: Preprocessing,
-) -> np.ndarray:
-    """Changes an image at random and normalises it.
+    image: np.ndarray, rng: np.random.Generator, augmentation: Augmentation
+) -> tuple[np.ndarray, np.ndarray]:
+    """Changes an image at random.
 
     Args:
         image: uint8[h w 3] in the order BGR.
         rng: where the randomness comes from.
         augmentation: how much the image is changed.
-        preprocessing: what the network expects.
 
     Returns:
-        float32[side side 3] in the network's channel order.
+        The pixels, uint8[side side 3] BGR, and the light that is still to be added to them, for
+        pixels in [0, 1], float32[3] BGR; see `models.preprocessing.normalise`.
     """
     height, width, _ = image.shape
     rows, columns = random_crop(height, width, rng, augmentation)
@@ -89,14 +84,7 @@ def augment(
     if augmentation.flip and rng.random() < 0.5:
         image = cv2.flip(image, 1)
     light = random_light(rng, augmentation.lighting_sigma)
-    if preprocessing.channel_order == "RGB":
-        image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-    else:
-        light = light[::-1]
-    # To add it before or after the mean is the same; the division by std remains. A table of the
-    # 256 levels gives the same bits as every pixel for itself, and sooner.
-    table = normalise(_LEVELS, preprocessing) + np.float32(light / preprocessing.std)
-    return cv2.LUT(image, table[None])
+    return image, light[::-1].astype(np.float32)
 
 
 def random_crop(

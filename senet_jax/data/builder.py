@@ -22,7 +22,7 @@ from senet_jax.system.checksummed import read_sealed_json, sealed, unsealed
 from senet_jax.system.errors import UserError, reason, shown
 from senet_jax.system.files import atomic_write, read_json, sha256_of_file, write_json
 from senet_jax.system.progress import Progress
-from senet_jax.system.threads import in_order
+from senet_jax.system.threads import in_order, usable_cores
 
 SPLIT = "train"
 LABELS_FILE, REPORT_FILE = "labels.npy", "report.json"
@@ -159,9 +159,7 @@ def _write(shard: _Shard, source: ImageSource, progress: Progress) -> dict[str, 
     labels, dropped, byte_count, digest = [], [], 0, hashlib.sha256()
     with atomic_write(shard.path) as temporary:
         writer = ArrayRecordWriter(os.fspath(temporary), "group_size:1")
-        contents = in_order(
-            lambda index: _content(source, index), shard.indices, os.cpu_count() or 1
-        )
+        contents = in_order(lambda index: _content(source, index), shard.indices, usable_cores())
         for index, content in zip(shard.indices, contents, strict=True):
             progress.advance()
             key, label = source.keys[index], int(source.labels[index])

@@ -12,7 +12,6 @@ import dataclasses
 import functools
 import hashlib
 import io
-import os
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -34,7 +33,7 @@ from senet_jax.system.errors import CommandParser, UserError, printable, run_com
 from senet_jax.system.files import local_path
 from senet_jax.system.host_memory import most_cpu_pixels
 from senet_jax.system.progress import Progress, clear
-from senet_jax.system.threads import in_order
+from senet_jax.system.threads import in_order, usable_cores
 
 GRAVE = ("missing", "unreadable", "large", "box")
 SUSPICIOUS = ("small", "clamped", "cut short", "dark", "duplicate")
@@ -71,7 +70,7 @@ def find_problems(
     first_name: dict[bytes, str] = {}
     progress = Progress("reading", len(same_file), "images")
     inspect = functools.partial(_inspect, most_pixels=most_pixels)
-    inspected = in_order(inspect, same_file.values(), os.cpu_count() or 1)
+    inspected = in_order(inspect, same_file.values(), usable_cores())
     for name, (problems, fingerprint) in zip(same_file, inspected, strict=True):
         yield from problems
         if fingerprint is not None:

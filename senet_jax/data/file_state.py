@@ -14,6 +14,7 @@ import numpy as np
 from senet_jax.data.revisitop import Photograph
 from senet_jax.data.transforms import IMAGE_BYTES
 from senet_jax.system.files import read_regular
+from senet_jax.system.threads import usable_cores
 
 FILE_STATE = np.dtype(
     [("size", "<i8"), ("mtime_ns", "<i8"), ("ctime_ns", "<i8"), ("digest", "<u8", (2,))]
@@ -59,7 +60,7 @@ def file_states(
     if known is None:
         known = np.zeros(len(photographs), FILE_STATE)
     states = known.copy()
-    with concurrent.futures.ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool:
+    with concurrent.futures.ThreadPoolExecutor(2 * usable_cores()) as pool:
         for start in range(0, len(photographs), _FILES_PER_BLOCK):
             part = slice(start, start + _FILES_PER_BLOCK)
             statuses = zip(*(known[field][part].tolist() for field in _STATUS), strict=True)

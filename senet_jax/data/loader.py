@@ -6,9 +6,9 @@ before, a training resumes at any step, with any number of workers and processes
 
 import contextlib
 import itertools
-import os
 import sys
 from collections.abc import Generator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -24,12 +24,22 @@ from senet_jax.data.sampling import (
     random_generator,
 )
 from senet_jax.data.workers import Made, Spec, batches_of_workers
-from senet_jax.models.preprocessing import Preprocessing
 from senet_jax.system.errors import UserError, printable
-from senet_jax.system.threads import in_order
+from senet_jax.system.threads import in_order, usable_cores
 
 Batch = dict[str, np.ndarray]
 """`images`, `labels` and, with pairs, `positives`; see `TrainingData`."""
+
+LIGHT = "_light"
+"""Behind the name of pixels: that of the light which is still to be added to them."""
+
+
+def spec_of_examples(side: int, pairs: bool) -> Spec:
+    """Shape and dtype of each array of an example, by its name; see `TrainingData`."""
+    spec: dict[str, tuple[tuple[int, ...], Any]] = {"labels": ((), np.int32)}
+    for name in ("images", "positives")[: 1 + pairs]:
+        spec |= {name: ((side, side, 3), np.uint8), name + LIGHT: ((3,), np.float32)}
+    return spec
 
 
 class TrainingData:
@@ -40,10 +50,13 @@ class TrainingData:
     the other, are the batch of a single process to the bit.
 
     A batch is a dict of
-        images: float32[b side side 3], augmented and normalised;
+        images: uint8[b side side 3] BGR, augmented;
+        images_light: float32[b 3], the light that is still to be added, see `augment`;
         labels: int32[b];
-        positives: float32[b side side 3], only with pairs: another image of the same class, with
-            an augmentation of its own. An image that is alone in its class is its own partner.
+        positives, positives_light: only with pairs: another image of the same class, with an
+            augmentation of its own. An image that is alone in its class is its own partner.
+
+    So a quarter of the bytes of normalised pixels goes to the devices, which normalise.
 
     An image that cannot be decoded is named on standard error, once, and the next image of its
     class stands in for it, or, where none can be read, the next one of the dataset.
@@ -53,7 +66,6 @@ class TrainingData:
         batch_size: B, over all processes.
         seed: of the order and of the augmentation.
         augmentation: how much images are changed.
-        preprocessing: what the network expects.
         pairs: whether each image has a partner.
         grouping: what groups of classes stand whole in every batch; None shuffles single images.
         process_index: p.
@@ -69,7 +81,6 @@ class TrainingData:
         batch_size: int,
         seed: int,
         augmentation: Augmentation,
-        preprocessing: Preprocessing,
         pairs: bool = False,
         grouping: Grouping | None = None,
         process_index: int = 0,
@@ -89,7 +100,7 @@ class TrainingData:
         if seed < 0:
             raise UserError(f"the seed is {seed}; give 0 or a positive integer")
         self._images, self._seed, self._pairs = images, seed, pairs
-        self._augmentation, self._preprocessing = augmentation, preprocessing
+        self._augmentation = augmentation
         self._members = ClassMembers(images.labels, len(images.class_names))
         self._order = (
             GroupedImages(self._members, grouping, seed)
@@ -124,7 +135,8 @@ class TrainingData:
             UserError: no image can be read, or see `batches_of_workers`.
         """
         if workers:
-            made = batches_of_workers(self._example, self._spec, self._share, first_step, workers)
+            spec = spec_of_examples(self._augmentation.side, self._pairs)
+            made = batches_of_workers(self._example, spec, self._share, first_step, workers)
         else:
             made = self._batches_of_threads(first_step)
         with contextlib.closing(made):
@@ -133,18 +145,10 @@ class TrainingData:
     def _batches_of_threads(self, first_step: int) -> Generator[Made, None, None]:
         ahead = 2 * self._share
         places = itertools.count(first_step * self._share)
-        threads = min(ahead, len(os.sched_getaffinity(0)))
+        threads = min(ahead, usable_cores())
         with contextlib.closing(in_order(self._example, places, threads, ahead)) as examples:
             while True:
                 yield _collate(list(itertools.islice(examples, self._share)))
-
-    @property
-    def _spec(self) -> Spec:
-        side = self._augmentation.side
-        image = (side, side, 3), np.float32
-        return {"images": image, "labels": ((), np.int32)} | (
-            {"positives": image} if self._pairs else {}
-        )
 
     def _example(self, place: int) -> Made:
         """An example of this process's stream, and the faults of the images that were no help."""
@@ -153,19 +157,22 @@ class TrainingData:
         index, pixels, faults = self._readable(self._order(position))
         label = self._images.labels[index]
         rng = random_generator(self._seed, Purpose.IMAGE, position)
-        example = {"images": self._augmented(pixels, rng), "labels": label}
+        example = {"labels": label} | self._augmented("images", pixels, rng)
         if self._pairs:
             rng = random_generator(self._seed, Purpose.POSITIVE, position)
             members = self._members[label]
             others = members[members != index]
             partner = rng.choice(others) if others.size else index
             _, pixels, faults_of_partner = self._readable(partner)
-            example["positives"] = self._augmented(pixels, rng)
+            example |= self._augmented("positives", pixels, rng)
             faults += faults_of_partner
         return example, faults
 
-    def _augmented(self, pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return augment(pixels, rng, self._augmentation, self._preprocessing)
+    def _augmented(
+        self, name: str, pixels: np.ndarray, rng: np.random.Generator
+    ) -> dict[str, np.ndarray]:
+        pixels, light = augment(pixels, rng, self._augmentation)
+        return {name: pixels, name + LIGHT: light}
 
     def _readable(self, index: int) -> tuple[int, np.ndarray, list[str]]:
         """An image, or the first stand-in that can be read: its index, its pixels, the faults."""

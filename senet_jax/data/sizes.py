@@ -1,6 +1,5 @@
 """How large photographs are, read off the headers of their files where those tell."""
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +10,7 @@ from senet_jax.data.thumbnail import thumbnail_size
 from senet_jax.data.transforms import MOST_PIXELS, TooLargeImage, UnreadableImage, box_slices
 from senet_jax.system.errors import UserError, printable
 from senet_jax.system.progress import Progress
-from senet_jax.system.threads import in_order
+from senet_jax.system.threads import in_order, usable_cores
 
 # What is no JPEG is decoded, and as many are in memory.
 _MOST_THREADS = 32
@@ -109,7 +108,7 @@ def photograph_sizes(
     sizes = np.zeros((len(photographs), 2), np.int64)
     unreadable = {}
     progress = Progress(f"{label}, sizes", len(photographs), "images")
-    threads = min(2 * (os.cpu_count() or 1), _MOST_THREADS)
+    threads = min(2 * usable_cores(), _MOST_THREADS)
     for row, result in enumerate(in_order(size, photographs, threads)):
         if not isinstance(result, UnreadableImage):
             sizes[row] = result

@@ -57,7 +57,10 @@ def decode_in_full(content: bytes) -> tuple[np.ndarray, bool]:
         image = _decoded(content)
         is_whole = image is not None
         if content.startswith(_JPEG_START):
-            is_whole = is_whole and content.find(_JPEG_END, content.rfind(_JPEG_PIXELS)) >= 0
+            is_whole = is_whole and (
+                content.endswith(_JPEG_END)
+                or content.find(_JPEG_END, content.rfind(_JPEG_PIXELS)) >= 0
+            )
             if image is None:  # `cv2.imdecode` refuses what `cv2.imread` reads.
                 image = _decoded(content + _JPEG_END * _MOST_ENDS)
         elif image is None and is_heif(content):

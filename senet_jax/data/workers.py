@@ -28,6 +28,7 @@ import numpy as np
 
 from senet_jax.system.errors import UserError, reason
 from senet_jax.system.host_memory import host_memory_bytes
+from senet_jax.system.threads import usable_cores
 
 STEPS_AHEAD = 2
 """How many batches there is memory for."""
@@ -207,7 +208,7 @@ def _parts(plan: BinaryIO, memory: int, index: int) -> Iterator[list[str] | User
                 shared[name][step % STEPS_AHEAD, place] = array
             return said
 
-        threads = max(1, len(os.sched_getaffinity(0)) // count)
+        threads = max(1, usable_cores() // count)
         with concurrent.futures.ThreadPoolExecutor(threads) as pool:
             for step in itertools.count(first_step):
                 said = pool.map(functools.partial(fill, step), range(index, size, count))

@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Iterator
 
 import jax
-import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from senet_jax.config import read
 from senet_jax.data import gldv2
-from senet_jax.data.loader import TrainingData
+from senet_jax.data.loader import TrainingData, spec_of_examples
 from senet_jax.data.prepared import open_prepared
 from senet_jax.forecast.lines import Line, in_bytes
 from senet_jax.training.collectives import sent_bytes
@@ -19,7 +18,6 @@ from senet_jax.training.optimizer import map_with_path
 from senet_jax.training.parallel import AXIS, ParallelStep, check_divisible
 from senet_jax.training.settings import TrainingSettings
 from senet_jax.training.setup import (
-    PREPROCESSING,
     Setup,
     make_augmentation,
     make_grouping,
@@ -101,7 +99,6 @@ def known_data(settings: TrainingSettings) -> KnownData:
         settings.batch_size,
         settings.seed,
         make_augmentation(settings.data),
-        PREPROCESSING,
         grouping=grouping,
     )
     return KnownData(len(images), len(images.class_names), data.steps_per_epoch, f"in {folder}")
@@ -133,8 +130,8 @@ def _part(path: str) -> str:
 def _compile(setup: Setup, state: TrainState) -> jax.stages.Compiled:
     """The step's program on all devices, from shapes alone."""
     count, side = setup.settings.batch_size, setup.settings.data.side
-    images = jax.ShapeDtypeStruct((count, side, side, 3), jnp.float32)
-    batch = {"images": images, "labels": jax.ShapeDtypeStruct((count,), jnp.int32)}
-    if any(loss.pairs for loss in setup.losses):
-        batch["positives"] = images
+    spec = spec_of_examples(side, any(loss.pairs for loss in setup.losses))
+    batch = {
+        name: jax.ShapeDtypeStruct((count, *shape), dtype) for name, (shape, dtype) in spec.items()
+    }
     return ParallelStep(setup.make_step(AXIS), state).lower(state, batch).compile()

@@ -15,6 +15,7 @@ from senet_jax.data.revisitop import Photograph, PlacedPixels
 from senet_jax.data.transforms import TooLargeImage, box_slices, resized_shape
 from senet_jax.system.errors import UserError, printable
 from senet_jax.system.host_memory import host_memory_bytes
+from senet_jax.system.threads import usable_cores
 
 LONG_SIDE = 1024
 """In pixels: that of the benchmark's photographs, at which the networks are evaluated."""
@@ -109,7 +110,7 @@ def _factor(height: int, width: int) -> float:
 
 def _most_decoded_pixels() -> int:
     """How many pixels a photograph may have, of which each core decodes two at a time."""
-    together = 2 * (os.cpu_count() or 1)
+    together = 2 * usable_cores()
     return min(_MOST_DECODED_PIXELS, host_memory_bytes() // (_BYTES_DECODED_PER_PIXEL * together))
 
 

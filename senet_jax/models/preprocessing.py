@@ -77,17 +77,19 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, float | int) and not isinstance(value, bool)
 
 
-def normalise(images: Any, preprocessing: Preprocessing) -> Any:
-    """Pixels as a network takes them: in its channel order, `(pixel / 255 - mean) / std`.
+def normalise(images: Any, preprocessing: Preprocessing, light: Any = None) -> Any:
+    """Pixels as a network takes them: in its channel order, `(pixel / 255 + light - mean) / std`.
 
     Args:
         images: uint8[... 3] in the order BGR, of NumPy or JAX.
         preprocessing: what the network expects.
+        light: float32[... 3] in the order BGR, what is added to pixels in [0, 1]; None for nothing.
 
     Returns:
         float32[... 3] of the same library.
     """
-    if preprocessing.channel_order == "RGB":
-        images = images[..., ::-1]
+    in_order = slice(None, None, -1 if preprocessing.channel_order == "RGB" else 1)
     mean, std = (np.array(v, np.float32) for v in (preprocessing.mean, preprocessing.std))
-    return (images.astype(np.float32) / np.float32(255) - mean) / std
+    if light is not None:
+        mean = mean - light[..., in_order]
+    return (images[..., in_order].astype(np.float32) / np.float32(255) - mean) / std

@@ -2,8 +2,14 @@
 
 import collections
 import concurrent.futures
+import os
 from collections.abc import Callable, Generator, Iterable
 from typing import Any
+
+
+def usable_cores() -> int:
+    """How many cores this process may use: a container or a scheduler may leave it a few."""
+    return len(os.sched_getaffinity(0))
 
 
 def in_order(

@@ -19,7 +19,7 @@ from jax.experimental import multihost_utils
 from ml_collections import config_dict
 
 from senet_jax.config import names, read
-from senet_jax.data.loader import Batch, TrainingData
+from senet_jax.data.loader import TrainingData
 from senet_jax.data.prepared import open_prepared
 from senet_jax.data.revisitop import load_dataset
 from senet_jax.metrics.saved import REPORT
@@ -40,13 +40,13 @@ from senet_jax.training.export import (
     export,
     network_variables,
 )
+from senet_jax.training.feed import placed_ahead
 from senet_jax.training.final_report import keep_lists, write_final_report
 from senet_jax.training.metrics import MetricsWriter, console_line, evaluation_metrics
 from senet_jax.training.optimizer import learning_rate_schedule
 from senet_jax.training.parallel import AXIS, ParallelStep, check_divisible
 from senet_jax.training.settings import TrainingSettings
 from senet_jax.training.setup import (
-    PREPROCESSING,
     Setup,
     make_augmentation,
     make_grouping,
@@ -82,7 +82,6 @@ def _train(config: config_dict.ConfigDict, workdir: pathlib.Path, preemption: Pr
         told.batch_size,
         told.seed,
         make_augmentation(told.data),
-        PREPROCESSING,
         pairs=any(loss.pairs for loss in told.weighed_losses()),
         grouping=make_grouping(told.data),
         process_index=jax.process_index(),
@@ -201,8 +200,10 @@ class _Training:
             if self._is_to_be_evaluated_first():
                 self._evaluate(metrics)
             window = Window(self._step)
-            batches = self._data.batches(self._step, told.data.workers)
-            with contextlib.closing(batches):
+            with (
+                contextlib.closing(self._data.batches(self._step, told.data.workers)) as made,
+                contextlib.closing(placed_ahead(made, self._parallel.place)) as batches,
+            ):
                 while self._step < self._setup.duration.total_steps:
                     self._do_step(window.waiting_for(lambda: next(batches)), window)
                     stop = self._preemption.requested()
@@ -224,7 +225,7 @@ class _Training:
                         window = Window(self._step)
             self._checkpoints.wait()
 
-    def _do_step(self, batch: Batch, window: Window) -> None:
+    def _do_step(self, batch: Any, window: Window) -> None:
         start, first = time.monotonic(), not self._compiled
         if first:
             _say("compiling the training step")

@@ -63,6 +63,7 @@ class ParallelStep:
     ):
         self._sharded = leaves_by_rows(state)
         self._local_devices = jax.local_device_count()
+        self._mesh = Mesh(np.array(jax.local_devices()), (AXIS,))
         tree = jax.tree.structure(state)
 
         def step_of_leaves(leaves: tuple, batch: Batch) -> tuple[tuple, Metrics]:
@@ -75,18 +76,22 @@ class ParallelStep:
             step_of_leaves, AXIS, in_axes=(axes, 0), out_axes=(axes, None), donate_argnums=0
         )
 
-    def __call__(self, state: Any, batch: dict[str, np.ndarray]) -> tuple[Any, Metrics]:
+    def place(self, batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
+        """This process's share of a batch, [b ...], on its devices."""
+        return jax.device_put(jax.tree.map(self._split, batch), NamedSharding(self._mesh, P(AXIS)))
+
+    def __call__(self, state: Any, batch: dict[str, jax.Array]) -> tuple[Any, Metrics]:
         """Runs a step.
 
         Args:
             state: of `to_devices` or of the step before, which is used up.
-            batch: this process's share of it, [b ...].
+            batch: of `place`.
 
         Returns:
             The state and the metrics, the same on every device of every process.
         """
         leaves, tree = jax.tree.flatten(state)
-        leaves, metrics = self._step(tuple(leaves), jax.tree.map(self._split, batch))
+        leaves, metrics = self._step(tuple(leaves), batch)
         return jax.tree.unflatten(tree, leaves), metrics
 
     def lower(
@@ -113,14 +118,13 @@ class ParallelStep:
         """From whole NumPy leaves to what the step takes, of which this process has its part."""
         first = jax.process_index() * self._local_devices
         blocks = slice(first, first + self._local_devices)
-        # Placed as the step gives it back, or the second step would be compiled once more.
-        mesh = Mesh(np.array(jax.local_devices()), (AXIS,))
 
         def place(leaf: np.ndarray, sharded: bool) -> jax.Array:
+            # As the step gives it back, or the second step would be compiled once more.
             leaf = np.asarray(leaf)
             if sharded:
                 leaf = leaf.reshape(jax.device_count(), -1, *leaf.shape[1:])[blocks]
-            return jax.device_put(leaf, NamedSharding(mesh, P(AXIS) if sharded else P()))
+            return jax.device_put(leaf, NamedSharding(self._mesh, P(AXIS) if sharded else P()))
 
         return jax.tree.map(place, state, self._sharded)
 

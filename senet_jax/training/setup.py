@@ -18,6 +18,7 @@ from senet_jax.models.registry import (
     initial_variables,
     variable_shapes,
 )
+from senet_jax.training.feed import normalised
 from senet_jax.training.optimizer import Duration, make_optimizer
 from senet_jax.training.settings import DataSettings, TrainingSettings
 from senet_jax.training.start import Start, start_from
@@ -59,8 +60,8 @@ class Setup:
     def make_step(
         self, axis_name: str | None = None
     ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
-        """The function of a step; see `step.make_step`."""
-        return make_step(
+        """The function of a step, of batches as the data has them; see `step.make_step`."""
+        step = make_step(
             self.architecture,
             self.make_optimizer(),
             self.losses,
@@ -69,6 +70,7 @@ class Setup:
             clip_norm=self.settings.optimizer.clip_norm,
             axis_name=axis_name,
         )
+        return lambda state, batch: step(state, normalised(batch, PREPROCESSING))
 
     def start_from(self, weights: Weights) -> Start:
         """What the network takes of weights; see `start.start_from`."""

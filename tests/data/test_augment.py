@@ -6,13 +6,10 @@ import pytest
 
 from senet_jax.data import augment as augment_module
 from senet_jax.data.augment import Augmentation, augment, random_crop, random_light
-from senet_jax.models.preprocessing import Preprocessing, normalise
 from senet_jax.system.errors import UserError
 
 from .pictures import picture
 
-BGR = Preprocessing()
-RGB = Preprocessing("RGB", BGR.mean[::-1], BGR.std[::-1])
 STILL = Augmentation(side=32, area=(1, 1), aspect=(1, 1), flip=False, lighting_sigma=0)
 
 
@@ -22,9 +19,10 @@ def _rng(seed=0):
 
 def test_nothing_changes_a_square_image_of_the_right_side():
     image = picture(32, 32)
-    result = augment(image, _rng(), STILL, BGR)
-    assert result.dtype == np.float32
-    np.testing.assert_array_equal(result, normalise(image, BGR))
+    pixels, light = augment(image, _rng(), STILL)
+    assert (pixels.dtype, light.dtype) == (np.uint8, np.float32)
+    np.testing.assert_array_equal(pixels, image)
+    np.testing.assert_array_equal(light, [0, 0, 0])
 
 
 def test_crops_are_resized_linearly():
@@ -32,9 +30,7 @@ def test_crops_are_resized_linearly():
     augmentation = Augmentation(side=32, flip=False, lighting_sigma=0)
     rows, columns = random_crop(60, 100, _rng(), augmentation)
     expected = cv2.resize(image[rows, columns], (32, 32), interpolation=cv2.INTER_LINEAR)
-    np.testing.assert_array_equal(
-        augment(image, _rng(), augmentation, BGR), normalise(expected, BGR)
-    )
+    np.testing.assert_array_equal(augment(image, _rng(), augmentation)[0], expected)
 
 
 def _drawn_boxes(height, width, augmentation, count=2000):
@@ -100,23 +96,22 @@ def test_after_ten_crops_that_do_not_fit_it_is_the_middle(height, width, crop):
 
 def test_an_image_of_one_pixel():
     image = picture(1, 1)
-    result = augment(image, _rng(), Augmentation(32, flip=False, lighting_sigma=0), BGR)
-    np.testing.assert_array_equal(result, np.tile(normalise(image, BGR), (32, 32, 1)))
+    pixels, _ = augment(image, _rng(), Augmentation(32, flip=False, lighting_sigma=0))
+    np.testing.assert_array_equal(pixels, np.tile(image, (32, 32, 1)))
 
 
 def test_every_second_image_is_mirrored():
     image, flipping = picture(32, 32), Augmentation(32, (1, 1), (1, 1), True, 0)
-    plain, mirrored = normalise(image, BGR), normalise(image[:, ::-1], BGR)
     count = 0
     for seed in range(200):
-        result = augment(image, _rng(seed), flipping, BGR)
-        is_mirrored = np.array_equal(result, mirrored)
-        assert is_mirrored or np.array_equal(result, plain)
+        pixels, _ = augment(image, _rng(seed), flipping)
+        is_mirrored = np.array_equal(pixels, image[:, ::-1])
+        assert is_mirrored or np.array_equal(pixels, image)
         count += is_mirrored
     # The standard deviation is 7.
     assert 70 < count < 130
-    results = [augment(image, _rng(seed), STILL, BGR) for seed in range(20)]
-    assert all(np.array_equal(result, plain) for result in results)
+    results = [augment(image, _rng(seed), STILL)[0] for seed in range(20)]
+    assert all(np.array_equal(result, image) for result in results)
 
 
 def test_lighting_against_the_formula_in_rgb():
@@ -130,15 +125,9 @@ def test_lighting_against_the_formula_in_rgb():
     green = -0.5808 * a[0] * 0.2175 - 0.0045 * a[1] * 0.0188 - 0.8140 * a[2] * 0.0045
     blue = -0.5836 * a[0] * 0.2175 - 0.6948 * a[1] * 0.0188 + 0.4203 * a[2] * 0.0045
     assert len({round(abs(value), 6) for value in (red, green, blue)}) == 3
-    channels = {"B": image[..., 0] / 255 + blue, "G": image[..., 1] / 255 + green}
-    channels["R"] = image[..., 2] / 255 + red
-    for preprocessing in (BGR, RGB):
-        expected = np.stack([channels[c] for c in preprocessing.channel_order], axis=-1)
-        expected = (expected - preprocessing.mean) / preprocessing.std
-        result = augment(image, _rng(3), lighting, preprocessing)
-        assert result.dtype == np.float32
-        # Values up to 3 in float32, three operations: a few times 1e-7.
-        np.testing.assert_allclose(result, expected, rtol=0, atol=1e-6)
+    pixels, light = augment(image, _rng(3), lighting)
+    np.testing.assert_array_equal(pixels, image)
+    np.testing.assert_allclose(light, [blue, green, red], rtol=1e-6)
 
 
 def test_light_has_the_covariance_of_the_components():

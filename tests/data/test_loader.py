@@ -7,11 +7,10 @@ import pytest
 
 from senet_jax.data import builder
 from senet_jax.data.augment import Augmentation, augment
-from senet_jax.data.loader import TrainingData
+from senet_jax.data.loader import TrainingData, spec_of_examples
 from senet_jax.data.prepared import PreparedImages, open_prepared
 from senet_jax.data.sampling import Grouping, Purpose, random_generator
 from senet_jax.data.transforms import decode
-from senet_jax.models.preprocessing import Preprocessing
 from senet_jax.system.errors import UserError
 
 from .pictures import encoded, picture, with_broken_pixels
@@ -47,7 +46,7 @@ def _pictures(labels):
 
 
 def _data(images, batch_size=4, augmentation=SMALL, seed=7, **options):
-    return TrainingData(images, batch_size, seed, augmentation, Preprocessing(), **options)
+    return TrainingData(images, batch_size, seed, augmentation, **options)
 
 
 def _coloured(labels, batch_size=4, broken=(), **options):
@@ -56,10 +55,8 @@ def _coloured(labels, batch_size=4, broken=(), **options):
 
 def _indices(pixels):
     """Which of `_colours` the images of a batch are."""
-    preprocessing = Preprocessing()
-    shades = (pixels * preprocessing.std + preprocessing.mean) * 255
-    assert np.ptp(shades, axis=(1, 2, 3)).max() < 0.01
-    return np.rint(shades[:, 0, 0, 0] / 5).astype(int)
+    assert np.ptp(pixels, axis=(1, 2, 3)).max() == 0
+    return pixels[:, 0, 0, 0] // 5
 
 
 def _assert_equal(batch, expected):
@@ -75,11 +72,14 @@ LABELS = [0, 0, 1, 1, 1, 2, 3, 3, 3, 3, 1]
 def test_shapes_and_types():
     batch = _data(_pictures(LABELS), pairs=True).batch(0)
     assert {name: (array.shape, array.dtype) for name, array in batch.items()} == {
-        "images": ((4, 8, 8, 3), np.float32),
+        "images": ((4, 8, 8, 3), np.uint8),
+        "images_light": ((4, 3), np.float32),
         "labels": ((4,), np.int32),
-        "positives": ((4, 8, 8, 3), np.float32),
+        "positives": ((4, 8, 8, 3), np.uint8),
+        "positives_light": ((4, 3), np.float32),
     }
-    assert _data(_pictures(LABELS)).batch(0).keys() == {"images", "labels"}
+    assert batch.keys() == spec_of_examples(8, True).keys()
+    assert _data(_pictures(LABELS)).batch(0).keys() == {"images", "images_light", "labels"}
 
 
 def test_epochs_are_permutations_and_batches_straddle_them():
@@ -99,8 +99,9 @@ def test_an_image_is_augmented_by_the_seed_and_its_position_alone():
     batch, coloured = _data(images).batch(5), _coloured(LABELS).batch(5)
     for place, index in enumerate(_indices(coloured["images"])):
         rng = random_generator(7, Purpose.IMAGE, 5 * 4 + place)
-        expected = augment(decode(images.read(index)[1]), rng, SMALL, Preprocessing())
-        np.testing.assert_array_equal(batch["images"][place], expected)
+        pixels, light = augment(decode(images.read(index)[1]), rng, SMALL)
+        np.testing.assert_array_equal(batch["images"][place], pixels)
+        np.testing.assert_array_equal(batch["images_light"][place], light)
 
 
 def test_the_seed_changes_order_and_augmentation():
@@ -173,7 +174,7 @@ def test_an_image_alone_in_its_class_is_its_own_partner_augmented_anew():
 
 def test_pairs_leave_the_images_as_they_are():
     batch = _data(_pictures(LABELS), pairs=True).batch(2)
-    del batch["positives"]
+    del batch["positives"], batch["positives_light"]
     _assert_equal(batch, _data(_pictures(LABELS)).batch(2))
 
 

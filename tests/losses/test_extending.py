@@ -5,12 +5,12 @@ import subprocess
 import sys
 
 import jax
-import numpy as np
 import pytest
 
 from senet_jax.command_line import keys_help, parse_with_config, validate
 from senet_jax.config import read
 from senet_jax.data.builder import build
+from senet_jax.data.loader import spec_of_examples
 from senet_jax.data.synthetic_landmarks import TINY, training_source
 from senet_jax.losses import registry
 from senet_jax.system.errors import CommandParser, UserError
@@ -76,8 +76,10 @@ def test_a_step_has_its_parameters_and_its_metrics(file):
     state = setup.abstract_state()
     assert state.params["proxies"].shape == (12, 128)
     assert state.by_rows == ("classes",)
-    images = jax.ShapeDtypeStruct((4, 32, 32, 3), np.float32)
-    batch = {"images": images, "labels": jax.ShapeDtypeStruct((4,), np.int32)}
+    batch = {
+        name: jax.ShapeDtypeStruct((4, *shape), dtype)
+        for name, (shape, dtype) in spec_of_examples(32, pairs=False).items()
+    }
     after, metrics = jax.eval_shape(setup.make_step(), state, batch)
     assert jax.tree.structure(after) == jax.tree.structure(state)
     assert {"loss_classification", "loss_proxies", "largest_logit"} < metrics.keys()

@@ -1,9 +1,10 @@
+import os
 import threading
 import time
 
 import pytest
 
-from senet_jax.system.threads import in_order
+from senet_jax.system.threads import in_order, usable_cores
 
 
 def test_results_keep_their_order():
@@ -46,3 +47,9 @@ def test_what_waits_is_given_up_where_the_work_is_broken_off(stop):
         broken_off()
     assert len(begun) <= 4
     assert threading.active_count() == threads  # Threads that outlive Python's end crash it.
+
+
+def test_cores_are_those_that_the_process_was_given(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 5, 6})
+    assert usable_cores() == 3

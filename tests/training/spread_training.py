@@ -44,7 +44,8 @@ def _run(options, sgd):
     metrics = []
     for number in range(STEPS):
         batch = landmarks.batch(number)
-        state, values = step(state, {key: array[own] for key, array in batch.items()})
+        share_of_batch = {key: array[own] for key, array in batch.items()}
+        state, values = step(state, step.place(share_of_batch))
         metrics.append(values)
     found = {f"metrics/{key}": np.array([each[key] for each in metrics]) for key in metrics[0]}
     for moment, leaves in (("first", first), ("last", step.to_host(state))):

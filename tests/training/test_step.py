@@ -265,7 +265,7 @@ def test_statistics_of_each_device_are_averaged_before_they_are_kept():
     state = landmarks.first_state(options, variables=landmarks.lively())
     step = ParallelStep(landmarks.make_step(options, axis_name=AXIS), state)
     batch = _batch(options)
-    after, _ = step(step.to_devices(state), batch)
+    after, _ = step(step.to_devices(state), step.place(batch))
     replicated = after.replace(params=after.params["network"], optimizer=())
     for path, leaf in jax.tree.leaves_with_path(replicated):
         copies = [np.asarray(shard.data) for shard in leaf.addressable_shards]

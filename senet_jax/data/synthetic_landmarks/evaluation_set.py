@@ -20,7 +20,7 @@ from senet_jax.data.synthetic_landmarks.world import Shot, World
 from senet_jax.system.errors import UserError
 from senet_jax.system.files import atomic_write, read_json, write_json
 from senet_jax.system.progress import Progress
-from senet_jax.system.threads import in_order
+from senet_jax.system.threads import in_order, usable_cores
 
 DATASETS = {
     "evaluation": ("landmarks", "landmarks_no_lookalikes", "landmarks_family_only"),
@@ -67,7 +67,7 @@ def write_evaluation(
             with atomic_write(path) as temporary:
                 temporary.write_bytes(draw(_picture, world, split, shot))
 
-    for _ in in_order(write, shots, os.cpu_count() or 1):
+    for _ in in_order(write, shots, usable_cores()):
         progress.advance()
     for name, truth in truths.items():
         if root / name != first:
