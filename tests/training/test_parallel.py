@@ -51,7 +51,8 @@ def test_what_a_device_gets(state):
 
     parallel = ParallelStep(step, state)
     labels = np.arange(16, dtype=np.int32)
-    after, (seen_labels, first_of_rows) = parallel(parallel.to_devices(state), {"labels": labels})
+    batch = parallel.place({"labels": labels})
+    after, (seen_labels, first_of_rows) = parallel(parallel.to_devices(state), batch)
     np.testing.assert_array_equal(seen_labels, labels.reshape(8, 2))
     np.testing.assert_array_equal(first_of_rows, state.params["classes"][::64, 0])
     after = parallel.to_host(after)
@@ -70,7 +71,7 @@ def test_the_second_step_is_not_compiled_anew(state):
     parallel, labels = ParallelStep(step, state), {"labels": np.arange(8, dtype=np.int32)}
     after = parallel.to_devices(state)
     for _ in range(3):
-        after, _ = parallel(after, labels)
+        after, _ = parallel(after, parallel.place(labels))
     assert len(traced) == 1
     assert int(parallel.to_host(after).step) == 3
 
