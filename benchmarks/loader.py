@@ -1,13 +1,19 @@
 """How many training images a second the loader makes with one core, and whether its memory grows.
 
-  python -m benchmarks.loader [--images=N] [--batches=N]
+  python -m benchmarks.loader [--images=N] [--batches=N] [--workers=N] [--step_ms=MS]
 
 Writes generated photographs of 1024x768 as JPEG into a temporary dataset and makes batches of 32
 crops of 512x512 of them: decoding, crop, resizing, mirroring, lighting, normalising. Prints how
 many images a second of a core's time gives, in one thread and in all of the loader's, the rate by
 the clock, and the memory of the process along the way. OpenCV is kept to one thread of its own.
+
+Then worker processes feed a training whose step is simulated: a device that computes for so many
+milliseconds, from before the next batch is asked for. Printed are the part of its time that it
+waits, what the main thread does a step, and how many such cores would leave it no wait.
 """
 
+import argparse
+import contextlib
 import os
 import pathlib
 import resource
@@ -15,6 +21,7 @@ import tempfile
 import time
 
 import cv2
+import jax
 import numpy as np
 
 from senet_jax.data.augment import Augmentation
@@ -23,6 +30,8 @@ from senet_jax.data.image_source import ImageSource
 from senet_jax.data.loader import TrainingData
 from senet_jax.data.prepared import open_prepared
 from senet_jax.system.errors import CommandParser, run_command
+from senet_jax.training.feed import placed_ahead
+from senet_jax.training.window import Window
 
 BATCH_SIZE = 32
 WARM_UP_BATCHES = 4
@@ -48,6 +57,8 @@ def main() -> None:
     parser = CommandParser(prog="python -m benchmarks.loader", description=__doc__)
     parser.add_argument("--images", type=int, default=64, help="of the dataset")
     parser.add_argument("--batches", type=int, default=24, help="of each measurement")
+    parser.add_argument("--workers", type=int, default=2, help="of the simulated training")
+    parser.add_argument("--step_ms", type=float, default=60.0, help="of the simulated device")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -87,6 +98,35 @@ def main() -> None:
         )
         first, last = np.array_split(memory, 2)
         print(f"memory: {first.max():.0f} MiB in the first half, {last.max():.0f} in the second")
+        _feed(data, arguments)
+
+
+def _feed(data: TrainingData, arguments: argparse.Namespace) -> None:
+    """Prints how a simulated training is fed."""
+    step_seconds, busy = arguments.step_ms / 1000, 0.0
+    with (
+        contextlib.closing(data.batches(0, arguments.workers)) as made,
+        contextlib.closing(placed_ahead(made, jax.device_put)) as batches,
+    ):
+        for _ in range(WARM_UP_BATCHES):
+            next(batches)
+        window = Window(0)
+        for _ in range(arguments.batches):
+            start = time.thread_time()
+            window.waiting_for(lambda: next(batches))
+            busy += time.thread_time() - start
+            window.add({})
+            time.sleep(step_seconds)
+    rates = window.rates()
+    assert rates is not None
+    seconds, waited = rates
+    # Of a step that waits, making its batch takes all of the workers' time.
+    cores = arguments.workers * seconds / step_seconds
+    print(
+        f"{arguments.workers} workers, a step of {arguments.step_ms:.0f} ms of {BATCH_SIZE} images"
+        f": data_wait {100 * waited:.1f} %, {1000 * busy / arguments.batches:.2f} ms of the main "
+        "thread a step" + f"; without waiting about {cores:.1f} workers" * (waited > 0.02)
+    )
 
 
 if __name__ == "__main__":

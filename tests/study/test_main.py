@@ -35,7 +35,7 @@ CHANGES = {
     "losses.queue_length": 24,
     "checkpoint.every_steps": 2,
 }
-KILLS = 10
+KILLS = 4
 
 
 def test_a_report_of_kept_results(tmp_path, run_command_here):
