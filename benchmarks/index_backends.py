@@ -45,7 +45,7 @@ from senet_jax.weights import load_weights
 
 QUERIES = 64
 TOP = 10
-WIDTH = 2048
+WIDTH = 1280
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

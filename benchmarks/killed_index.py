@@ -1,19 +1,24 @@
 """senet-jax index, killed at random moments, against one run that is left alone.
 
-  python -m benchmarks.killed_index PHOTOS --weights=W [--kills=20] [--backend=TEXT]
+  python -m benchmarks.killed_index PHOTOS [--photographs=60] [--kills=20] [--seed=0]
+      [--weights=W] [--backend=TEXT]
 
-The index of a folder is made and killed with SIGKILL after a random time, again and again; where a
-run ends before that, the index is begun anew. After each kill a search must find what is whole, or
-say in one line that nothing is there yet. At last a run is left to its end, and what senet-jax
-search prints for photographs of the folder is compared, byte for byte, with what it prints of an
-index that was never killed.
+The index of some photographs of a folder is made and killed with SIGKILL after a random time, again
+and again; where a run ends before that, the index is begun anew. After each kill a search must find
+what is whole, or say in one line that nothing is there yet. At last a run is left to its end, and
+what senet-jax search prints for photographs of the folder is compared, byte for byte, with what it
+prints of an index that was never killed.
+
+The commands run in forks of a process that has imported what they need, so that kills fall into
+their work; a moment is drawn from all of the time that an undisturbed run takes.
 """
 
+import importlib
+import multiprocessing
+import os
 import pathlib
 import random
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,71 +28,119 @@ from senet_jax.system.errors import CommandParser, run_command
 from senet_jax.system.files import local_path
 
 QUERIES = 20
+INDEX, SEARCH = "senet_jax.index.__main__", "senet_jax.index.search"
+FORKS = multiprocessing.get_context("forkserver")
+
+
+class Command:
+    """A command in a process of its own; what it prints goes to a file."""
+
+    def __init__(self, module: str, folder: pathlib.Path, *arguments: object):
+        self._output, self._errors = folder / "output.txt", folder / "errors.txt"
+        given = module, [*map(str, arguments)], self._output, self._errors
+        self._process = FORKS.Process(target=_run, args=given)
+        self._process.start()
+
+    def exit_code(self, seconds: float | None = None) -> int | None:
+        """Its exit code, None if it goes on for longer."""
+        self._process.join(seconds)
+        return self._process.exitcode
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        self._process.kill()
+        self._process.join()
+
+    @property
+    def said(self) -> str:
+        """What it has printed."""
+        return self._output.read_text(errors="surrogateescape")
+
+    @property
+    def faults(self) -> str:
+        """What it has printed on standard error."""
+        return self._errors.read_text(errors="surrogateescape")
 
 
 def main() -> None:
     parser = CommandParser(prog="python -m benchmarks.killed_index", description=__doc__)
     parser.add_argument("photos", type=local_path)
-    parser.add_argument("--weights", required=True)
+    parser.add_argument("--photographs", type=int, default=60)
+    parser.add_argument("--weights", default="pretrained:lite0")
     parser.add_argument("--backend", default="files")
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
     flags = parser.parse_args()
-    names = find_photographs(flags.photos).names
-    queries = [str(flags.photos / name) for name in names[:: max(1, len(names) // QUERIES)]]
-    rng = random.Random(0)
-    with tempfile.TemporaryDirectory() as folder:
-        undisturbed, killed = (pathlib.Path(folder, name) for name in ("undisturbed", "killed"))
+    FORKS.set_forkserver_preload([INDEX, SEARCH, "flax.linen", "senet_jax.models.inference"])
+    rng = random.Random(flags.seed)
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        undisturbed, killed, photos = (folder / n for n in ("undisturbed", "killed", "photos"))
+        names = _copied(flags.photos, photos, flags.photographs)
+        queries = [str(photos / name) for name in names[:: max(1, len(names) // QUERIES)]]
+        options = f"--weights={flags.weights}", f"--backend={flags.backend}"
 
-        def index(place: pathlib.Path) -> subprocess.Popen:
-            options = (f"--weights={flags.weights}", f"--backend={flags.backend}")
-            return _started("index", flags.photos, place, *options)
+        def index(place: pathlib.Path) -> Command:
+            return Command(INDEX, folder, photos, place, *options)
 
         def found(place: pathlib.Path) -> str | None:
             """What a search prints; None where it says that there is nothing."""
-            process = _started("search", place, *queries)
-            said, why = process.communicate()
-            if process.returncode == 2 and why.count("\n") == 1:
-                print(f"  {why.strip()}")
+            search = Command(SEARCH, folder, place, *queries)
+            code = search.exit_code()
+            if code == 2:
+                print(f"  {search.faults.splitlines()[-1]}")
                 return None
-            if process.returncode:
-                raise SystemExit(why)
-            return said
+            if code:
+                raise SystemExit(search.faults)
+            return search.said
 
         for _ in range(2):  # The first one compiles.
             shutil.rmtree(undisturbed, ignore_errors=True)
             start = time.monotonic()
-            if index(undisturbed).wait():
-                raise SystemExit("an undisturbed run failed")
+            command = index(undisturbed)
+            if command.exit_code():
+                raise SystemExit(command.faults)
             seconds = time.monotonic() - start
         expected = found(undisturbed)
-        print(f"{len(names)} photographs, {seconds:.0f} s a run", flush=True)
+        print(f"{len(names)} photographs, {seconds:.1f} s a run, seed {flags.seed}", flush=True)
         kills = 0
         while kills < flags.kills:
-            process = index(killed)
-            try:
-                if process.wait(timeout=rng.uniform(0, seconds)):
-                    raise SystemExit(f"a run after a kill failed: {process.communicate()[1]}")
-                print(f"  ended; equal: {found(killed) == expected}", flush=True)
-                shutil.rmtree(killed)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                process.wait()
+            moment = rng.uniform(0, seconds)
+            command = index(killed)
+            code = command.exit_code(moment)
+            if code is None:
+                command.kill()
                 kills += 1
                 said = found(killed)
-                shown = 0 if said is None else len(set(_paths(said)) & set(queries))
-                print(f"kill {kills}: {shown} of {len(queries)} queries are found", flush=True)
-        if index(killed).wait():
-            raise SystemExit("the run after the kills failed")
+                shown = len(set(_paths(said or "")) & set(queries))
+                told = "nothing is there yet" if said is None else f"{shown} queries are found"
+                print(f"kill {kills} after {moment:.1f} s: {told}", flush=True)
+            elif code:
+                raise SystemExit(f"a run after a kill failed: {command.faults}")
+            else:
+                print(f"  ended; equal to the byte: {found(killed) == expected}", flush=True)
+                shutil.rmtree(killed)
+        command = index(killed)
+        if command.exit_code():
+            raise SystemExit(f"the run after the kills failed: {command.faults}")
         print(f"killed {kills} times; equal to the byte: {found(killed) == expected}")
 
 
-def _started(command: str, *arguments: object) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "senet_jax", command, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def _run(module: str, arguments: list[str], output: pathlib.Path, errors: pathlib.Path) -> None:
+    for path, stream in ((output, 1), (errors, 2)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666), stream)
+    sys.argv = [module, *arguments]
+    run_command(importlib.import_module(module).main)
+
+
+def _copied(photos: pathlib.Path, target: pathlib.Path, most: int) -> list[str]:
+    """Copies photographs from all over a folder; their names."""
+    names = find_photographs(photos).names
+    names = names[:: max(1, len(names) // most)][:most]
+    for name in names:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(photos / name, target / name)
+    return list(names)
 
 
 def _paths(said: str) -> list[str]:

@@ -34,10 +34,13 @@ class Measured:
 
 def anonymous_bytes() -> int | None:
     """The anonymous memory of this process, None where the kernel does not tell it."""
-    if not _STATUS.exists():
-        return None
-    lines = _STATUS.read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+    return memory_bytes(_STATUS, "RssAnon") if _STATUS.exists() else None
+
+
+def memory_bytes(status: pathlib.Path, kind: str) -> int:
+    """The memory of a process by its status file: `VmRSS` is resident, `RssAnon` anonymous."""
+    lines = status.read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(kind))
 
 
 def in_own_process(function: Callable, *arguments: Any) -> Measured:

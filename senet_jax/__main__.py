@@ -4,6 +4,7 @@
 """
 
 import ast
+import os
 import pathlib
 import runpy
 import sys
@@ -38,6 +39,8 @@ COMMANDS = (
 def main() -> None:
     """Runs the command that the first argument names; without one it lists them."""
     signals.hold()
+    # It would log in its own words what is wrong with an image, which the command says.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in COMMANDS:
         sys.argv = [f"senet_jax.{name}", *arguments]

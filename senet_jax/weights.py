@@ -64,8 +64,8 @@ class Weights:
         source: where the weights came from: `file`, `sha256` and `naming` of a checkpoint, with
             the `key` and the `prefix` under which they stood there (and of what a package carries
             its `package`, `version` and `licence`), or `random` and `seed`, or the settings of a
-            `training`. Whatever its kind, it may have a `training_set`, and a `note` for all
-            reports.
+            `training`. Whatever its kind, it may have a `training_set` for people to read, in
+            place of which `training_sets` are the names of several, and a `note` for all reports.
         sha256: of `weights.safetensors`; None before they are saved.
 
     Raises:
@@ -114,15 +114,32 @@ class Weights:
     @property
     def note(self) -> str:
         """What every report has to say of the weights; empty if nothing."""
-        note = self.source.get("note")
-        return shortened(printable(note), NOTE_LENGTH) if isinstance(note, str) else ""
+        return self._said("note")
+
+    @property
+    def training_set(self) -> str:
+        """On what they were trained, for people; empty where it is not told."""
+        return self._said("training_set")
+
+    @property
+    def training_sets(self) -> tuple[str, ...]:
+        """The names of what they were trained on, as far as it is told."""
+        names = self.source.get("training_sets", [self.source.get("training_set")])
+        names = names if isinstance(names, list) else []
+        return tuple(name for name in names if isinstance(name, str) and name)
 
     @property
     def remarks(self) -> list[str]:
         """What has to be said beside every result of the weights, for people."""
         if self.random:
             return ["RANDOM WEIGHTS, nothing is learned in them"]
-        return [self.note] if self.note else []
+        if self.note:
+            return [self.note]
+        return [f"trained on {self.training_set}"] if self.training_set else []
+
+    def _said(self, key: str) -> str:
+        value = self.source.get(key)
+        return shortened(printable(value), NOTE_LENGTH) if isinstance(value, str) else ""
 
     def variables(self, extras: Collection[str] = ()) -> dict[str, Any]:
         """The tree that `model.apply` takes, float32.

@@ -267,6 +267,25 @@ def test_a_note_of_the_source_is_short_and_on_one_line(source, note):
     assert weights.note == note
 
 
+@pytest.mark.parametrize(
+    ("source", "names", "remarks"),
+    [
+        ({}, (), []),
+        ({"training_set": "GLDv2-clean"}, ("GLDv2-clean",), ["trained on GLDv2-clean"]),
+        (
+            {"training_set": "a, then\nb", "training_sets": ["a", 3, "b"]},
+            ("a", "b"),
+            ["trained on a, then b"],
+        ),
+        ({"training_set": ["a"], "training_sets": "ab"}, (), []),
+        ({"training_set": "moths", "note": "of moths"}, ("moths",), ["of moths"]),
+    ],
+)
+def test_what_weights_were_trained_on(source, names, remarks):
+    weights = dataclasses.replace(lively_weights("tiny_baseline"), source=source)
+    assert (weights.training_sets, weights.remarks) == (names, remarks)
+
+
 @pytest.mark.skipif(not CASES.is_dir(), reason="no shared/cases/model_json beside the repository")
 def test_the_shared_cases_are_refused(folder):
     for path in sorted(CASES.iterdir()):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from senet_jax.data.revisitop import read_image
 from senet_jax.index.photographs import Box
-from senet_jax.index.searcher import Answer
+from senet_jax.index.searcher import Answer, Searcher
 from senet_jax.index.store import Index
 from senet_jax.report.document import document
 from senet_jax.report.markup import Markup, image, join, text
@@ -33,23 +33,26 @@ class Shown:
     answers: Sequence[Answer]
 
 
-def found_page(index: Index, queries: Sequence[Shown], chain: str) -> Markup:
+def found_page(searcher: Searcher, queries: Sequence[Shown], chain: str) -> Markup:
     """The HTML of queries with what was found for them.
 
     Args:
-        index: that was searched.
+        searcher: of the index that was searched.
         queries: what is shown.
         chain: of the re-ranking; empty for none.
     """
+    index, weights = searcher.index, searcher.weights
     title = text(f"Found in {index.folder}")
+    network = ": ".join([weights.architecture.name, *weights.remarks])
     about = f"{len(index.listing.names):,} photographs" + f", re-ranked by {chain}" * bool(chain)
     small = functools.cache(lambda path: _thumbnail(path, None, _ITEM_SIDE))
     return document(
         title,
         [
-            f'<header><h1>{title}</h1><p class="quiet">{text(about)}. A score is the '
-            "similarity of two descriptors, 1 at most; a yellow box shows which part of a query "
-            "was searched for.</p></header><main>",
+            f'<header><h1>{title}</h1><p class="quiet">{text(about)}. '
+            f"Described by {text(network)}. "
+            "A score is the similarity of two descriptors, 1 at most; a yellow box shows which "
+            "part of a query was searched for.</p></header><main>",
             *(_query(index, query, small) for query in queries),
             "</main>",
         ],
@@ -71,7 +74,7 @@ def _query(index: Index, query: Shown, small: Callable[[str], Thumbnail | None])
         )
     return join(
         [
-            f'<section class="query"><h2>{text(query_name)}</h2><div class="found">',
+            f'<section><h2>{text(query_name)}</h2><div class="found">',
             f"{_picture(picture, f'The query {query_name}')}<div>",
             f'<ol class="tiles">{"".join(items)}</ol></div></div></section>',
         ]

@@ -86,7 +86,7 @@ def main() -> None:
         write_json(flags.json, entries)
     if flags.html is not None:
         queries = [Shown(*each) for each in zip(flags.queries, boxes, found, strict=True)]
-        page = found_page(index, queries, "" if chain is None else str(chain))
+        page = found_page(searcher, queries, "" if chain is None else str(chain))
         with atomic_write(flags.html) as temporary:
             temporary.write_text(page, encoding="utf-8")
 

@@ -163,8 +163,8 @@ def _warn_of_ties(dataset: Dataset, searchable: Searchable) -> None:
 
 def _overlaps(plan: EvaluationPlan, weights: Weights) -> dict[str, int]:
     """For each dataset that has such, how many queries show landmarks of the training."""
-    training_set = weights.source.get("training_set")
-    counts = {d.name: overlapping_queries(training_set, d.name) for d in plan.datasets}
+    names = weights.training_sets
+    counts = {d.name: overlapping_queries(names, d.name) for d in plan.datasets}
     return {name: count for name, count in counts.items() if count}
 
 

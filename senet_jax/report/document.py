@@ -20,7 +20,7 @@ def document(title: Markup, body: Iterable[str]) -> Markup:
         title: of the page.
         body: pieces of HTML.
     """
-    style, script = _own("page.css"), _own("page.js")
+    style, script = base_style() + _own("page.css"), _own("page.js")
     policy = "; ".join(
         [
             "default-src 'none'",
@@ -44,6 +44,11 @@ def document(title: Markup, body: Iterable[str]) -> Markup:
             f"<script>{script}</script></body></html>\n",
         ]
     )
+
+
+def base_style() -> str:
+    """The colours and basics of every page, as CSS."""
+    return _own("base.css")
 
 
 @functools.cache

@@ -12,7 +12,13 @@ from senet_jax.report.document import document
 from senet_jax.report.gallery import Gallery, ShownItem, ShownList, ShownQuery
 from senet_jax.report.markup import Cell, Markup, Row, image, join, per_cent, table, text
 from senet_jax.report.pictures import LOOKALIKES_ARE, Verdict
-from senet_jax.report.systems import datasets_of, is_training, model_of, warnings_of
+from senet_jax.report.systems import (
+    datasets_of,
+    is_training,
+    model_of,
+    training_set_of,
+    warnings_of,
+)
 from senet_jax.report.tables import cost_table, precision_table, queries_table, scores_table
 from senet_jax.system.errors import UserError, shown
 
@@ -80,8 +86,12 @@ def _summary(run: Run, rival: Rival | None) -> Markup:
         if run.config.get("whiten")
         else ""
     )
+    told = training_set_of(run)
+    trained = f" The network was trained on {text(told)}." if told else ""
     beside = "" if rival is None else f"<p>{text(_rival(run, rival))}</p>"
-    return Markup(f'<p class="quiet">All scores are times 100.{among}{whitened}</p>{beside}')
+    return Markup(
+        f'<p class="quiet">All scores are times 100.{among}{whitened}{trained}</p>{beside}'
+    )
 
 
 def _rival(run: Run, rival: Rival) -> str:

@@ -54,6 +54,12 @@ def model_of(run: Run) -> str:
     return name if isinstance(name, str) else ""
 
 
+def training_set_of(run: Run) -> str:
+    """On what the network was trained, empty where it is not told."""
+    told = run.weights.get("training_set")
+    return told if isinstance(told, str) else ""
+
+
 def warnings_of(entries: Mapping[str, EvaluationReport], run: Run) -> list[str]:
     """What has to be known before the numbers of a report are believed, a sentence or two each."""
     warnings = []
@@ -62,9 +68,9 @@ def warnings_of(entries: Mapping[str, EvaluationReport], run: Run) -> list[str]:
     elif isinstance(note := run.weights.get("note"), str) and note:
         warnings.append(f"About the weights: {note}.")
     for name, count in run.overlaps.items():
-        training_set = run.weights.get("training_set", "its training set")
+        training_set = training_set_of(run) or "its training set"
         warnings.append(
-            f"The network was trained on {training_set}, which shows the landmarks of {count} of "
+            f"The network was trained on {training_set}, and so on the landmarks of {count} of "
             f"the queries of {name}: its scores there are better than on landmarks that are new."
         )
     if run.config.get("crop_queries") is False:

@@ -6,9 +6,12 @@ is for this machine alone; with another --host whoever has the token may ask. Ct
 """
 
 import argparse
+import asyncio
+import logging
 import re
 import secrets
 import socket
+from typing import Any
 
 from senet_jax.system.errors import CommandParser, UserError, reason, run_command, shown
 from senet_jax.system.files import local_path
@@ -50,7 +53,7 @@ def main() -> None:
     )
     flags = parser.parse_args()
     with optional_import("serve", "servers"):
-        import uvicorn
+        import uvicorn  # noqa: F401
 
         from senet_jax.serve.access import Guard
         from senet_jax.serve.app import make_app
@@ -79,16 +82,31 @@ def main() -> None:
             "(Ctrl-C ends it)",
             flush=True,
         )
-        config = uvicorn.Config(
-            Guard(make_app(service), names, token),
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            limit_concurrency=_REQUESTS_AT_ONCE,
-            timeout_graceful_shutdown=_SECONDS_TO_END,
-            ws="none",
-        )
-        uvicorn.Server(config).run(sockets=[listener])
+        make_server(Guard(make_app(service), names, token)).run(sockets=[listener])
+
+
+def make_server(app: Any) -> Any:
+    """The server of an application, a `uvicorn.Server`, which logs what is wrong with it."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        limit_concurrency=_REQUESTS_AT_ONCE,
+        timeout_graceful_shutdown=_SECONDS_TO_END,
+        ws="none",
+    )
+    logging.getLogger("uvicorn.error").addFilter(_is_fault)
+    return uvicorn.Server(config)
+
+
+def _is_fault(record: logging.LogRecord) -> bool:
+    """Whether a line of the log tells more than that the end cut off an answer."""
+    kind = record.exc_info[0] if record.exc_info else None
+    is_end = kind is asyncio.CancelledError or record.getMessage().startswith("Cancel ")
+    return not is_end
 
 
 def _port(text: str) -> int:

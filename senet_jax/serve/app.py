@@ -10,6 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
 from senet_jax.index.photographs import Box
+from senet_jax.report.document import base_style
 from senet_jax.report.pictures import fitted, thumbnail
 from senet_jax.serve.answers import (
     IndexAnswer,
@@ -79,16 +80,16 @@ def _answer_errors(app: FastAPI, service: Service) -> None:
 
 
 def _add_page(app: FastAPI) -> None:
-    def add(name: str, kind: str) -> None:
-        content = (importlib.resources.files(__package__) / (name or "page.html")).read_bytes()
-
+    def add(name: str, kind: str, content: bytes) -> None:
         @app.get(f"/{name}", include_in_schema=False)
         def file() -> Response:
             headers = {"cache-control": "no-cache"}
             return Response(content, media_type=kind, headers=headers)
 
     for name, kind in _PAGE_FILES.items():
-        add(name, kind)
+        own = importlib.resources.files(__package__) / (name or "page.html")
+        add(name, kind, own.read_bytes())
+    add("base.css", "text/css", base_style().encode())
 
 
 def _add_photographs(app: FastAPI, service: Service) -> None:
@@ -110,7 +111,7 @@ def _add_photographs(app: FastAPI, service: Service) -> None:
         return IndexAnswer(
             photographs=len(photographs),
             network=weights.architecture.name,
-            trained_on=str(weights.source.get("training_set", "")),
+            trained_on=weights.training_set,
             is_random=weights.random,
             rerank=str(service.chain),
         )

@@ -31,15 +31,41 @@ def network_variables(state: TrainState) -> dict[str, Any]:
 
 
 def export(setup: Setup, variables: dict[str, Any], settings: Mapping[str, Any]) -> Weights:
-    """A trained network as weights, which say by which settings it was trained."""
+    """A trained network as weights, which say by which settings, and on what, it was trained."""
     folded = jax.tree.map(np.asarray, without_descriptor_norm(variables))
     return Weights(
         architecture=setup.architecture,
         preprocessing=PREPROCESSING,
         tensors=dict(flatten(folded)),
         carried={},
-        source={"training": settings},
+        source={"training": settings, **trained_on(settings)},
     )
+
+
+def trained_on(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What `Weights.source` has to say of the data: of the start's, and of what was seen since."""
+    data, start = settings["data_found"], settings["start_found"]
+    if "name" not in data:  # Of checkpoints of earlier versions.
+        return {}
+    seen = f"{data['name']} ({data['images']:,} images of {data['classes']:,} classes)"
+    before = start["training_set"]
+    return {
+        "training_set": f"{before}, then {seen}" if before else seen,
+        "training_sets": [*start["training_sets"], data["name"]],
+    }
+
+
+def found_of_start(weights: Weights | None) -> dict[str, Any]:
+    """What the settings of a training say of the weights that it starts from, if any."""
+    if weights is None:
+        return {"sha256": None, "training_set": "", "training_sets": []}
+    file = weights.source.get("file")
+    unknown = f"what {file} was trained on" if file else ""
+    return {
+        "sha256": weights.sha256,
+        "training_set": weights.training_set or unknown,
+        "training_sets": list(weights.training_sets),
+    }
 
 
 def setup_of(settings: Any, where: str | pathlib.Path) -> Setup:
@@ -58,7 +84,8 @@ def setup_of(settings: Any, where: str | pathlib.Path) -> Setup:
         classes, steps = found["classes"], found["steps_per_epoch"]
         if type(classes) is not int or classes < 1 or not 0 < steps < math.inf:
             raise TypeError(f"{classes} classes in {steps} steps")
-    except (UserError, AttributeError, KeyError, TypeError) as error:
+        trained_on(settings)
+    except (UserError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{where} holds no settings of a training by this version of senet_jax "
             f"({shortened(str(error), 150)}); use the version that trained there, or its weights"

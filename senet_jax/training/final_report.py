@@ -35,6 +35,7 @@ def write_final_report(
     *,
     settings: Mapping[str, Any],
     weights_sha256: str,
+    training_set: str,
     step: int,
     classes: int,
     seconds: float,
@@ -46,6 +47,7 @@ def write_final_report(
         workdir: of the training.
         settings: of the training.
         weights_sha256: of the weights that it made.
+        training_set: on which these were trained, for people.
         step: its last one.
         classes: how many classes there were.
         seconds: what the training took.
@@ -59,6 +61,7 @@ def write_final_report(
     run = Run(
         config=settings,
         weights_sha256=weights_sha256,
+        weights={"training_set": training_set},
         counts={"steps": step, "classes": classes},
         seconds={"training": seconds},
         versions={"senet_jax": __version__}

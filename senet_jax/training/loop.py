@@ -38,6 +38,7 @@ from senet_jax.training.export import (
     CONFIG,
     WEIGHTS,
     export,
+    found_of_start,
     network_variables,
 )
 from senet_jax.training.feed import placed_ahead
@@ -95,10 +96,12 @@ def _train(config: config_dict.ConfigDict, workdir: pathlib.Path, preemption: Pr
     settings = json.loads(config.to_json_best_effort()) | {
         "data_found": {
             "sha256": images.fingerprint,
+            "name": images.name,
+            "images": len(images),
             "classes": len(images.class_names),
             "steps_per_epoch": data.steps_per_epoch,
         },
-        "start_found": {"sha256": None if weights is None else weights.sha256},
+        "start_found": found_of_start(weights),
         "rate_changes": [],
     }
     with (
@@ -363,11 +366,13 @@ class _Training:
     def finish(self, settings: Mapping[str, Any]) -> None:
         """Writes the weights and the report."""
         folder = self._workdir / WEIGHTS
-        save_weights(folder, export(self._setup, network_variables(self._state), settings))
+        weights = export(self._setup, network_variables(self._state), settings)
+        save_weights(folder, weights)
         write_final_report(
             self._workdir,
             settings=settings,
             weights_sha256=sha256_of_file(folder / TENSORS),
+            training_set=weights.training_set,
             step=self._step,
             classes=self._setup.class_count,
             seconds=self._seconds,

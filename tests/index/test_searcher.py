@@ -91,5 +91,5 @@ def test_geometry_by_the_network_of_the_index(town, run_command_here, monkeypatc
     assert len(list((town.index / "local").glob("*.npz"))) >= 4
     page = (tmp_path / "found.html").read_text()
     assert page.count("data:image/jpeg;base64,") == 5 and "<b onclick" not in page
-    assert "re-ranked by alpha_qe,geometric(top=4)" in page
+    assert "re-ranked by alpha_qe,geometric(top=4). Described by tiny_baseline." in page
     assert not re.search(r'(src|href)="(?!data:)', page)

@@ -85,5 +85,5 @@ def test_a_report_of_whitened_descriptors(tmp_path, run_command_here, monkeypatc
     assert report.entries["roxford5k"].to_json() == expected.to_json()
     page = (tmp_path / "run" / "report.html").read_text()
     assert "All descriptors are whitened" in page
-    assert "trained on GLDv2-clean, which shows the landmarks of 36 of the queries" in page
+    assert "trained on GLDv2-clean, and so on the landmarks of 36 of the queries" in page
     assert json.loads((tmp_path / "run" / "report.json").read_text())["run"]["config"]["whiten"]

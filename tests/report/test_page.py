@@ -134,7 +134,8 @@ def test_nothing_is_loaded_and_nothing_foreign_runs():
     ]
     assert not re.search(r"url\(|@import|https?:", style + script)
     folder = importlib.resources.files("senet_jax.report")
-    assert style == (folder / "page.css").read_text(encoding="utf-8")
+    sheets = [(folder / name).read_text(encoding="utf-8") for name in ("base.css", "page.css")]
+    assert style == "".join(sheets)
     assert script == (folder / "page.js").read_text(encoding="utf-8")
 
 

@@ -66,7 +66,7 @@ def test_what_is_known_of_the_training_is_a_warning():
     about, overlap = warnings_of({"roxford5k": report([0.5])}, run)
     assert about == "About the weights: trained on <b>."
     assert overlap.startswith(
-        "The network was trained on GLDv2-clean, which shows the landmarks of 36 of the queries"
+        "The network was trained on GLDv2-clean, and so on the landmarks of 36 of the queries"
     )
 
 

@@ -39,6 +39,7 @@ def write_training(world, workdir, seed=0):
         *(workdir,),
         settings=settings,
         weights_sha256="0",
+        training_set="generated (3 images of 3 classes)",
         step=2,
         classes=3,
         seconds=1.0,

@@ -1,15 +1,16 @@
 import contextlib
+import socket
 import threading
 import time
 
 import numpy as np
 import pytest
-import uvicorn
 from fastapi.testclient import TestClient
 
 from senet_jax.features.local_features import LocalFeatures
 from senet_jax.index import searcher as searcher_module
 from senet_jax.index.searcher import Searcher
+from senet_jax.serve.__main__ import make_server
 from senet_jax.serve.access import Guard
 from senet_jax.serve.app import make_app
 from senet_jax.serve.service import Service
@@ -61,16 +62,15 @@ def client(service):
 @contextlib.contextmanager
 def listening(app):
     """The address of a server that runs in a thread."""
-    config = uvicorn.Config(app, port=0, log_level="warning", access_log=False)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
+    server, listener = make_server(app), socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, args=[[listener]])
     thread.start()
     try:
         while not server.started:
             assert thread.is_alive()
             time.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join()
+        listener.close()

@@ -193,7 +193,7 @@ def test_the_page_allows_no_script_but_its_own(client):
     assert "unsafe" not in policy and "http" not in policy
     assert "<script>" not in answer.text and "onclick" not in answer.text
     assert "http://" not in answer.text and "https://" not in answer.text
-    for name in ("page.js", "compared.js", "page.css", "icon.svg"):
+    for name in ("page.js", "compared.js", "base.css", "page.css", "icon.svg"):
         assert client.get(f"/{name}").status_code == 200
         assert "innerHTML" not in client.get(f"/{name}").text
 
