@@ -20,7 +20,7 @@ from senet_jax.jobs.saved_results import Results
 from senet_jax.metrics.evaluation_report import EvaluationReport
 from senet_jax.metrics.protocols import PROTOCOLS
 from senet_jax.metrics.run_report import Run
-from senet_jax.rerank import pair_scores
+from senet_jax.rerank.journal import Journal
 from senet_jax.rerank.method import DatabaseStage
 from senet_jax.search.database import BlockedDatabase
 from senet_jax.system.checksummed import read_sealed_json, save_arrays, sealed, write_sealed_json
@@ -93,8 +93,8 @@ def _maps(folder):
 
 
 def _make_journal(folder):
-    journal = pair_scores._Journal(folder / "scores.csv")
-    journal.add([("a" * 8, "b" * 8), ("c" * 8, "d" * 8)], np.float32([0.25, 1e-7]))
+    journal = Journal(folder / "scores.csv")
+    journal.add([("a" * 8, "b" * 8), ("c" * 8, "d" * 8)], np.float32([0.25, 1e-7]), 1.5)
     return folder
 
 
@@ -179,7 +179,7 @@ KINDS = {
     "scores": (
         _make_journal,
         "scores.csv",
-        lambda folder: pair_scores._Journal(folder / "scores.csv").scores,
+        lambda folder: Journal(folder / "scores.csv").known,
     ),
     "stage": (_make_stage, "rows.npy", _stage),
     "stage.json": (_make_stage, "stage.json", _stage),

@@ -69,6 +69,7 @@ BELOW = {
 OPENS_FILES = {
     "senet_jax.metrics.saved",
     "senet_jax.rerank.geometric",
+    "senet_jax.rerank.journal",
     "senet_jax.rerank.pair_scores",
     "senet_jax.search.descriptor_files",
 }

@@ -27,11 +27,12 @@ class Cost:
     """What re-ranking took.
 
     Attributes:
-        database_seconds: the time for the database stage, which all lists share.
-        seconds_per_query: the time for a list, after that.
+        database_seconds: the time for the database stage, which all lists share, and for making
+            features of photographs; what was kept from before took next to none.
+        seconds_per_query: the time for a list, after that. Pairs that are known from before count
+            with the time that they had taken.
         pairs_per_query: how many pairs of images were compared.
-        computed_pairs_per_query: how many of them were not known from before; the others took
-            next to no time.
+        computed_pairs_per_query: how many of them were not known from before.
         peak_memory_bytes: the most that the process had in memory until then.
     """
 
@@ -85,10 +86,13 @@ def evaluate_reranked(
     def reranked(lists: Sequence[Retrieval]) -> tuple[list[RankedList], Cost]:
         start, before = time.monotonic(), dataclasses.replace(pairs)
         ranked = [rerank(found).ranked for found in lists]
+        seconds = time.monotonic() - start
+        for_features = pairs.feature_seconds - before.feature_seconds
+        seconds += pairs.known_seconds - before.known_seconds - for_features
         count = len(lists) * len(retrieval.queries)
         return ranked, Cost(
-            database_seconds,
-            (time.monotonic() - start) / count,
+            database_seconds + for_features,
+            seconds / count,
             (pairs.compared - before.compared) / count,
             (pairs.computed - before.computed) / count,
             1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,

@@ -24,6 +24,7 @@ from senet_jax.jobs.given_features import GivenFeatures
 from senet_jax.jobs.given_scores import COLUMNS, GivenPairs
 from senet_jax.jobs.kept_stages import StageFolder
 from senet_jax.jobs.reranked_scores import RerankedReport, evaluate_reranked
+from senet_jax.rerank.journal import Journal, Key
 from senet_jax.rerank.lightglue import check_matcher
 from senet_jax.rerank.method import Method, Resources
 from senet_jax.rerank.methods import make_chain
@@ -77,6 +78,14 @@ class PhotographFeatures(Features):
     def item(self, index: int) -> Any:
         """Those of an item."""
         return self._features(self.images[index])
+
+    def key(self, query: int, item: int) -> Key:
+        """Those of both values; see `FeatureCache.key`."""
+        return self.cache.key(self.queries[query]), self.cache.key(self.images[item])
+
+    def journal(self, method: str, settings: Mapping[str, Any]) -> Journal:
+        """The scores that are kept beside the features."""
+        return Journal.of(self.cache.folder, method, settings)
 
 
 class DenseSource(PhotographFeatures):

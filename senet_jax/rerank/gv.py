@@ -38,6 +38,7 @@ class AffineVerification(PairwiseMethod):
         True, "end, as scikit-image 0.26 does, when more samples could find nothing better"
     )
     needs = "local"
+    is_kept = True
 
     def score(self, query: LocalFeatures, item: LocalFeatures) -> float:
         """How many matches agree."""

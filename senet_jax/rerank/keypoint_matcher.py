@@ -12,10 +12,11 @@ from senet_jax.models.family import MATCHER
 from senet_jax.models.lightglue import LightGlue
 from senet_jax.weights import Weights
 
-FEWEST = 64
-"""To how many keypoints images with fewer are filled up."""
-# How many keypoints the pairs of a program have together.
-CPU_KEYPOINTS, ACCELERATOR_KEYPOINTS = 2**13, 2**17
+MULTIPLE = 128
+"""Images are filled up to a multiple of so many keypoints, so that few programs are compiled."""
+# How many keypoints the pairs of a program have together. Few fill two CPU cores, and the fewer,
+# the less is wasted on filling up the last batch of a program.
+CPU_KEYPOINTS, ACCELERATOR_KEYPOINTS = 2**12, 2**17
 
 Pair = tuple[Keypoints, Keypoints]
 
@@ -70,8 +71,8 @@ def _batches(pairs: Sequence[Pair]) -> Iterator[tuple[list[int], int, int]]:
     together = CPU_KEYPOINTS if on_cpu else ACCELERATOR_KEYPOINTS
     groups: dict[int, list[int]] = {}
     for index, pair in enumerate(pairs):
-        most = max(FEWEST, *(len(image.points) for image in pair))
-        groups.setdefault(1 << (most - 1).bit_length(), []).append(index)
+        most = max(1, *(len(image.points) for image in pair))
+        groups.setdefault(-(-most // MULTIPLE) * MULTIPLE, []).append(index)
     for count, group in groups.items():
         capacity = min(max(1, together // (2 * count)), 1 << (len(group) - 1).bit_length())
         for start in range(0, len(group), capacity):

@@ -32,6 +32,7 @@ class LightGlueMatching(PairwiseMethod):
     )
     count: bool = setting(False, "score by the number of matches instead")
     needs = "keypoints"
+    is_kept = True
     together: ClassVar[int] = 64
 
     def features(self, source: "KeypointSource") -> Features:

@@ -4,8 +4,7 @@ import collections
 import functools
 import itertools
 import os
-import pathlib
-import zlib
+import time
 from collections.abc import Collection, Sequence
 from typing import cast
 
@@ -19,8 +18,8 @@ from senet_jax.features.origin import origin_of_features
 from senet_jax.features.plan import join_groups
 from senet_jax.features.runner import Runner
 from senet_jax.models.cvnet import PairRegion, Reranker, reranker_params
+from senet_jax.rerank.journal import Journal, Key
 from senet_jax.rerank.pairs import PairCount
-from senet_jax.system.files import atomic_write
 from senet_jax.system.progress import Progress
 from senet_jax.weights import Weights
 
@@ -34,11 +33,9 @@ CPU_POSITIONS, ACCELERATOR_POSITIONS = 2**18, 2**26
 # Maps of a large photograph take 9 MB.
 MAPS_IN_MEMORY = 16
 
-JOURNAL, LABEL = "scores.csv", "cvnet, maps"
+METHOD, LABEL = "cvnet", "cvnet, maps"
 
 Pair = tuple[Photograph, Photograph]
-Key = tuple[str, str]
-"""Of the maps of a pair."""
 
 
 def map_cache(weights: Weights, folder: str | os.PathLike, limit_bytes: int) -> FeatureCache:
@@ -87,23 +84,19 @@ class PairScores:
         """
         photographs = [(self._queries[query], self._images[item]) for query, item in pairs.tolist()]
         keys = [(self._cache.key(query), self._cache.key(item)) for query, item in photographs]
-        journal = _Journal(self._cache.folder / JOURNAL)
-        pairs_of = dict(zip(keys, photographs, strict=True))
-        missing = pairs_of.keys() - journal.scores.keys()
-        self._count.compared += len(keys)
-        self._count.computed += len(missing)
+        journal = Journal.of(self._cache.folder, METHOD, {})
+        missing = self._count.lookup(keys, journal)
         if missing:
-            self._score(pairs_of, missing, journal)
-        return np.array([journal.scores[key] for key in keys], np.float32)
+            self._score(dict(zip(keys, photographs, strict=True)), missing, journal)
+        return np.array([journal.known[key].score for key in keys], np.float32)
 
-    def _score(
-        self, pairs_of: dict[Key, Pair], missing: Collection[Key], journal: "_Journal"
-    ) -> None:
+    def _score(self, pairs_of: dict[Key, Pair], missing: Collection[Key], journal: Journal) -> None:
         """Scores those of the pairs that are missing, in the programs that are planned for all.
 
         So work that was ended has the same scores, to the bit, as work that was not.
         """
         cache, stride = self._cache, self._cache.runner.network.stride
+        begun = time.monotonic()
         photographs = list(dict.fromkeys(itertools.chain(*pairs_of.values())))
         cache.plan(photographs, LABEL)
         size_of = {p: map_size(cache.size(p), stride) for p in photographs}
@@ -121,6 +114,7 @@ class PairScores:
         )
         print(f"cvnet: {len(missing):,} pairs in {len(groups)} programs")
         cache.fill(list(of_missing), LABEL)
+        self._count.feature_seconds += time.monotonic() - begun
 
         @functools.lru_cache(MAPS_IN_MEMORY)
         def padded_maps(photograph: Photograph, *shape: int) -> np.ndarray:
@@ -132,6 +126,7 @@ class PairScores:
         for shape, group in groups.items():
             capacity = capacity_of[shape]
             for start in range(0, len(group), capacity):
+                begun = time.monotonic()
                 batch = group[start : start + capacity]
                 # The last batch of a program is filled up.
                 full = [*batch, *batch[:1] * (capacity - len(batch))]
@@ -141,7 +136,8 @@ class PairScores:
                     np.stack([padded_maps(item, *shape[2:]) for _, _, item in full]),
                     np.array([size_of[q] + size_of[i] for _, q, i in full], np.int32),
                 )
-                journal.add([key for key, _, _ in batch], np.asarray(scores)[: len(batch)])
+                found = np.asarray(scores)[: len(batch)]
+                journal.add([key for key, _, _ in batch], found, time.monotonic() - begun)
                 progress.advance(len(batch))
 
 
@@ -173,39 +169,3 @@ def _capacity(count: int, shape: tuple[int, ...]) -> int:
     positions = CPU_POSITIONS if on_cpu else ACCELERATOR_POSITIONS
     most = max(1, positions // int(np.prod(shape)))
     return -(-count // -(-count // most))
-
-
-class _Journal:
-    """Scores by the keys of both maps, one line each with its CRC-32; broken lines are cut out."""
-
-    def __init__(self, path: pathlib.Path):
-        self._path = path
-        self.scores: dict[Key, float] = {}
-        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-        whole = [line for line in lines if self._take(line)]
-        if whole != lines:
-            broken = f"{len(lines) - len(whole)} of {len(lines)}"
-            print(f"{path}: {broken} lines are broken; their pairs are scored anew")
-            with atomic_write(path) as temporary:
-                temporary.write_bytes(b"".join(whole))
-
-    def _take(self, line: bytes) -> bool:
-        """Takes the score of a line, if it is whole."""
-        content, comma, checksum = line.rpartition(b",")
-        if not comma or checksum != b"%08x\n" % zlib.crc32(content):
-            return False
-        query, item, score = content.decode().split(",")
-        self.scores[query, item] = float(score)
-        return True
-
-    def add(self, keys: Sequence[Key], scores: np.ndarray) -> None:
-        """Writes scores down."""
-        lines = []
-        for (query, item), score in zip(keys, scores.tolist(), strict=True):
-            self.scores[query, item] = score
-            content = f"{query},{item},{score:.9g}"
-            lines.append(f"{content},{zlib.crc32(content.encode()):08x}\n")
-        with self._path.open("a") as file:
-            file.writelines(lines)
-            file.flush()
-            os.fsync(file.fileno())

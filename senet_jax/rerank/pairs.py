@@ -1,11 +1,12 @@
 """Pairs of a query and an item of the database: their scores, and the features they come from."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
+from senet_jax.rerank.journal import Journal, Key
 from senet_jax.system.errors import UserError
 
 ScorePairs = Callable[[np.ndarray], np.ndarray]
@@ -24,13 +25,38 @@ class Features(Protocol):
     def item(self, index: int) -> Any:
         """Those of an item."""
 
+    def key(self, query: int, item: int) -> Key:
+        """Under which the scores of a pair are known in the journal."""
+        return str(query), str(item)
+
+    def journal(self, method: str, settings: Mapping[str, Any]) -> Journal:
+        """The scores that are known of them; see `Journal.of`. Those of keys like these, none."""
+        return Journal()
+
 
 @dataclasses.dataclass
 class PairCount:
-    """How many pairs of images were compared so far, and how many of them were computed."""
+    """How many pairs of images were compared so far, and what it took.
+
+    Attributes:
+        compared: how many.
+        computed: how many of them were not known from before.
+        known_seconds: what those took that were, when they were computed.
+        feature_seconds: what it took to make features.
+    """
 
     compared: int = 0
     computed: int = 0
+    known_seconds: float = dataclasses.field(default=0.0, compare=False)
+    feature_seconds: float = dataclasses.field(default=0.0, compare=False)
+
+    def lookup(self, keys: Sequence[Key], journal: Journal) -> set[Key]:
+        """Counts pairs by their keys, and gives those that are not known."""
+        missing = {key for key in keys if key not in journal.known}
+        self.compared += len(keys)
+        self.computed += len(missing)
+        self.known_seconds += sum(journal.known[key].seconds for key in keys if key not in missing)
+        return missing
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -2,11 +2,13 @@
 
 import dataclasses
 import functools
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
+from senet_jax.rerank.journal import Journal
 from senet_jax.rerank.matches import Matches
 from senet_jax.rerank.method import Method, Prepared, Resources
 from senet_jax.rerank.pairs import Features, PairCount, ScoredPairs, ScorePairs
@@ -26,9 +28,14 @@ class PairwiseMethod(Method):
 
     Attributes:
         together: how many pairs are scored at once.
+        is_kept: whether scores are kept on disk beside features that are; then they have to be the
+            same as long as this package's version is.
+        of_order: the settings that decide over the order alone, and not over the scores.
     """
 
     together: ClassVar[int] = 1
+    is_kept: ClassVar[bool] = False
+    of_order: ClassVar[frozenset[str]] = frozenset({"top"})
 
     top: int = setting(
         100,
@@ -72,7 +79,9 @@ class PairwiseMethod(Method):
 
     def scorer(self, features: Features, pairs: PairCount) -> ScorePairs:
         """What scores pairs by the features of a database, and counts them."""
-        return _EachOnce(self.scores, self.together, features, pairs)
+        settings = {k: v for k, v in dataclasses.asdict(self).items() if k not in self.of_order}
+        journal = features.journal(type(self).__name__, settings) if self.is_kept else Journal()
+        return _EachOnce(self, features, journal, pairs)
 
     def mixed(self, scored: ScoredPairs) -> np.ndarray:
         """What the order goes by: float64[p]."""
@@ -114,35 +123,37 @@ class _EachOnce:
     """Scores pairs, none of them twice.
 
     Args:
-        scores: of the features of several queries and items, see `PairwiseMethod`.
-        together: how many it takes at once.
-        features: of all of them.
+        method: scores them.
+        features: of queries and items.
+        journal: what is known of pairs, and is to be.
         count: counts the pairs.
     """
 
     def __init__(
-        self,
-        scores: Callable[[Sequence[tuple[Any, Any]]], Sequence[float]],
-        together: int,
-        features: Features,
-        count: PairCount,
+        self, method: PairwiseMethod, features: Features, journal: Journal, count: PairCount
     ):
-        self._scores, self._together = scores, together
-        self._features, self._count = features, count
-        self._known: dict[tuple[int, int], float] = {}
+        self._method, self._features = method, features
+        self._journal, self._count = journal, count
 
     def __call__(self, pairs: np.ndarray) -> np.ndarray:
         """int[p 2] -> float32[p]."""
-        keys = [(query, item) for query, item in pairs.tolist()]
-        missing = [key for key in dict.fromkeys(keys) if key not in self._known]
-        self._count.compared += len(keys)
-        self._count.computed += len(missing)
-        self._features.prepare(np.array(missing, np.int64).reshape(-1, 2))
-        progress = Progress("verifying", len(missing), "pairs")
-        for start in range(0, len(missing), self._together):
-            part = missing[start : start + self._together]
-            features = self._features
-            pairs_of_part = [(features.query(query), features.item(item)) for query, item in part]
-            self._known |= zip(part, self._scores(pairs_of_part), strict=True)
+        features, together = self._features, self._method.together
+        keys = [features.key(query, item) for query, item in pairs.tolist()]
+        missing = self._count.lookup(keys, self._journal)
+        pairs_of = {k: pair for k, pair in zip(keys, pairs.tolist(), strict=True) if k in missing}
+        start = time.monotonic()
+        features.prepare(np.array(list(pairs_of.values()), np.int64).reshape(-1, 2))
+        self._count.feature_seconds += time.monotonic() - start
+        unknown = list(pairs_of)
+        progress = Progress("verifying", len(unknown), "pairs")
+        for first in range(0, len(unknown), together):
+            start = time.monotonic()
+            part = unknown[first : first + together]
+            of_part = [
+                (features.query(query), features.item(item))
+                for query, item in (pairs_of[key] for key in part)
+            ]
+            scores = self._method.scores(of_part)
+            self._journal.add(part, scores, time.monotonic() - start)
             progress.advance(len(part))
-        return np.array([self._known[key] for key in keys], np.float32)
+        return np.array([self._journal.known[key].score for key in keys], np.float32)

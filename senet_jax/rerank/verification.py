@@ -13,6 +13,7 @@ class GeometricVerification(PairwiseMethod):
     """Geometric verification, by inliers among local features of the evaluated network."""
 
     needs = "local"
+    is_kept = True
 
     def score(self, query: LocalFeatures, item: LocalFeatures) -> float:
         """How many matches agree."""

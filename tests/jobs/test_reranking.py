@@ -168,11 +168,24 @@ def test_keypoints_are_matched_and_kept(evaluate, places, tmp_path):
     assert len(scores) >= 2 * TOP and 0 < max(scores) <= 32
     computed = re.findall(r"lightglue, keypoints: (\d) of \d images to compute", printed)
     assert sum(map(int, computed)) == 5
-    # Another run finds them, and the same scores.
+    # Another run finds them, and the scores.
     (tmp_path / "run" / "report.json").unlink()
     code, printed, _ = evaluate(*flags)
     assert code == 0 and "images to compute" not in printed
-    assert _report(tmp_path / "run")[f"town+{name}:blind"]["hard"] == blind["hard"]
+    again = _report(tmp_path / "run")[f"town+{name}:blind"]
+    assert again["hard"] == blind["hard"] and again["cost"]["computed_pairs_per_query"] == 0
+    took = blind["cost"]["seconds_per_query"]
+    assert 0.5 * took < again["cost"]["seconds_per_query"] < 2 * took
+    # Other weights and other settings find none.
+    save_weights(tmp_path / "disk", small_weights(seed=1))
+    code, _, _ = evaluate(flags[0], f"--config.lightglue_weights={tmp_path / 'disk'}", flags[2])
+    assert code == 0
+    others = _report(tmp_path / "run")[f"town+{name}:blind"]
+    assert others["cost"]["computed_pairs_per_query"] == TOP
+    code, _, _ = evaluate(flags[0].replace("32", "31"), *flags[1:])
+    assert code == 0
+    others = _report(tmp_path / "run")[f"town+{name.replace('32', '31')}:blind"]
+    assert others["cost"]["computed_pairs_per_query"] == TOP
 
 
 def test_features_and_scores_that_users_bring_are_named_as_theirs(evaluate, places, tmp_path):

@@ -15,7 +15,8 @@ SMALL = DiskSettings(
 )
 
 
-def small_weights(**changes):
-    tensors = dict(flatten(random_variables(SMALL, 0)))
-    fields = {"tensors": tensors, "carried": {}, "source": {"random": True, "seed": 0}, **changes}
+def small_weights(seed=0, **changes):
+    tensors = dict(flatten(random_variables(SMALL, seed)))
+    source = {"random": True, "seed": seed}
+    fields = {"tensors": tensors, "carried": {}, "source": source, **changes}
     return Weights(SMALL, FAMILY.preprocessing, **fields)

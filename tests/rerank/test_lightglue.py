@@ -3,13 +3,13 @@ import pytest
 
 from senet_jax.rerank.lightglue import LightGlueMatching, check_matcher
 from senet_jax.rerank.methods import make_chain
-from senet_jax.rerank.pairs import PairCount
+from senet_jax.rerank.pairs import Features, PairCount
 from senet_jax.system.errors import UserError
 from tests.models.small_disk import small_weights
 from tests.rerank.test_keypoint_matcher import WEIGHTS, some_keypoints
 
 
-class Source:
+class Source(Features):
     """Keypoints by the sum of the numbers of a query and an item."""
 
     def __init__(self):
@@ -18,9 +18,6 @@ class Source:
     def at(self, side):
         self.side = side
         return self
-
-    def prepare(self, pairs):
-        pass
 
     def query(self, index):
         return some_keypoints(20, index)

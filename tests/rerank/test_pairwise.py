@@ -1,14 +1,17 @@
 import dataclasses
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
+from senet_jax.rerank.journal import Journal
 from senet_jax.rerank.pairs import PairCount
 from senet_jax.rerank.pairwise import PairwiseMethod
 from senet_jax.rerank.retrieval import Retrieval, search
 from senet_jax.search.database import BlockedDatabase
 from senet_jax.search.ranked_list import RankedList
 from senet_jax.system.errors import UserError
+from senet_jax.system.settings import setting
 from tests.rerank.retrievals import ByNumbers, Numbers, reranked_by_pairs, retrieval, score_of
 
 
@@ -68,6 +71,60 @@ def test_no_pair_is_scored_twice():
     assert first.dtype == np.float32 and first[0] == first[2] == np.float32(score_of(0, 3))
     assert asked == [3, 3] and count == PairCount(compared=6, computed=2)
     assert prepared == [[[0, 3], [1, 3]], []]
+
+
+class Kept(Numbers):
+    """Numbers whose scores are kept in a folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def prepare(self, pairs):
+        """Nothing is to be made."""
+
+    def journal(self, method, settings):
+        return Journal.of(self.folder, method, settings)
+
+
+@dataclasses.dataclass(frozen=True)
+class KeptByNumbers(ByNumbers):
+    """Scores pairs until it is told to end."""
+
+    factor: int = setting(1, "of all scores")
+    is_kept = True
+    together = 2
+    left: ClassVar[int] = 99
+
+    def score(self, query, item):
+        type(self).left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+        return self.factor * score_of(query, item)
+
+
+def test_scores_are_kept_as_they_are_computed(tmp_path, monkeypatch):
+    pairs = np.array([[0, 3], [1, 3], [2, 3], [2, 4], [0, 3]])
+
+    def scored(**settings):
+        count = PairCount()
+        return KeptByNumbers(**settings).scorer(Kept(tmp_path), count)(pairs), count.computed
+
+    monkeypatch.setattr(KeptByNumbers, "left", 3)
+    with pytest.raises(KeyboardInterrupt):
+        scored()
+    monkeypatch.setattr(KeptByNumbers, "left", 4)
+    scores, computed = scored()
+    assert computed == 2 and KeptByNumbers.left == 2
+    np.testing.assert_array_equal(scores, ByNumbers().scorer(Numbers(), PairCount())(pairs))
+    again, computed = scored(top=7)
+    assert computed == 0
+    np.testing.assert_array_equal(again, scores)
+    monkeypatch.setattr(KeptByNumbers, "left", 99)
+    doubled, computed = scored(factor=2)
+    assert computed == 4
+    np.testing.assert_allclose(doubled, 2 * scores)
+    [first, second] = tmp_path.iterdir()
+    assert first.read_text().count("\n") == second.read_text().count("\n") == 4
 
 
 def test_lists_of_one_preparation_share_their_pairs():

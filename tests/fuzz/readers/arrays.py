@@ -123,15 +123,15 @@ def _kept(path: pathlib.Path) -> Any:
 
 
 def _pair_scores(path: pathlib.Path) -> Any:
-    from senet_jax.rerank.pair_scores import _Journal
+    from senet_jax.rerank.journal import Journal
 
-    return _Journal(path).scores
+    return Journal(path).known
 
 
 def _journals(folder: pathlib.Path) -> list[bytes]:
-    from senet_jax.rerank.pair_scores import _Journal
+    from senet_jax.rerank.journal import Journal
 
-    _Journal(folder / "a").add([("0f", "1e"), ("0f", "2d")], np.array([0.25, 1.0]))
+    Journal(folder / "a").add([("0f", "1e"), ("0f", "2d")], np.array([0.25, 1.0]), 0.5)
     return [(folder / "a").read_bytes()]
 
 
@@ -193,7 +193,7 @@ READERS: dict[str, Reader] = {
         "scores.csv",
         _journals,
         _pair_scores,
-        ("senet_jax.rerank.pair_scores",),
+        ("senet_jax.rerank.journal",),
         (b",", b"\n", b"\xff", b"nan", b"\0", b"9" * 400),
     ),
 }
