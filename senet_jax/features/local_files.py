@@ -7,17 +7,17 @@ score, each with its descriptor as a `DatumProto`. A `.npz` file holds `keypoint
 
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 
 from senet_jax.features.local_features import LocalFeatures
 from senet_jax.system.errors import UserError, reason
 from senet_jax.system.files import read_regular
+from senet_jax.system.protobuf import as_bytes, datum, fields, floats
 
 LIMIT_BYTES = 2**28
 MOST_FEATURES = 100_000
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _SHAPES = {
     "keypoints": (2, "[n, 2]"),
     "descriptors": (2, "[n, d]"),
@@ -83,16 +83,16 @@ def _arrays(content: bytes) -> LocalFeatures:
 
 def _features(content: bytes) -> LocalFeatures:
     rows, descriptors = [], []
-    for field, value in _fields(memoryview(content)):
+    for field, value in fields(memoryview(content)):
         if field != 1:
             continue
         row = dict.fromkeys(_PLACES.values(), 0.0)
         descriptor = np.zeros(0, np.float32)
-        for inner, part in _fields(_as_bytes(value)):
+        for inner, part in fields(as_bytes(value)):
             if inner == 1:
-                descriptor = _datum(_as_bytes(part))
+                descriptor = datum(as_bytes(part))
             elif inner in _PLACES:
-                [row[_PLACES[inner]]] = _floats(part)
+                [row[_PLACES[inner]]] = floats(part)
         rows.append(tuple(row.values()))
         descriptors.append(descriptor)
         if len(rows) > MOST_FEATURES:
@@ -108,59 +108,3 @@ def _features(content: bytes) -> LocalFeatures:
         scales=columns[:, 2],
         stride=np.nan,
     )
-
-
-def _datum(content: memoryview) -> np.ndarray:
-    numbers = [np.zeros(0, np.float32)]
-    for field, value in _fields(content):
-        if field == 2:
-            numbers += [_floats(part) for inner, part in _fields(_as_bytes(value)) if inner == 1]
-    return np.concatenate(numbers)
-
-
-def _floats(value: memoryview | int) -> np.ndarray:
-    """Packed or single floats of 32 bits."""
-    content = _as_bytes(value)
-    if len(content) % 4:
-        raise ValueError("a list of numbers ends within one")
-    return np.frombuffer(content, "<f4").astype(np.float32)
-
-
-def _as_bytes(value: memoryview | int) -> memoryview:
-    if isinstance(value, int):
-        raise ValueError("a field is of another type")
-    return value
-
-
-def _fields(content: memoryview) -> Iterator[tuple[int, memoryview | int]]:
-    """The fields of a message: number, and an integer or bytes."""
-    place = 0
-    while place < len(content):
-        key, place = _varint(content, place)
-        field, kind = key >> 3, key & 7
-        if kind == _VARINT:
-            value, place = _varint(content, place)
-            yield field, value
-            continue
-        if kind == _BYTES:
-            length, place = _varint(content, place)
-        elif kind in (_FIXED32, _FIXED64):
-            length = 4 if kind == _FIXED32 else 8
-        else:
-            raise ValueError("it is no protocol buffer")
-        if length > len(content) - place:
-            raise ValueError("it ends within a field")
-        yield field, content[place : place + length]
-        place += length
-
-
-def _varint(content: memoryview, place: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        if place >= len(content):
-            raise ValueError("it ends within a number")
-        value |= (content[place] & 127) << shift
-        place += 1
-        if content[place - 1] < 128:
-            return value, place
-    raise ValueError("it is no protocol buffer")

@@ -5,7 +5,7 @@ from senet_jax.data.revisitop import Photograph
 from senet_jax.jobs.given_features import GivenFeatures
 from senet_jax.system.errors import UserError
 from tests.data.pictures import encoded, picture
-from tests.features.test_local_files import delg
+from tests.oracles.delg_files import delg_local
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_points_are_those_of_the_whole_photograph(folders):
     _save(local, [[1.5, 2], [47, 39]])
     assert given.query(0).keypoints.tolist() == [[1.5, 2], [47, 39]]
     # DELG's are of the box alone.
-    (local / "in" / "a.delg_local").write_bytes(delg([[1, 2]], [[1.0]], [1.0], [1.0]))
+    (local / "in" / "a.delg_local").write_bytes(delg_local([[1, 2]], [[1.0]], [1.0], [1.0]))
     given = GivenFeatures(local, [boxed], [whole])
     assert given.query(0).keypoints.tolist() == [[6, 11]]
     assert given.item(0).keypoints.tolist() == [[1, 2]]
