@@ -20,7 +20,7 @@ from senet_jax.features.local_features import LocalFeatures
 from senet_jax.features.networks import Value
 from senet_jax.features.whitening import local_feature_cache
 from senet_jax.jobs.evaluation_plan import EvaluationPlan
-from senet_jax.jobs.given_features import GivenFeatures
+from senet_jax.jobs.given_features import GivenFeatures, open_given
 from senet_jax.jobs.given_scores import COLUMNS, GivenPairs
 from senet_jax.jobs.kept_stages import StageFolder
 from senet_jax.jobs.reranked_scores import RerankedReport, evaluate_reranked
@@ -191,15 +191,14 @@ class Reranking:
 
         # Pictures are made with configs of before, or without one.
         given = str(config.get("local_features", ""))
-        self._given_features = pathlib.Path(given) if given and "local" in self._needs else None
-        if self._given_features is not None:
+        self._given_features = None
+        if given and "local" in self._needs:
             if any(isinstance(method, GeometricVerification) for method in chain.methods):
                 raise UserError(
                     "geometric takes the network's own features, and config.local_features names "
                     "others; use gv, or leave one of the two out"
                 )
-            if not self._given_features.is_dir():
-                raise UserError(f"config.local_features is {given}, which is no folder; name one")
+            self._given_features = open_given(pathlib.Path(given))
             self.settings["local_features"] = f"user-supplied, {given}"
         if "pairs" in self._needs:
             if not config.pair_scores:
