@@ -26,7 +26,7 @@ from senet_jax.jobs.kept_stages import StageFolder
 from senet_jax.jobs.reranked_scores import RerankedReport, evaluate_reranked
 from senet_jax.rerank.lightglue import check_matcher
 from senet_jax.rerank.method import Method, Resources
-from senet_jax.rerank.methods import make_chain
+from senet_jax.rerank.methods import Chain, make_chain
 from senet_jax.rerank.pair_scores import PairScores, map_cache
 from senet_jax.rerank.pairs import Features, PairCount, ScoredPairs, ScorePairs
 from senet_jax.rerank.retrieval import Retrieval
@@ -219,7 +219,7 @@ class Reranking:
     def __call__(self, dataset: Dataset, found: Retrieval) -> dict[str, RerankedReport]:
         """The reports `blind` and `protocol`; the pairs that were scored are left in a file."""
         queries, images = self._plan.queries(dataset), self._plan.searched(dataset)
-        chain = make_chain(self.method, dataset.name, self._defaults)
+        chain = self._chain(dataset)
         text_of = dict(zip(chain.methods, map(str, chain.spelled), strict=True))
         scored: dict[str, list[ScoredPairs]] = {}
 
@@ -236,6 +236,13 @@ class Reranking:
             path = self._folder / dataset.name / f"{text}.csv"
             save_pairs(path, ScoredPairs.union(several))
         return reports
+
+    def notes(self, dataset: Dataset) -> dict[str, Any]:
+        """What a report says of the re-rankings of a dataset besides scores and costs."""
+        return {"settings": dict(self.settings), "methods": self._chain(dataset).to_json()}
+
+    def _chain(self, dataset: Dataset) -> Chain:
+        return make_chain(self.method, dataset.name, self._defaults)
 
     def features(
         self, kind: str, queries: Sequence[Photograph], images: Sequence[Photograph]

@@ -5,6 +5,7 @@ one with scikit-image 0.26; see `ransac`.
 """
 
 import dataclasses
+from typing import ClassVar
 
 import numpy as np
 
@@ -38,6 +39,7 @@ class AffineVerification(PairwiseMethod):
         True, "end, as scikit-image 0.26 does, when more samples could find nothing better"
     )
     needs = "local"
+    ties: ClassVar[str] = "the more similar one is first, then the lower index"
 
     def score(self, query: LocalFeatures, item: LocalFeatures) -> float:
         """How many matches agree."""

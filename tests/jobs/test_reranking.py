@@ -196,6 +196,14 @@ def test_features_and_scores_that_users_bring_are_named_as_theirs(evaluate, plac
     assert code == 0, errors
     report = _report(tmp_path / "run")
     by_points, by_scores = report["town+gv(pixels=1):blind"], report["town+pairs:blind"]
+    # All settings stand there, those that were left to their defaults too.
+    [gv] = by_points["methods"]
+    numbers = {"distance": 1.0, "pixels": 1.0, "trials": 1000, "seed": 0, "early_stop": True}
+    assert gv["settings"] == {"top": 100} | numbers
+    assert gv["ties"] == "the more similar one is first, then the lower index"
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "top 100, distance 1.0, pixels 1.0, trials 1000, seed 0, early_stop True" in page
+    assert gv["ties"] in page
     assert by_points["settings"]["local_features"] == f"user-supplied, {local}"
     assert by_scores["settings"]["pair_scores"].startswith("user-supplied, SHA-256 ")
 
