@@ -40,6 +40,16 @@ class LocalFeatures:
             stride=float(value["stride"]),
         )
 
+    def only(self, chosen: np.ndarray) -> "LocalFeatures":
+        """Some of them: bool[n]."""
+        return LocalFeatures(
+            self.keypoints[chosen],
+            self.descriptors[chosen],
+            self.scores[chosen],
+            self.scales[chosen],
+            self.stride,
+        )
+
 
 def strongest_positions(maps: np.ndarray, count: int) -> np.ndarray:
     """The positions with the longest activations, strongest first; silent ones never.

@@ -113,10 +113,12 @@ def _evaluate(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
         _warn_of_ties(dataset, searchable)
         if rerank is not None:
             found = found or _whole_lists(searchable)
-            settings = rerank.settings | ({} if is_exact else {"search": backend_text(backend)})
+            notes = rerank.notes(dataset)
+            if not is_exact:
+                notes["settings"]["search"] = backend_text(backend)
             for kind, reranked in rerank(dataset, found).items():
                 entry = f"{name}+{rerank.method}:{kind}"
-                results.add_reranked(entry, reranked, settings, found)
+                results.add_reranked(entry, reranked, notes, found)
                 _print_result(entry, headings, reranked.scores, searchable)
 
     unreadable = described.unreadable

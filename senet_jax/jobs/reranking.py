@@ -20,14 +20,14 @@ from senet_jax.features.local_features import LocalFeatures
 from senet_jax.features.networks import Value
 from senet_jax.features.whitening import local_feature_cache
 from senet_jax.jobs.evaluation_plan import EvaluationPlan
-from senet_jax.jobs.given_features import GivenFeatures
+from senet_jax.jobs.given_features import GivenFeatures, open_given
 from senet_jax.jobs.given_scores import COLUMNS, GivenPairs
 from senet_jax.jobs.kept_stages import StageFolder
 from senet_jax.jobs.reranked_scores import RerankedReport, evaluate_reranked
 from senet_jax.rerank.journal import Journal, Key
 from senet_jax.rerank.lightglue import check_matcher
 from senet_jax.rerank.method import Method, Resources
-from senet_jax.rerank.methods import make_chain
+from senet_jax.rerank.methods import Chain, make_chain
 from senet_jax.rerank.pair_scores import PairScores, map_cache
 from senet_jax.rerank.pairs import Features, PairCount, ScoredPairs, ScorePairs
 from senet_jax.rerank.retrieval import Retrieval
@@ -200,15 +200,14 @@ class Reranking:
 
         # Pictures are made with configs of before, or without one.
         given = str(config.get("local_features", ""))
-        self._given_features = pathlib.Path(given) if given and "local" in self._needs else None
-        if self._given_features is not None:
+        self._given_features = None
+        if given and "local" in self._needs:
             if any(isinstance(method, GeometricVerification) for method in chain.methods):
                 raise UserError(
                     "geometric takes the network's own features, and config.local_features names "
                     "others; use gv, or leave one of the two out"
                 )
-            if not self._given_features.is_dir():
-                raise UserError(f"config.local_features is {given}, which is no folder; name one")
+            self._given_features = open_given(pathlib.Path(given))
             self.settings["local_features"] = f"user-supplied, {given}"
         if "pairs" in self._needs:
             if not config.pair_scores:
@@ -229,7 +228,7 @@ class Reranking:
     def __call__(self, dataset: Dataset, found: Retrieval) -> dict[str, RerankedReport]:
         """The reports `blind` and `protocol`; the pairs that were scored are left in a file."""
         queries, images = self._plan.queries(dataset), self._plan.searched(dataset)
-        chain = make_chain(self.method, dataset.name, self._defaults)
+        chain = self._chain(dataset)
         text_of = dict(zip(chain.methods, map(str, chain.spelled), strict=True))
         scored: dict[str, list[ScoredPairs]] = {}
 
@@ -246,6 +245,13 @@ class Reranking:
             path = self._folder / dataset.name / f"{text}.csv"
             save_pairs(path, ScoredPairs.union(several))
         return reports
+
+    def notes(self, dataset: Dataset) -> dict[str, Any]:
+        """What a report says of the re-rankings of a dataset besides scores and costs."""
+        return {"settings": dict(self.settings), "methods": self._chain(dataset).to_json()}
+
+    def _chain(self, dataset: Dataset) -> Chain:
+        return make_chain(self.method, dataset.name, self._defaults)
 
     def features(
         self, kind: str, queries: Sequence[Photograph], images: Sequence[Photograph]

@@ -57,17 +57,17 @@ class Results:
             self._files_crc32 |= kept_files(self._earlier_run.files_crc32, kept)
 
     def add_reranked(
-        self, name: str, reranked: RerankedReport, settings: Mapping, found: Retrieval
+        self, name: str, reranked: RerankedReport, notes: Mapping, found: Retrieval
     ) -> None:
         """Takes what a re-ranking made of lists.
 
         Args:
             name: `NAME+METHOD:KIND`.
             reranked: the scores, and the lists.
-            settings: what the scores depend on besides the name and what was found.
+            notes: what the report says of it besides scores and cost.
             found: what was re-ranked.
         """
-        notes = {"cost": dataclasses.asdict(reranked.cost), "settings": dict(settings)}
+        notes = {"cost": dataclasses.asdict(reranked.cost), **notes}
         self._entries[name] = dataclasses.replace(reranked.scores, notes=notes)
         lists = reranked.ranked
         if isinstance(lists, RankedList):

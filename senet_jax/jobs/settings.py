@@ -100,8 +100,9 @@ class EvaluationSettings(config.Job):
     )
     local_features: str = setting(
         config.path_or_nothing,
-        "for gv: a folder of local features that were made elsewhere, NAME.npz or NAME.delg_local "
-        "for each photograph; empty: those of the network",
+        "for gv: local features that were made elsewhere, a folder with NAME.npz or "
+        "NAME.delg_local for each photograph, or FILE.h5 as hloc writes it; empty: those of the "
+        "network",
         "",
     )
     pair_scores: str = setting(

@@ -19,7 +19,13 @@ from senet_jax.report.systems import (
     training_set_of,
     warnings_of,
 )
-from senet_jax.report.tables import cost_table, precision_table, queries_table, scores_table
+from senet_jax.report.tables import (
+    cost_table,
+    methods_table,
+    precision_table,
+    queries_table,
+    scores_table,
+)
 from senet_jax.system.errors import UserError, shown
 
 MOST_FACTS = 300
@@ -118,7 +124,7 @@ def _dataset(
     gallery: Gallery | str,
     rival: Rival | None,
 ) -> Markup:
-    cost = cost_table(name, reports, run)
+    cost, methods = cost_table(name, reports, run), methods_table(name, reports, run)
     return join(
         [
             f"<section><h2>{text(name)}</h2>",
@@ -127,6 +133,7 @@ def _dataset(
             "" if rival is None else _difference(name, reports, rival),
             _folded("Mean precision among the first items", precision_table(name, reports, run)),
             "" if cost is None else _folded("What re-ranking took", cost),
+            "" if methods is None else _folded("How re-ranking was set", methods),
             *_gallery(gallery),
             "<h3>Query by query</h3>",
             queries_table(name, reports, run),

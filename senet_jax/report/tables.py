@@ -72,6 +72,28 @@ def cost_table(dataset: str, reports: Mapping[str, EvaluationReport], run: Run) 
     return table(caption, ["Re-ranking", *columns], rows) if rows else None
 
 
+def methods_table(dataset: str, reports: Mapping[str, EvaluationReport], run: Run) -> Markup | None:
+    """Every re-ranking method with all of its settings, None where a report tells none."""
+    rows: dict[tuple[str, ...], Row] = {}
+    for entry, report in reports.items():
+        methods = report.notes.get("methods")
+        for told in methods if isinstance(methods, list) else []:
+            if isinstance(told, Mapping) and isinstance(told.get("settings"), Mapping):
+                name, ties = (_word(told.get(key)) for key in ("method", "ties"))
+                reranking = label_of(entry, dataset, run).rpartition(":")[0]
+                cells = name, _settings(told["settings"]), ties
+                rows.setdefault((reranking, *cells), Row([Cell(reranking), *map(Cell, cells)]))
+    caption = (
+        f"{dataset}: how re-ranking was set; in a search the lower index is first among equals"
+    )
+    columns = ["Re-ranking", "Method", "Settings", "Among equals"]
+    return table(caption, columns, rows.values()) if rows else None
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else MISSING
+
+
 def queries_table(dataset: str, reports: Mapping[str, EvaluationReport], run: Run) -> Markup:
     """The AP of every query: of the first system under each protocol, of others under Medium."""
     first, *others = reports.values()

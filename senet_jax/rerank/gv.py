@@ -5,6 +5,7 @@ one with scikit-image 0.26; see `ransac`.
 """
 
 import dataclasses
+from typing import ClassVar
 
 import numpy as np
 
@@ -39,6 +40,7 @@ class AffineVerification(PairwiseMethod):
     )
     needs = "local"
     is_kept = True
+    ties: ClassVar[str] = "the more similar one is first, then the lower index"
 
     def score(self, query: LocalFeatures, item: LocalFeatures) -> float:
         """How many matches agree."""

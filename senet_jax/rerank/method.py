@@ -107,6 +107,10 @@ class Reranker:
         return self.prepare(retrieval.database, Resources())(retrieval)
 
 
+FOUND_ANEW = "the lower index is first"
+"""`Method.ties` of what searches again."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Method(Settings, Reranker):
     """A re-ranking method, with its settings as fields.
@@ -115,12 +119,14 @@ class Method(Settings, Reranker):
 
     Attributes:
         needs: the kind of features that it takes, empty for descriptors alone.
+        ties: what comes first among items that it finds equal, for reports.
 
     Raises:
         UserError: a setting is of another type, or out of range.
     """
 
     needs: ClassVar[str] = ""
+    ties: ClassVar[str] = "the order of before stays"  # As `retrieval.reordered` does it.
 
     def rerank(self, retrieval: Retrieval) -> Retrieval:
         """The query stage of a method without a database stage."""

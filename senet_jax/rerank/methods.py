@@ -58,6 +58,13 @@ class Chain(Reranker):
         """The method string."""
         return ",".join(map(str, self.spelled))
 
+    def to_json(self) -> list[dict[str, Any]]:
+        """Each method with all of its settings and its rule of ties, for reports."""
+        return [
+            {"method": text.name, "settings": dataclasses.asdict(method), "ties": method.ties}
+            for text, method in zip(self.spelled, self.methods, strict=True)
+        ]
+
     @property
     def needs(self) -> set[str]:
         """The kinds of features that the methods take."""

@@ -10,14 +10,14 @@ with fewer features" (ICCV Workshops 2009), database-side augmentation.
 import dataclasses
 import functools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from senet_jax.models.layers import l2_normalise
-from senet_jax.rerank.method import DatabaseStage, Method, Prepared, Resources
+from senet_jax.rerank.method import FOUND_ANEW, DatabaseStage, Method, Prepared, Resources
 from senet_jax.rerank.neighbours import nearest_others
 from senet_jax.rerank.retrieval import (
     Retrieval,
@@ -97,6 +97,7 @@ class QueryExpansion(Method):
 
     neighbours: int = _neighbours("how many of the first items of its list a query learns from")
     alpha: float = _alpha()
+    ties: ClassVar[str] = FOUND_ANEW
 
     def rerank(self, retrieval: Retrieval) -> Retrieval:
         """New queries and what they find."""
@@ -111,6 +112,7 @@ class AverageQueryExpansion(Method):
     """Average query expansion, where every neighbour has the same weight."""
 
     neighbours: int = _neighbours("how many of the first items of its list a query learns from")
+    ties: ClassVar[str] = FOUND_ANEW
 
     def rerank(self, retrieval: Retrieval) -> Retrieval:
         """New queries and what they find."""
@@ -141,6 +143,7 @@ class DatabaseAugmentation(Method):
 
     neighbours: int = _neighbours("how many other items a descriptor learns from")
     alpha: float = _alpha()
+    ties: ClassVar[str] = FOUND_ANEW
 
     def prepare(self, database: BlockedDatabase, resources: Resources) -> Prepared:
         """Augments the database."""
@@ -176,6 +179,7 @@ class DiscriminativeQueryExpansion(Method):
     negatives: int = setting(
         50, "how many of the last items it is unlike", at_least=0, at_most=10_000
     )
+    ties: ClassVar[str] = FOUND_ANEW
 
     def __post_init__(self):
         super().__post_init__()

@@ -1,9 +1,10 @@
 """Scores anyone's descriptors or ranks: mAP and mP@1, 5, 10 under Easy, Medium and Hard.
 
 Descriptors are .npy files of float16, float32, float64 or integers, or quantised ones, a row for
-each query of qimlist and each image of imlist. They are used as they are, by dot product, in
-float32: scores that differ only beyond it are ties, and among ties the lower index is first; a
-warning says so where most images to find are tied with others.
+each query of qimlist and each image of imlist, or folders of NAME.delg_global, which DELG's public
+code writes, one for each of these names (of distractors all that are there). They are used as they
+are, by dot product, in float32: scores that differ only beyond it are ties, and among ties the
+lower index is first; a warning says so where most images to find are tied with others.
 
 Ranks are .npy files of integers [queries, k], items best first; -1 means no more. Items that are
 not listed count as not found.
@@ -19,6 +20,7 @@ from senet_jax.metrics.report import evaluate_descriptors, evaluate_ranks
 from senet_jax.metrics.run_report import UNNAMED, Report
 from senet_jax.metrics.saved import write_report
 from senet_jax.metrics.ties import warning_of_ties
+from senet_jax.search.descriptor_files import open_descriptors_of
 from senet_jax.search.ranked_list import RankedList
 from senet_jax.system.errors import CommandParser, UserError, run_command, shown
 from senet_jax.system.files import local_path, local_paths, open_array
@@ -31,16 +33,14 @@ def main() -> None:
     parser.add_argument(
         "ground_truth", type=local_path, metavar="GROUND_TRUTH", help="gnd_NAME.pkl or .json"
     )
+    parser.add_argument("--query", type=local_path, metavar="Q", help="the queries' descriptors")
     parser.add_argument(
-        "--query", type=local_path, metavar="Q.npy", help="the queries' descriptors"
-    )
-    parser.add_argument(
-        "--database", type=local_path, metavar="X.npy", help="the database's descriptors"
+        "--database", type=local_path, metavar="X", help="the database's descriptors"
     )
     parser.add_argument(
         "--distractors",
         type=local_paths,
-        metavar="D.npy,...",
+        metavar="D,...",
         help="descriptors that follow the database's",
     )
     parser.add_argument(
@@ -91,14 +91,15 @@ def _check_sources(flags: argparse.Namespace, parser: CommandParser) -> None:
 
 
 def _score_descriptors(ground_truth: GroundTruth, flags: argparse.Namespace) -> EvaluationReport:
-    database = open_array(flags.database)
+    queries = open_descriptors_of(flags.query, ground_truth.query_names)
+    database = open_descriptors_of(flags.database, ground_truth.image_names)
     if database.shape[:1] != (len(ground_truth.image_names),):
         raise UserError(
             f"{flags.database} has the shape {shown(database.shape)} for "
             f"{len(ground_truth.image_names)} images; every image of imlist has one row, "
             "distractors have files of their own"
         )
-    descriptors = open_array(flags.query), [database, *map(open_array, flags.distractors or [])]
+    descriptors = queries, [database, *map(open_descriptors_of, flags.distractors or [])]
     report = evaluate_descriptors(ground_truth, *descriptors)
     ties = warning_of_ties(ground_truth, *descriptors)
     if ties:

@@ -1,4 +1,3 @@
-import struct
 import zipfile
 
 import numpy as np
@@ -6,36 +5,11 @@ import pytest
 
 from senet_jax.features.local_files import read_delg_local, read_npz_local
 from senet_jax.system.errors import UserError
-
-
-def varint(value):
-    return bytes([value]) if value < 128 else bytes([value & 127 | 128]) + varint(value >> 7)
-
-
-def message(field, content):
-    return varint(field << 3 | 2) + varint(len(content)) + content
-
-
-def single(field, number):
-    return varint(field << 3 | 5) + struct.pack("<f", number)
-
-
-def delg(points, descriptors, scales, scores, packed=True):
-    """A `.delg_local` file, as the protocol buffers of DELG's code define it."""
-    content = b""
-    for (x, y), row, scale, score in zip(points, descriptors, scales, scores, strict=True):
-        numbers = b"".join(single(1, v) for v in row)
-        if packed:
-            numbers = message(1, np.asarray(row, "<f4").tobytes())
-        shape = message(1, message(1, varint(len(row))))
-        parts = single(2, x) + single(3, y) + single(4, scale) + single(5, 0) + single(6, score)
-        content += message(1, message(1, shape + message(2, numbers)) + parts)
-    return content
-
+from tests.oracles.delg_files import delg_local, message, varint
 
 POINTS, SCALES, SCORES = [[3.5, 700.0], [40.25, 2.0]], [1.0, 0.5], [9.0, 4.0]
 DESCRIPTORS = np.random.default_rng(0).standard_normal((2, 40)).astype(np.float32)
-FILE = delg(POINTS, DESCRIPTORS, SCALES, SCORES)
+FILE = delg_local(POINTS, DESCRIPTORS, SCALES, SCORES)
 ARRAYS = {
     "keypoints": np.array(POINTS),
     "descriptors": DESCRIPTORS,
@@ -54,7 +28,7 @@ def check(found):
 def test_delgs_files_are_read(tmp_path, packed):
     path = tmp_path / "a.delg_local"
     # Fields that nobody knows are passed over.
-    path.write_bytes(varint(9 << 3) + varint(300) + delg(*ARRAYS_IN_ORDER, packed=packed))
+    path.write_bytes(varint(9 << 3) + varint(300) + delg_local(*ARRAYS_IN_ORDER, packed=packed))
     check(read_delg_local(path))
 
 
@@ -92,17 +66,17 @@ def test_a_truncated_file_is_one_line(tmp_path, end):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (delg(POINTS, [[1.0, 2.0], [1.0]], SCALES, SCORES), "have 1 to 2 numbers"),
-        (delg(POINTS, [[], []], SCALES, SCORES), "hold no numbers"),
-        (delg(POINTS, DESCRIPTORS, SCALES, [1.0, np.nan]), "is not finite"),
-        (delg(POINTS, DESCRIPTORS * np.inf, SCALES, SCORES), "is not finite"),
+        (delg_local(POINTS, [[1.0, 2.0], [1.0]], SCALES, SCORES), "have 1 to 2 numbers"),
+        (delg_local(POINTS, [[], []], SCALES, SCORES), "hold no numbers"),
+        (delg_local(POINTS, DESCRIPTORS, SCALES, [1.0, np.nan]), "is not finite"),
+        (delg_local(POINTS, DESCRIPTORS * np.inf, SCALES, SCORES), "is not finite"),
         (b"\x0b", "no protocol buffer"),
         (b"\xff" * 20, "no protocol buffer"),
         (message(1, message(2, b"abc")), "ends within one"),
         (varint(1 << 3) + varint(3), "of another type"),
     ],
 )
-def test_what_is_no_file_of_delg(tmp_path, content, told):
+def test_what_is_no_file_of_delg_local(tmp_path, content, told):
     path = tmp_path / "a.delg_local"
     path.write_bytes(content)
     assert told in refused(read_delg_local, path)

@@ -7,6 +7,7 @@ import pickle
 import re
 import shutil
 
+import h5py
 import numpy as np
 import pytest
 
@@ -189,13 +190,13 @@ def test_keypoints_are_matched_and_kept(evaluate, places, tmp_path):
 
 
 def test_features_and_scores_that_users_bring_are_named_as_theirs(evaluate, places, tmp_path):
-    rng, local = np.random.default_rng(0), tmp_path / "local"
-    local.mkdir()
-    points, rows = rng.uniform(0, 40, (12, 2)), np.eye(12)
-    for name in "abcqr":
-        others = rng.permutation(12) if name in "ab" else np.arange(12)
-        columns = {"scores": np.ones(12), "scales": np.ones(12), "descriptors": rows[others]}
-        np.savez(local / f"{name}.npz", keypoints=points, **columns)
+    rng, local = np.random.default_rng(0), tmp_path / "local.h5"
+    points, rows = rng.uniform(6, 34, (12, 2)), np.eye(12)
+    with h5py.File(local, "w") as file:
+        for name in "abcqr":
+            others = rng.permutation(12) if name in "ab" else np.arange(12)
+            group = file.create_group(f"{name}.jpg")
+            group["keypoints"], group["descriptors"] = points, rows[others].T
     code, _, errors = evaluate("--config.rerank=gv(pixels=1)", f"--config.local_features={local}")
     assert code == 0, errors
     [path] = (tmp_path / "run" / "rerank" / "town").iterdir()
@@ -208,6 +209,14 @@ def test_features_and_scores_that_users_bring_are_named_as_theirs(evaluate, plac
     assert code == 0, errors
     report = _report(tmp_path / "run")
     by_points, by_scores = report["town+gv(pixels=1):blind"], report["town+pairs:blind"]
+    # All settings stand there, those that were left to their defaults too.
+    [gv] = by_points["methods"]
+    numbers = {"distance": 1.0, "pixels": 1.0, "trials": 1000, "seed": 0, "early_stop": True}
+    assert gv["settings"] == {"top": 100} | numbers
+    assert gv["ties"] == "the more similar one is first, then the lower index"
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "top 100, distance 1.0, pixels 1.0, trials 1000, seed 0, early_stop True" in page
+    assert gv["ties"] in page
     assert by_points["settings"]["local_features"] == f"user-supplied, {local}"
     assert by_scores["settings"]["pair_scores"].startswith("user-supplied, SHA-256 ")
 
@@ -314,6 +323,7 @@ def test_a_database_in_fewer_bits_is_ranked_and_re_ranked(evaluate, places, tmp_
         (["--config.rerank=dba(k=3)"], "dba cannot take 'k=3'; its settings: neighbours (an in"),
         (["--config.rerank=pairs"], "config.pair_scores is empty"),
         (["--config.rerank=gv", "--config.local_features=none"], "which is no folder"),
+        (["--config.rerank=gv", "--config.local_features=n.h5"], "cannot read the local features"),
         (["--config.rerank=geometric", "--config.local_features=."], "use gv"),
         (["--config.rerank=geometric(top=0)"], "top is 0; it has to be an integer from 1"),
         (["--config.rerank=cvnet"], "config.cvnet_weights is empty; name the weights folder"),

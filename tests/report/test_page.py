@@ -227,6 +227,26 @@ def test_what_it_costs_and_mean_precision():
     assert "what re-ranking took" not in alone
 
 
+def test_how_re_ranking_was_set():
+    """Each method once for both kinds of a re-ranking; what is no such note is left out."""
+    gv = {"method": "gv", "settings": {"pixels": 20.0, "seed": 0}, "ties": "the lower index"}
+    odd = [3, {"settings": []}, {"settings": {"a": [HOSTILE]}}]
+    entries = {
+        "town": report([0.5]),
+        "town+gv:blind": report([0.5], methods=[gv]),
+        "town+gv:protocol": report([0.5], methods=[gv]),
+        "town+odd:blind": report([0.5], methods=odd),
+        "town+odder:blind": report([0.5], methods="gv"),
+    }
+    rows = rows_of(made(entries, galleries={}), "town: how re-ranking was set")
+    assert rows[:2] == [
+        ["Re-ranking", "Method", "Settings", "Among equals"],
+        ["gv", "gv", "pixels 20.0, seed 0", "the lower index"],
+    ]
+    assert len(rows) == 3 and rows[2][:2] == ["odd", MISSING]
+    assert "how re-ranking was set" not in made({"town": report([0.5])}, galleries={})
+
+
 def test_every_query_failures_first():
     entries = {
         "town": report([0.75, np.nan, 0.25, 0.5], ("best", "none", "worst", None)),

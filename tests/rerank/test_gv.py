@@ -1,13 +1,23 @@
+import itertools
+import warnings
+
 import numpy as np
 import pytest
 import scipy.spatial
+from skimage.measure import ransac
+from skimage.transform import AffineTransform
 
+from senet_jax.data.revisitop import load_dataset
+from senet_jax.features.keypoints import Fitted
 from senet_jax.features.local_features import LocalFeatures
+from senet_jax.features.whitening import local_feature_cache
 from senet_jax.rerank.gv import AffineVerification, nearest_matches
 from senet_jax.rerank.pairs import Features
 from senet_jax.rerank.retrieval import search
 from senet_jax.search.database import BlockedDatabase
 from senet_jax.system.errors import UserError
+from tests.data.pictures import MINIPHOTOS, needs_miniphotos
+from tests.oracles.lively_twin import lively_weights
 from tests.rerank.retrievals import clustered, reranked_by_pairs
 
 
@@ -92,3 +102,35 @@ def test_the_order_is_of_inliers_then_of_similarity_then_of_the_database():
     points = method.matches(scenes.query(0), scenes.item(6))
     np.testing.assert_allclose(points.query_points, points.item_points[:, ::-1])
     assert len(points) == 40 and points.scores.tolist() == pytest.approx([1] * 40)
+
+
+def _as_delgs_code_does_it(query, item):
+    """The query's points that agree: scipy's tree, then scikit-image's RANSAC."""
+    tree = scipy.spatial.cKDTree(item.descriptors)
+    _, nearest = tree.query(query.descriptors, distance_upper_bound=1.0)
+    near = nearest < len(item.keypoints)
+    of_query, of_item = query.keypoints[near], item.keypoints[nearest[near]]
+    if len(of_query) <= 3:
+        return of_query[:0]
+    pair = of_item.astype(float), of_query.astype(float)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _, agree = ransac(pair, AffineTransform, 3, 20.0, max_trials=1000, rng=0)
+    return of_query[:0] if agree is None else of_query[agree]
+
+
+@pytest.mark.slow
+@needs_miniphotos
+def test_the_inliers_of_real_photographs_are_those_of_scikit_image(tmp_path):
+    """Of local features as the engine makes them, of the same places and of others."""
+    images = Fitted(load_dataset(MINIPHOTOS.parent, "miniphotos").images, 512)
+    chosen = [images[item] for item in (0, 16, 17, 19, 21)]  # Two each of two places.
+    weights = lively_weights("tiny_baseline")
+    cache = local_feature_cache(weights, chosen, tmp_path, 2**30, few_shapes=True)
+    cache.fill(chosen, "local features")
+    method, counts = AffineVerification(), []
+    for query, item in itertools.combinations([LocalFeatures.of(cache[p]) for p in chosen], 2):
+        points = method.matches(query, item).query_points
+        np.testing.assert_array_equal(points, _as_delgs_code_does_it(query, item))
+        counts.append(len(points))
+    assert len(counts) == 10 and min(counts) > 3 and 2 * min(counts) < max(counts)

@@ -12,6 +12,7 @@ from senet_jax.metrics.report import evaluate_descriptors
 from senet_jax.score.__main__ import main
 from senet_jax.search.storage import quantise
 from senet_jax.system.errors import run_command
+from tests.oracles.delg_files import delg_global
 
 IMAGES, QUERIES, WIDTH = 6, 2, 3
 GROUND_TRUTH = {
@@ -100,6 +101,25 @@ def test_descriptors(folder, monkeypatch, capsys):
     assert json.loads((folder / "out/report.json").read_text()) == expected.to_json()
 
 
+def test_folders_of_delgs_files_score_as_arrays_do(folder, tmp_path, monkeypatch, capsys):
+    """Of an encoder of their own, through the command."""
+    names = {"query": GROUND_TRUTH["qimlist"], "database": GROUND_TRUTH["imlist"]}
+    names["distractors"] = [f"far/{i}" for i in range(5)]
+    flags = []
+    for kind, of_kind in names.items():
+        rows = np.load(folder / f"{kind}.npy").astype(np.float32)
+        for name, row in zip(of_kind, rows, strict=True):
+            path = tmp_path / kind / f"{name}.delg_global"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(delg_global(row))
+        flags.append(f"--{kind}={tmp_path / kind}")
+    _run(monkeypatch, folder, "gnd_x.json", *flags)
+    found = capsys.readouterr().out
+    arrays = _descriptors("query", "database", "--distractors=distractors.npy")
+    _run(monkeypatch, folder, "gnd_x.json", *arrays)
+    assert found == capsys.readouterr().out and "mAP" in found
+
+
 def test_descriptors_that_are_all_alike_are_told(folder, monkeypatch, capsys):
     _run(monkeypatch, folder, "gnd_x.json", *_descriptors("query_alike", "database_alike"))
     output = capsys.readouterr()
@@ -153,7 +173,7 @@ def _descriptors(query="query", database="database", *more):
         (_descriptors("query", "truncated"), "truncated.npy is not an array in a .npy file"),
         (_descriptors("query", "pickled"), "pickled.npy is not an array in a .npy file"),
         (["--query=query.npy", "--database=archive.npz"], "archive.npz is not an array"),
-        (["--query=query.npy", "--database=."], "cannot read .: Is a directory"),
+        (["--query=query.npy", "--database=."], r"image0.delg_global: No such file"),
         (_descriptors("query_short"), "query_short.npy has 1 rows for 2 queries"),
         (_descriptors("query_narrow"), "query_narrow.npy has 2 columns, the database 3"),
         (_descriptors("query_infinite"), "row 0 of .*query_infinite.npy is not finite"),

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.features.test_local_files import delg
 from tests.fuzz.reader import Reader
+from tests.oracles.delg_files import delg_global, delg_local
 
 TRUTH = {
     "imlist": ["a", "b/c", "d", "Ö"],
@@ -72,6 +72,12 @@ def _delg_local(path: pathlib.Path) -> Any:
     from senet_jax.features.local_files import read_delg_local
 
     return read_delg_local(path).keypoints.shape
+
+
+def _delg_global(path: pathlib.Path) -> Any:
+    from senet_jax.search.descriptor_files import read_delg_global
+
+    return len(read_delg_global(path))
 
 
 def _flags(path: pathlib.Path) -> Any:
@@ -136,9 +142,16 @@ READERS: dict[str, Reader] = {
     ),
     "delg_local": Reader(
         "a.delg_local",
-        lambda _: [delg([[3, 4], [5, 6]], [[1.0, 2.0], [3.0, 4.0]], [1, 2], [3, 4])],
+        lambda _: [delg_local([[3, 4], [5, 6]], [[1.0, 2.0], [3.0, 4.0]], [1, 2], [3, 4])],
         _delg_local,
         ("senet_jax.features.local_files",),
+        (b"\x0a", b"\xff" * 9, b"\xff\xff\xff\xff\x0f", b"\0", b"\x0b", b"\x7f\x80\0\0"),
+    ),
+    "delg_global": Reader(
+        "a.delg_global",
+        lambda _: [delg_global([1.0, 2.0, 3.0]), delg_global([1.0, 2.0], packed=False)],
+        _delg_global,
+        ("senet_jax.search.descriptor_files",),
         (b"\x0a", b"\xff" * 9, b"\xff\xff\xff\xff\x0f", b"\0", b"\x0b", b"\x7f\x80\0\0"),
     ),
     "config_flags": Reader(
