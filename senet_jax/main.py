@@ -50,6 +50,8 @@ def _job(name: str) -> Callable:
     """The function of a job; what another job would import is not."""
     if name == "train":
         from senet_jax.training.loop import train as job
+    elif name == "train_pairs":
+        from senet_jax.training.pairs.job import train_pairs as job
     else:
         from senet_jax.jobs.evaluate import evaluate as job
     return job

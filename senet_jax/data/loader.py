@@ -19,6 +19,7 @@ from senet_jax.data.sampling import (
     ClassMembers,
     GroupedImages,
     Grouping,
+    ImagesInOrder,
     Purpose,
     ShuffledImages,
     random_generator,
@@ -45,8 +46,8 @@ def spec_of_examples(side: int, pairs: bool) -> Spec:
 class TrainingData:
     """The share of one process in the batches of a training.
 
-    The global batch of step s is the examples s*B..(s+1)*B-1 of an endless stream that was shuffled
-    over all processes; process p of P has the p-th of its P equal parts. So their parts, one after
+    The global batch of step s is the examples s*B..(s+1)*B-1 of an endless stream, shuffled over
+    all processes; process p of P has the p-th of its P equal parts. So their parts, one after
     the other, are the batch of a single process to the bit.
 
     A batch is a dict of
@@ -67,7 +68,8 @@ class TrainingData:
         seed: of the order and of the augmentation.
         augmentation: how much images are changed.
         pairs: whether each image has a partner.
-        grouping: what groups of classes stand whole in every batch; None shuffles single images.
+        grouping: what groups of classes stand whole in every batch; None takes single images.
+        shuffled: whether single images are; else they come in their order.
         process_index: p.
         process_count: P.
 
@@ -83,6 +85,7 @@ class TrainingData:
         augmentation: Augmentation,
         pairs: bool = False,
         grouping: Grouping | None = None,
+        shuffled: bool = True,
         process_index: int = 0,
         process_count: int = 1,
     ):
@@ -102,11 +105,7 @@ class TrainingData:
         self._images, self._seed, self._pairs = images, seed, pairs
         self._augmentation = augmentation
         self._members = ClassMembers(images.labels, len(images.class_names))
-        self._order = (
-            GroupedImages(self._members, grouping, seed)
-            if grouping
-            else ShuffledImages(len(images), seed)
-        )
+        self._order = _order(len(images), self._members, grouping, shuffled, seed)
         self._batch_size, self._share = batch_size, batch_size // process_count
         self._process_index = process_index
         self._named: set[str] = set()
@@ -202,6 +201,15 @@ class TrainingData:
                     flush=True,
                 )
         return batch
+
+
+def _order(
+    count: int, members: ClassMembers, grouping: Grouping | None, shuffled: bool, seed: int
+) -> GroupedImages | ShuffledImages | ImagesInOrder:
+    """Which image stands where in the stream."""
+    if grouping:
+        return GroupedImages(members, grouping, seed)
+    return ShuffledImages(count, seed) if shuffled else ImagesInOrder(count)
 
 
 def _collate(examples: Sequence[Made]) -> Made:

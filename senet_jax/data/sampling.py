@@ -21,6 +21,7 @@ class Purpose(enum.IntEnum):
     VIEW = enum.auto()
     IMAGE = enum.auto()
     POSITIVE = enum.auto()
+    TRIPLES = enum.auto()
 
 
 def random_generator(seed: int, purpose: Purpose, *key: int) -> np.random.Generator:
@@ -76,6 +77,21 @@ class ShuffledImages:
     def __call__(self, position: int) -> int:
         """The image at a position of the stream."""
         return shuffled(self.examples_per_epoch, position, self.seed, Purpose.EPOCH)
+
+
+@dataclasses.dataclass(frozen=True)
+class ImagesInOrder:
+    """All images in their order, and again.
+
+    Attributes:
+        examples_per_epoch: how many images there are.
+    """
+
+    examples_per_epoch: int
+
+    def __call__(self, position: int) -> int:
+        """The image at a position of the stream."""
+        return position % self.examples_per_epoch
 
 
 @dataclasses.dataclass(frozen=True)

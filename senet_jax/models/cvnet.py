@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from senet_jax.models.architecture import Architecture
-from senet_jax.models.families.cvnet import RERANKER
+from senet_jax.models.families.reranker import RERANKER
 from senet_jax.models.layers import Array, torch_init
 from senet_jax.models.pooling import LearnableGeneralisedMean
 from senet_jax.models.resnet import BEFORE_RELU, ResNetClassifier
@@ -259,7 +259,11 @@ class Reranker(nn.Module):
         Returns:
             float32[b].
         """
-        return nn.softmax(self.mlp[1](self.hidden(query, key, region)))[:, 1]
+        return nn.softmax(self.logits(query, key, region))[:, 1]
+
+    def logits(self, query: Array, key: Array, region: PairRegion) -> Array:
+        """What the scores are the softmax of: float32[b 2]; for the rest see `scores`."""
+        return self.mlp[1](self.hidden(query, key, region))
 
     def hidden(self, query: Array, key: Array, region: PairRegion) -> Array:
         """What the last layer makes scores of: float32[b c]; for the rest see `scores`."""

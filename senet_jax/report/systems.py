@@ -18,7 +18,7 @@ def datasets_of(entries: Mapping[str, EvaluationReport]) -> dict[str, list[str]]
 
 def is_training(run: Run) -> bool:
     """Whether a training made the report, and not an evaluation."""
-    return run.config.get("job") == "train"
+    return run.config.get("job") in ("train", "train_pairs")
 
 
 def label_of(entry: str, dataset: str, run: Run) -> str:

@@ -84,7 +84,9 @@ def note(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 def measured(settings: Mapping[str, Any]) -> str:
     """What the scores of a training are measured on; others do not compare with them."""
-    evaluation = settings["evaluation"]
+    evaluation = settings.get("evaluation")
+    if evaluation is None:  # Of trainings that are not evaluated on the way.
+        return ""
     return f"{', '.join(names(evaluation['datasets']))} at {list(evaluation['scales'])}"
 
 

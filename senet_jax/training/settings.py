@@ -1,4 +1,4 @@
-"""The settings of the job `train`, with the training recipe as their default values.
+"""The settings of trainings: of any, and of the job `train`, whose default values are the recipe.
 
 The authors never released training code. Where each value is from: `code` is their public
 inference code, `parent` the public training code that theirs derives from (github
@@ -54,7 +54,7 @@ class StepSettings:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DataSettings:
+class ImageSettings:
     """The training images and their changes."""
 
     folder: str = setting(
@@ -92,6 +92,12 @@ class DataSettings:
     workers: int = setting(
         config.integer(0), "processes that read images; 0: the training's own threads", 8
     )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataSettings(ImageSettings):
+    """How the training images and their changes make batches."""
+
     group_classes: int = setting(
         config.integer(0),
         "classes in a row whose images stand together in a batch (look-alikes); 0: no groups",
@@ -132,10 +138,10 @@ class CheckpointSettings:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainingSettings(config.Job):
-    """All that a training is told."""
+class CourseSettings(config.Job):
+    """What a training of any kind is told: what it learns from, and how long."""
 
-    job: str = setting(config.text, "what is run: train or evaluate", "train")
+    job: str = setting(config.text, "what is run: train, train_pairs or evaluate", "train")
     model: str = setting(config.filled, "name of the network")
     seed: int = setting(
         config.integer(0), "of the initialisation, the order of the images and their changes", 0
@@ -161,17 +167,10 @@ class TrainingSettings(config.Job):
         25.0,
         source="second-hand",
     )
-    step: StepSettings = inlined(StepSettings)
     log_every_steps: int = setting(config.integer(1), "steps between two lines of metrics", 50)
-    data: DataSettings = section(DataSettings)
+    data: ImageSettings = section(ImageSettings)
     optimizer: OptimizerSettings = section(OptimizerSettings)
-    losses: tuple[Loss, ...] = chosen(chosen_losses)
-    evaluation: WatchSettings = section(WatchSettings)
     checkpoint: CheckpointSettings = section(CheckpointSettings)
-
-    def weighed_losses(self) -> tuple[Loss, ...]:
-        """The losses whose weight is not 0."""
-        return tuple(loss for loss in self.losses if loss.weight)
 
     def check(self) -> None:
         """Checks what no value alone can tell.
@@ -187,6 +186,33 @@ class TrainingSettings(config.Job):
                     f"training that is resumed: {', '.join(RATES)}"
                 )
         self.optimizer.check()
+        if self.optimizer.warmup_epochs >= self.epochs:
+            raise UserError(
+                f"config.optimizer.warmup_epochs is {self.optimizer.warmup_epochs}, "
+                f"config.epochs {self.epochs}; warm up over a part of the training"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingSettings(CourseSettings):
+    """All that a training of a network is told."""
+
+    step: StepSettings = inlined(StepSettings)
+    data: DataSettings = section(DataSettings)
+    losses: tuple[Loss, ...] = chosen(chosen_losses)
+    evaluation: WatchSettings = section(WatchSettings)
+
+    def weighed_losses(self) -> tuple[Loss, ...]:
+        """The losses whose weight is not 0."""
+        return tuple(loss for loss in self.losses if loss.weight)
+
+    def check(self) -> None:
+        """Checks what no value alone can tell.
+
+        Raises:
+            UserError: settings that do not go together.
+        """
+        super().check()
         if not self.losses:
             raise UserError(
                 "config.losses holds no loss; set config.losses.NAME_weight and the loss's other "
@@ -200,11 +226,6 @@ class TrainingSettings(config.Job):
             raise UserError(
                 f"config.data.group_classes is {self.data.group_classes} and "
                 f"config.data.group_views {self.data.group_views}; give both or none"
-            )
-        if self.optimizer.warmup_epochs >= self.epochs:
-            raise UserError(
-                f"config.optimizer.warmup_epochs is {self.optimizer.warmup_epochs}, "
-                f"config.epochs {self.epochs}; warm up over a part of the training"
             )
         for loss in self.weighed_losses():
             loss.check(self.batch_size)

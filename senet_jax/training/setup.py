@@ -20,7 +20,12 @@ from senet_jax.models.registry import (
 )
 from senet_jax.training.feed import normalised
 from senet_jax.training.optimizer import Duration, make_optimizer
-from senet_jax.training.settings import DataSettings, TrainingSettings
+from senet_jax.training.settings import (
+    CourseSettings,
+    DataSettings,
+    ImageSettings,
+    TrainingSettings,
+)
 from senet_jax.training.start import Start, start_from
 from senet_jax.training.state import TrainState, create_state
 from senet_jax.training.step import Batch, Metrics, make_step
@@ -52,6 +57,16 @@ class Setup:
     def losses(self) -> tuple[Loss, ...]:
         """What is minimised."""
         return self.settings.weighed_losses()
+
+    @property
+    def accumulate(self) -> int:
+        """In how many parts a device goes through its batch."""
+        return self.settings.step.accumulate
+
+    @property
+    def images_per_step(self) -> int:
+        """How many images all devices look at in a step."""
+        return self.settings.batch_size
 
     def make_optimizer(self) -> optax.GradientTransformation:
         """The optimiser."""
@@ -117,14 +132,19 @@ def make_setup(settings: TrainingSettings, class_count: int, steps_per_epoch: fl
     return Setup(
         settings,
         class_count,
-        Duration(
-            total_steps=max(1, round(settings.epochs * steps_per_epoch)),
-            warmup_steps=round(settings.optimizer.warmup_epochs * steps_per_epoch),
-        ),
+        make_duration(settings, steps_per_epoch),
     )
 
 
-def rate_note(settings: TrainingSettings) -> str | None:
+def make_duration(settings: CourseSettings, steps_per_epoch: float) -> Duration:
+    """How long a training is for data that make so many steps an epoch."""
+    return Duration(
+        total_steps=max(1, round(settings.epochs * steps_per_epoch)),
+        warmup_steps=round(settings.optimizer.warmup_epochs * steps_per_epoch),
+    )
+
+
+def rate_note(settings: CourseSettings) -> str | None:
     """What has to be said where a recipe's batch is changed and its learning rate is not."""
     batch, rate = settings.batch_size, settings.optimizer.learning_rate
     recipe_batch, recipe_rate = settings.optimizer.recipe
@@ -137,7 +157,7 @@ def rate_note(settings: TrainingSettings) -> str | None:
     )
 
 
-def make_augmentation(data: DataSettings) -> Augmentation:
+def make_augmentation(data: ImageSettings) -> Augmentation:
     """The training's changes of images."""
     return Augmentation(
         side=data.side,

@@ -59,9 +59,6 @@ def make_step(
     }
     models = {train: build_model(architecture, train=train, **options) for train in (True, False)}
 
-    def mean_over_devices(tree: Any) -> Any:
-        return tree if axis_name is None else lax.pmean(tree, axis_name)
-
     def describe(variables: Any, images: jax.Array, train: bool) -> tuple[jax.Array, Any]:
         (embeddings, _), updated = models[train].apply(
             variables, images, mutable=["batch_stats"] if train else []
@@ -83,6 +80,44 @@ def make_step(
         after = state.replace(batch_stats=batch_stats, losses=states)
         return total, (after, kept, metrics | {"loss": total})
 
+    return make_update(
+        loss_of_part,
+        optimizer,
+        losses,
+        accumulate=settings.accumulate,
+        clip_norm=clip_norm,
+        axis_name=axis_name,
+    )
+
+
+def make_update(
+    loss_of_part: Callable[[Any, TrainState, Batch], tuple[jax.Array, Any]],
+    optimizer: optax.GradientTransformation,
+    losses: Sequence[Loss] = (),
+    *,
+    accumulate: int = 1,
+    clip_norm: float = 0.0,
+    axis_name: str | None = None,
+) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
+    """The function of a step that descends the gradient of any loss.
+
+    Args:
+        loss_of_part: the parameters, the state before the step and a part of a device's batch ->
+            the loss, and beside it the state with what changes but by the gradient, what each of
+            the losses keeps of the part, and the metrics.
+        optimizer: gradients to updates.
+        losses: whose states change once more after the update.
+        accumulate: in how many parts a device goes through its batch.
+        clip_norm: see `make_step`.
+        axis_name: see `make_step`.
+
+    Returns:
+        See `make_step`; the metrics are those of `loss_of_part` and `gradient_norm`.
+    """
+
+    def mean_over_devices(tree: Any) -> Any:
+        return tree if axis_name is None else lax.pmean(tree, axis_name)
+
     def gradients_of_part(state: TrainState, batch: Batch):
         gradients, (after, kept, metrics) = jax.grad(loss_of_part, has_aux=True)(
             state.params, state, batch
@@ -90,8 +125,8 @@ def make_step(
         return after, (gradients, kept, metrics)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        parts = jax.tree.map(lambda a: a.reshape(settings.accumulate, -1, *a.shape[1:]), batch)
-        if settings.accumulate == 1:
+        parts = jax.tree.map(lambda a: a.reshape(accumulate, -1, *a.shape[1:]), batch)
+        if accumulate == 1:
             after, (gradients, kept, metrics) = gradients_of_part(state, batch)
         else:
             after, (gradients, kept, metrics) = lax.scan(gradients_of_part, state, parts)

@@ -16,7 +16,7 @@ from senet_jax.models.cvnet import (
     resizings,
     stage3_before_relu,
 )
-from senet_jax.models.families.cvnet import RERANKER
+from senet_jax.models.families.reranker import RERANKER
 from senet_jax.models.inference import fold_batch_norms
 from senet_jax.models.registry import build_model
 from senet_jax.models.valid_region import WHOLE, ValidRegion

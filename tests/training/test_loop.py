@@ -12,7 +12,7 @@ from senet_jax.system.checksummed import read_sealed_json
 from senet_jax.system.files import read_json
 from senet_jax.system.process import locked_workdir
 from senet_jax.system.signals import INTERRUPTED_EXIT_CODE, PREEMPTED_EXIT_CODE
-from senet_jax.training import loop
+from senet_jax.training import course
 from senet_jax.training.export import CHECKPOINTS, CONFIG
 from senet_jax.training.metrics import read_metrics
 from tests.training.stand_in import CTRL_C, STEPS, add_one, assert_one_line, saved, stop_at
@@ -168,7 +168,7 @@ def test_a_step_is_compiled_with_a_line_and_lines_come_by_time(train, monkeypatc
     assert last.startswith("step 6/6 (100.0 %), loss ") and last.endswith("ETA 0s")
     assert [line["step"] for line in read_metrics(done.workdir)] == [STEPS]
 
-    monkeypatch.setattr(loop, "LINE_SECONDS", 0.0)
+    monkeypatch.setattr(course, "LINE_SECONDS", 0.0)
     done = train(
         log_every_steps=100, checkpoint__every_steps=100, workdir=done.workdir.with_name("other")
     )

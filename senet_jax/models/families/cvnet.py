@@ -5,15 +5,17 @@ re-ranker beside it; a bare network under those names is read as well.
 """
 
 import dataclasses
-import functools
-import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
-
-import numpy as np
 
 from senet_jax.models.architecture import DEPTHS, Architecture
 from senet_jax.models.checkpoint_keys import Naming, Place, Renaming, key_by_module
+from senet_jax.models.families.reranker import (
+    RERANKER,
+    RERANKER_MODULES,
+    reranker_output,
+    reranker_shapes,
+)
 from senet_jax.models.families.resnet import (
     AUTHORS_BLOCKS,
     TRUNK_ALLOWS,
@@ -24,9 +26,7 @@ from senet_jax.models.families.resnet import (
     stage3_output,
     trunk_output,
 )
-from senet_jax.models.family import Family, Output
-
-RERANKER = "reranker"
+from senet_jax.models.family import Family
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,23 +43,11 @@ class CVNetSettings(Architecture):
 
 
 _MODULES: tuple[Renaming, ...] = (*TRUNK_MODULES, (r"pool", "head.pool"))
-_RERANKER_MODULES: tuple[Renaming, ...] = (
-    (rf"{RERANKER}/compress_(\d)", r"conv2ds.\1"),
-    (rf"{RERANKER}/blocks_(\d)_(\d)/conv/over_query", lambda m: f"{_layer(m)}.conv1"),
-    (rf"{RERANKER}/blocks_(\d)_(\d)/conv/over_key", lambda m: f"{_layer(m)}.conv2"),
-    (rf"{RERANKER}/blocks_(\d)_(\d)", lambda m: _layer(m, of_block=1)),
-    (rf"{RERANKER}/mlp_(\d)", lambda m: f"cv_learner.mlp.{2 * int(m[1])}"),
-)
 _ENCODER = "encoder_q."
 
 
-def _layer(match: re.Match[str], of_block: int = 0) -> str:
-    """A layer of the re-ranker is three modules: a convolution, a group norm, a ReLU."""
-    return f"cv_learner.block{int(match[1]) + 1}.{3 * int(match[2]) + of_block}"
-
-
 _encoder_key = key_by_module(_MODULES, prefix=_ENCODER)
-_reranker_key = key_by_module(_RERANKER_MODULES)
+_reranker_key = key_by_module(RERANKER_MODULES)
 
 
 def _prefix(before_blocks: str, names: Collection[str]) -> str | None:
@@ -86,31 +74,6 @@ def _build(settings: CVNetSettings, **options: Any) -> Any:
     return CVNetGlobal(settings, LayerOptions(**options))
 
 
-def _dense(settings: CVNetSettings, **options: Any) -> Callable[..., Any]:
-    """The re-ranker's maps, float32[b s h w d], from the resizings of each image's own map."""
-    from senet_jax.models.cvnet import maps_of_images
-
-    return functools.partial(maps_of_images, _build(settings, **options))
-
-
-def _channels(settings: CVNetSettings) -> int:
-    from senet_jax.models.cvnet import SCALES, WIDTH
-
-    return len(SCALES) * WIDTH
-
-
-def _resizings(settings: CVNetSettings, sizes: np.ndarray, whole: tuple[int, int]) -> Any:
-    from senet_jax.models.cvnet import resizings_of_images
-
-    return resizings_of_images(sizes, whole)
-
-
-def _reranker_shapes(settings: CVNetSettings) -> Any:
-    from senet_jax.models.cvnet import reranker_shapes
-
-    return reranker_shapes(settings)
-
-
 def _random(settings: CVNetSettings, seed: int) -> Mapping[str, Any]:
     from senet_jax.models.random_weights import random_reranker
 
@@ -126,18 +89,12 @@ FAMILY = Family(
     gives={
         "global": trunk_output(_build),
         "local": stage3_output(_build),
-        "dense": Output(
-            _dense,
-            stride=lambda settings: settings.stride(3),
-            channels=_channels,
-            inputs=_resizings,
-            extras=(RERANKER,),
-        ),
+        "dense": reranker_output(_build),
     },
     allows=TRUNK_ALLOWS,
     models=tuple(CVNetSettings(f"cvnet_r{depth}", depths=DEPTHS[depth]) for depth in (50, 101)),
     namings=(_CVNET, authors_naming(_MODULES, training_set="GLDv2-clean")),
-    extras={RERANKER: _reranker_shapes},
+    extras={RERANKER: reranker_shapes},
     fits=has_depths,
     random=_random,
     format_1_heads=("gem_learnable",),

@@ -1,10 +1,20 @@
-"""SENet: the trunk, the self-similarity module, generalised-mean pooling and a linear layer."""
+"""SENet: the trunk, the self-similarity module, generalised-mean pooling and a linear layer.
+
+Its weights may have CVNet's re-ranker beside it, which looks at the same trunk; checkpoints keep
+that under CVNet's names.
+"""
 
 import dataclasses
 from typing import Any, Literal
 
 from senet_jax.models.architecture import DEPTHS, Architecture, SelfSimilarityConfig
 from senet_jax.models.checkpoint_keys import Layout, Renaming, layout_of_rank
+from senet_jax.models.families.reranker import (
+    RERANKER,
+    RERANKER_MODULES,
+    reranker_output,
+    reranker_shapes,
+)
 from senet_jax.models.families.resnet import (
     TRUNK_ALLOWS,
     TRUNK_MODULES,
@@ -50,6 +60,7 @@ _MODULES: tuple[Renaming, ...] = (
     (r"ssm/encoder/expand_bn", "SSM.SSE.conv1x1_out.1"),
     (r"ssm/fuse_0", "SSM.FFN.0"),
     (r"ssm/fuse_1", "SSM.FFN.2"),
+    *RERANKER_MODULES,
 )
 # The convolutions over offsets are 3-D in PyTorch, over (1, u, v): [u v in out] <-> [out in 1 u v].
 _OFFSET_CONV = Layout(
@@ -109,7 +120,11 @@ FAMILY = Family(
     name="senet",
     settings=SENetSettings,
     build=_build,
-    gives={"global": trunk_output(_build), "local": stage3_output(_build)},
+    gives={
+        "global": trunk_output(_build),
+        "local": stage3_output(_build),
+        "dense": reranker_output(_build),
+    },
     allows=TRUNK_ALLOWS,
     models=tuple(
         settings
@@ -122,6 +137,7 @@ FAMILY = Family(
         for settings in _with_ablations(base, base.self_similarity)
     ),
     namings=(authors_naming(_MODULES, _layout, training_set="GLDv2-clean"),),
+    extras={RERANKER: reranker_shapes},
     fits=has_depths,
     random=random_variables,
     format_1_heads=("gem",),
