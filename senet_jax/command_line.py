@@ -22,12 +22,17 @@ from senet_jax.system.errors import (
     shown,
 )
 from senet_jax.system.files import local_path
+from senet_jax.training.head_settings import HeadSettings
 from senet_jax.training.settings import TrainingSettings
 
 _HERE = pathlib.Path(__file__).parent
 CONFIGS = _HERE / "configs" if (_HERE / "configs").is_dir() else _HERE.parent / "configs"
 """The folder of the configs that come with the project: in the package, or in the repository."""
-JOBS: dict[str, type[sections.Job]] = {"evaluate": EvaluationSettings, "train": TrainingSettings}
+JOBS: dict[str, type[sections.Job]] = {
+    "evaluate": EvaluationSettings,
+    "train": TrainingSettings,
+    "head": HeadSettings,
+}
 """The settings of each job by its name, `config.job`."""
 
 

@@ -1,4 +1,4 @@
-"""Runs the job that a config names: a training or an evaluation.
+"""Runs the job that a config names: a training, of a network or its head, or an evaluation.
 
   python -m senet_jax.main --config=CONFIG[:NAME] --workdir=DIR [--config.KEY=VALUE ...]
 
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] = sys.argv) -> None:
     validate(config)
     expand_paths(config)
     processes = None if flags.distributed is None else parse_processes(flags.distributed)
-    if config.job == "evaluate":
+    if config.job != "train":  # The trunk of a head only infers.
         tune_for_inference()
     if processes is not None:
         join(processes)
@@ -50,6 +50,8 @@ def _job(name: str) -> Callable:
     """The function of a job; what another job would import is not."""
     if name == "train":
         from senet_jax.training.loop import train as job
+    elif name == "head":
+        from senet_jax.training.heads import train_head as job
     else:
         from senet_jax.jobs.evaluate import evaluate as job
     return job

@@ -41,6 +41,8 @@ def main(arguments: Sequence[str] = sys.argv) -> None:
         jax.config.update("jax_num_cpu_devices", flags.devices or 1)
         use_compilation_cache()
         lines = forecast_training(config)
+    elif config.job == "head":
+        raise UserError("the job head has no forecast: it takes a minute or two; run it")
     elif flags.devices is None:
         from senet_jax.forecast.evaluation import forecast_evaluation
 

@@ -135,7 +135,7 @@ class CheckpointSettings:
 class TrainingSettings(config.Job):
     """All that a training is told."""
 
-    job: str = setting(config.text, "what is run: train or evaluate", "train")
+    job: str = setting(config.text, "what is run: train, head or evaluate", "train")
     model: str = setting(config.filled, "name of the network")
     seed: int = setting(
         config.integer(0), "of the initialisation, the order of the images and their changes", 0
