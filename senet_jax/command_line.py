@@ -22,6 +22,7 @@ from senet_jax.system.errors import (
     shown,
 )
 from senet_jax.system.files import local_path
+from senet_jax.training.head_settings import HeadSettings
 from senet_jax.training.pairs.settings import PairTrainingSettings
 from senet_jax.training.settings import TrainingSettings
 
@@ -32,6 +33,7 @@ JOBS: dict[str, type[sections.Job]] = {
     "evaluate": EvaluationSettings,
     "train": TrainingSettings,
     "train_pairs": PairTrainingSettings,
+    "train_head": HeadSettings,
 }
 """The settings of each job by its name, `config.job`."""
 

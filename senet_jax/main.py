@@ -1,4 +1,4 @@
-"""Runs the job that a config names: a training or an evaluation.
+"""Runs the job that a config names: a training, of a network or its head, or an evaluation.
 
   python -m senet_jax.main --config=CONFIG[:NAME] --workdir=DIR [--config.KEY=VALUE ...]
 
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] = sys.argv) -> None:
     validate(config)
     expand_paths(config)
     processes = None if flags.distributed is None else parse_processes(flags.distributed)
-    if config.job == "evaluate":
+    if config.job in ("evaluate", "train_head"):  # The trunk of a head only infers.
         tune_for_inference()
     if processes is not None:
         join(processes)
@@ -52,6 +52,8 @@ def _job(name: str) -> Callable:
         from senet_jax.training.loop import train as job
     elif name == "train_pairs":
         from senet_jax.training.pairs.job import train_pairs as job
+    elif name == "train_head":
+        from senet_jax.training.heads import train_head as job
     else:
         from senet_jax.jobs.evaluate import evaluate as job
     return job

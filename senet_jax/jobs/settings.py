@@ -13,7 +13,9 @@ from senet_jax.search.storage import STORAGES
 class EvaluationSettings(config.Job):
     """What is evaluated, on what, and how."""
 
-    job: str = setting(config.text, "what is run: train or evaluate", "evaluate")
+    job: str = setting(
+        config.text, "what is run: train, train_pairs, train_head or evaluate", "evaluate"
+    )
     model: str = setting(config.filled, "name of the network; the weights have to be of it")
     weights: str = setting(config.path, "weights folder, made by python -m senet_jax.convert", "")
     data_root: str = setting(

@@ -30,6 +30,37 @@ class SelfSimilarityConfig:
     width: int = 256
     window: int = 7
 
+    LIMITS: ClassVar = {"width": (1, 2**14), "window": (3, 31)}
+    """For the `LIMITS` of the settings of a network with a module; see `Settings`."""
+
+    def check(self) -> None:
+        """Raises a `TypeError` unless a module can be built."""
+        if self.window % 2 == 0:
+            raise TypeError(f"its window is {self.window}, an even number")
+        if (self.similarity, self.fusion) == ("none", "concat"):
+            raise TypeError("its fusion concatenates, and its similarity none leaves nothing to")
+
+
+_ABLATIONS = {
+    "direct": SelfSimilarityConfig(similarity="direct"),
+    "dot": SelfSimilarityConfig(measure="dot"),
+    "concat": SelfSimilarityConfig(fusion="concat"),
+    "fusion": SelfSimilarityConfig(similarity="none"),
+    "baseline": None,
+}
+
+
+def ablations(sizes: SelfSimilarityConfig) -> dict[str, SelfSimilarityConfig | None]:
+    """What there may be in place of the paper's module, by the end of a network's name.
+
+    Args:
+        sizes: whose sizes the others have.
+    """
+    return {
+        label: module and dataclasses.replace(module, width=sizes.width, window=sizes.window)
+        for label, module in _ABLATIONS.items()
+    }
+
 
 # Beyond these nothing is built: shapes would overflow, and hundreds of blocks take minutes to
 # trace.
@@ -39,8 +70,7 @@ _LIMITS = {
     "stem_width": (1, 2**14),
     "stage_widths": (4, 2**14),
     "stage_strides": (1, 4),
-    "width": (1, 2**14),
-    "window": (3, 31),
+    **SelfSimilarityConfig.LIMITS,
 }
 _MOST_BLOCKS = 50
 

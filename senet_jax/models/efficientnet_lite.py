@@ -1,4 +1,7 @@
-"""EfficientNet-Lite: inverted residual blocks with ReLU6, and generalised-mean pooling.
+"""EfficientNet-Lite: inverted residual blocks with ReLU6, and a head that describes.
+
+The head is generalised-mean pooling; before it there may be the self-similarity module, behind it
+a linear layer, as SENet has them.
 
 Source: Tan and Le, "EfficientNet" (ICML 2019), without squeeze and excitation, as the package
 `efficientnet-lite-pytorch` has it. It pads images of all sizes as it pads those of 224x224: each
@@ -20,6 +23,7 @@ from senet_jax.models.families.lite0 import (
 )
 from senet_jax.models.layers import Array, LayerOptions
 from senet_jax.models.pooling import generalised_mean
+from senet_jax.models.self_similarity import SelfSimilarityModule
 from senet_jax.models.valid_region import WHOLE, ValidRegion
 
 SMALLEST_SIDE = 32
@@ -153,15 +157,28 @@ class EfficientNetLite(nn.Module):
         """Describes images.
 
         Args:
-            images: float32[b h w 3], in the weights' channel order and normalisation.
+            images: float32[b h w 3], in the weights' channel order and normalisation; with the
+                option `from_maps` what `Trunk` calls `head`.
             region: what of them is image and not padding, which has to be zero.
 
         Returns:
-            Descriptors, float32[b d], and the maps on the way, see `Trunk`, and `descriptor`.
+            Descriptors, float32[b d], and the maps on the way, see `Trunk`, and `descriptor`; of
+            the self-similarity module, if it is there, those of `SelfSimilarityModule` and `fused`.
         """
-        images, region = _filled(images, region)
-        maps, region = Trunk(self.settings, self.options, name="trunk")(images, region)
-        descriptor = generalised_mean(maps["head"], region=region)
+        settings, options = self.settings, self.options
+        if options.from_maps:
+            maps = {"head": images}
+        else:
+            images, region = _filled(images, region)
+            maps, region = Trunk(settings, options, name="trunk")(images, region)
+        fused = maps["head"]
+        if settings.self_similarity is not None:
+            module = options.block(SelfSimilarityModule)
+            fused, named = module(settings.self_similarity, options, name="ssm")(fused, region)
+            maps |= named | {"fused": fused}
+        descriptor = generalised_mean(fused, region=region)
+        if settings.head == "linear":
+            descriptor = options.linear(settings.outputs, name="fc")(descriptor)
         return descriptor, maps | {"descriptor": descriptor}
 
 

@@ -56,6 +56,8 @@ class LayerOptions:
             CPUs do best.
         remat: under differentiation, compute what is inside of residual blocks and of the
             self-similarity module again instead of keeping it.
+        from_maps: take the last maps of the trunk in place of images, and have no trunk; of
+            EfficientNet-Lite alone.
     """
 
     dtype: Any = jnp.float32
@@ -70,6 +72,7 @@ class LayerOptions:
     positions_per_part: int | None = None
     grouped: bool = False
     remat: bool = False
+    from_maps: bool = False
 
     def block(self, module: type[nn.Module]) -> type[nn.Module]:
         """The class of a part whose inside is not kept if `remat` says so."""

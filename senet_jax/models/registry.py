@@ -16,8 +16,9 @@ ARCHITECTURES: dict[str, Any] = {}
 """The settings of every named network: SENet `r50`, `r101`, `r152`, `tiny` and `study`, each with
 its ablations `_direct`, `_dot`, `_concat`, `_fusion` and `_baseline`; the ImageNet trunks
 `resnet50|101|152`; CVNet-Global `cvnet_r50`, `cvnet_r101`; GeM `gem_r50`, `gem_r101`;
-EfficientNet-Lite0 `lite0`; colour `thumbnails`; keypoints by `disk`; and those of registered
-families. The sizes of `tiny` and `study` are the project's own, for tests, the demo and studies."""
+EfficientNet-Lite0 `lite0`, and with SENet's head `lite0_channel_wise` and its ablations; colour
+`thumbnails`; keypoints by `disk`; and those of registered families. The sizes of `tiny` and `study`
+are the project's own, for tests, the demo and studies."""
 
 _FAMILIES: dict[str, Family] = {}
 

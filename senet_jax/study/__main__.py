@@ -3,11 +3,13 @@
   python -m senet_jax.study ablations --workdir=runs/study --world=runs/study/world --seeds=5
   python -m senet_jax.study systems --workdir=runs/systems --data_root=datasets --datasets=photos \
       --systems='random:lite0:0; pretrained:lite0; pretrained:lite0+alpha_qe; weights/r50'
+  python -m senet_jax.study photographs --workdir=runs/photographs --data_root=datasets --seeds=5
   python -m senet_jax.study report runs/study/results/results.json --to=RESULTS.md
 
 s1 to s5 are the tables of the paper's supplement, ablations is s3, s4 and s5, and all is all: on
-generated landmarks, by configs/study.py, which says the protocol. Tables share their runs, and a
-study that was stopped goes on when the same command is given again.
+generated landmarks, by configs/study.py, which says the protocol. photographs compares
+heads on a trunk that was trained on ImageNet, by configs/photographs.py. Tables share their runs,
+and a study that was stopped goes on when the same command is given again.
 """
 
 import argparse
@@ -44,16 +46,25 @@ def main() -> None:
             metavar="DIR",
             help="made by data.prepare synthetic_landmarks --size=study; default: WORKDIR/world",
         )
-        command.add_argument(
-            "--seeds", type=int, default=5, help="trainings of each variant; default: %(default)s"
-        )
+        _add_seeds(command)
         command.set_defaults(make=_train, tables=tables)
+
+    command = commands.add_parser("photographs", help="heads that are trained on photographs")
+    _add_common(command)
+    _add_data_root(command)
+    command.add_argument(
+        "--train",
+        type=local_path,
+        metavar="DIR",
+        help="the photographs to train on, a folder for each landmark; default: "
+        "DATA_ROOT/photos_train",
+    )
+    _add_seeds(command)
+    command.set_defaults(make=_train_heads)
 
     command = commands.add_parser("systems", help="weights and re-rankings on real photographs")
     _add_common(command)
-    command.add_argument(
-        "--data_root", type=local_path, required=True, metavar="DIR", help="of the datasets"
-    )
+    _add_data_root(command)
     command.add_argument("--datasets", required=True, help="names, separated by commas")
     command.add_argument(
         "--systems",
@@ -100,6 +111,18 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_data_root(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--data_root", type=local_path, required=True, metavar="DIR", help="of the datasets"
+    )
+
+
+def _add_seeds(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--seeds", type=int, default=5, help="trainings of each variant; default: %(default)s"
+    )
+
+
 def _change(text: str) -> str:
     """`epochs=3.0` -> `--config.epochs=3.0`."""
     if not text.partition("=")[1]:
@@ -127,6 +150,24 @@ def _train(flags: argparse.Namespace) -> None:
         _finish(plan.results(), folder)
         write_json(folder / COSTS, plan.costs())
         check_faults(faults, runs)
+
+
+def _train_heads(flags: argparse.Namespace) -> None:
+    from senet_jax.study.photographs import HeadsPlan
+    from senet_jax.study.processes import check_faults, run_all
+
+    _check(flags.seeds, "--seeds", _MOST_SEEDS)
+    train = flags.train or flags.data_root / "photos_train"
+    plan = HeadsPlan(flags.workdir, flags.data_root, train, flags.seeds, tuple(flags.set))
+    folder = flags.results or flags.workdir / FOLDER
+    with _at_work(flags):
+        plan.claim()
+        runs = plan.runs()
+        # The trunk's weights and maps are made by the first two, and shared by all others.
+        for some, jobs in ((runs[:2], 1), (runs, flags.jobs)):
+            ended = run_all(some, jobs, "runs", lambda run: plan.results().write(folder / RESULTS))
+            check_faults(ended, some)
+        _finish(plan.results(), folder)
 
 
 def _evaluate(flags: argparse.Namespace) -> None:

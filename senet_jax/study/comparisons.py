@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from senet_jax.report.paper import paper_figure
-from senet_jax.study.plan import DATASETS, Comparison, Row
+from senet_jax.study.plan import Comparison, Place, Row
 from senet_jax.study.results import Results
 from senet_jax.study.statistics import (
     Estimate,
@@ -17,15 +17,13 @@ from senet_jax.study.statistics import (
 )
 from senet_jax.study.table import MISSING, Table
 
-PROTOCOLS = ("medium", "hard")
-MAIN = "landmarks", "medium"
-"""What the protocol of the study compares."""
 _PAPER = {
     "ROxf": ("roxford5k", ""),
     "ROxf +1M": ("roxford5k", "revisitop1m"),
     "RPar": ("rparis6k", ""),
     "RPar +1M": ("rparis6k", "revisitop1m"),
 }
+_PROTOCOLS_OF_PAPER = ("medium", "hard")
 _DIFFERENCES = (0.01, 0.02, 0.05)
 
 
@@ -53,24 +51,24 @@ def reference_of(comparison: Comparison) -> Row:
     return found
 
 
-def _columns() -> Iterator[tuple[str, str, str]]:
+def _columns(place: Place) -> Iterator[tuple[str, str, str]]:
     """Protocol, dataset and heading of each column."""
-    for protocol in PROTOCOLS:
-        for dataset, what in DATASETS.items():
+    for protocol in place.protocols:
+        for dataset, what in place.datasets.items():
             yield protocol, dataset, f"{protocol.capitalize()}, {what}"
 
 
 def _scores(comparison: Comparison, results: Results) -> Table:
     rows = []
     for row in comparison.rows:
-        found = [estimate(values_of(row, results, d, p)) for p, d, _ in _columns()]
+        found = [estimate(values_of(row, results, d, p)) for p, d, _ in _columns(comparison.place)]
         seeds = max((len(each.of_seeds) for each in found if each), default=0)
         rows.append([row.label, str(seeds), *map(score_text, found)])
     return Table(
         comparison.title,
-        ["", "seeds", *(heading for *_, heading in _columns())],
+        ["", "seeds", *(heading for *_, heading in _columns(comparison.place))],
         rows,
-        ["mAP x 100 in the generated world, with 95 % intervals over queries and seeds."],
+        [f"mAP x 100 {comparison.place.what}, with 95 % intervals over queries and seeds."],
     )
 
 
@@ -84,12 +82,12 @@ def _differences(comparison: Comparison, results: Results) -> Table:
                     values_of(reference, results, dataset, protocol),
                     values_of(row, results, dataset, protocol),
                 )
-                for protocol, dataset, _ in _columns()
+                for protocol, dataset, _ in _columns(comparison.place)
             ]
             rows.append([row.label, *map(_difference, found)])
     return Table(
         f"{comparison.title}: less {reference.label}",
-        ["", *(heading for *_, heading in _columns())],
+        ["", *(heading for *_, heading in _columns(comparison.place))],
         rows,
         [
             f"Each row less {reference.label}, mAP x 100, paired by seed and query, with 95 % "
@@ -100,7 +98,7 @@ def _differences(comparison: Comparison, results: Results) -> Table:
 
 def _certainty(comparison: Comparison, results: Results) -> Table:
     """How far seeds agree, and what differences so many of them can tell."""
-    dataset, protocol = MAIN
+    dataset, protocol = comparison.place.main
     reference = reference_of(comparison)
     before = values_of(reference, results, dataset, protocol)
     rows = []
@@ -128,7 +126,7 @@ def _certainty(comparison: Comparison, results: Results) -> Table:
         ],
         rows,
         [
-            f"Of Medium mAP x 100, {DATASETS[dataset]} in the database. A difference is told where "
+            f"Of {comparison.place.caption}. A difference is told where "
             "a paired t-test at 5 % finds it four times in five. A bootstrap of few seeds gives "
             "intervals that are too short, of five by about a tenth."
         ],
@@ -136,7 +134,7 @@ def _certainty(comparison: Comparison, results: Results) -> Table:
 
 
 def _paper(comparison: Comparison) -> Table:
-    columns = [(protocol, name) for protocol in PROTOCOLS for name in _PAPER]
+    columns = [(protocol, name) for protocol in _PROTOCOLS_OF_PAPER for name in _PAPER]
     rows = []
     for row in comparison.rows:
         cells = [MISSING] * len(columns)

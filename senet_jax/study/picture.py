@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from senet_jax.report.figure import GRID, INK, QUIET, make_figure
-from senet_jax.study.comparisons import MAIN, values_of
-from senet_jax.study.plan import DATASETS, Comparison
+from senet_jax.study.comparisons import values_of
+from senet_jax.study.plan import Comparison
 from senet_jax.study.results import Results
 from senet_jax.study.statistics import Estimate, estimate
 from senet_jax.system.errors import printable, shortened
@@ -20,14 +20,14 @@ _LETTER, _MOST_LETTERS = 8.4, 70
 
 def draw_comparison(comparison: Comparison, results: Results) -> Figure:
     """Draws a comparison by what its protocol compares; rows without a run are left out."""
-    dataset, protocol = MAIN
+    dataset, protocol = comparison.place.main
     shown = [
         (row.label, estimate(values_of(row, results, dataset, protocol))) for row in comparison.rows
     ]
     rows = [(label, found) for label, found in shown if found is not None]
     seeds = max((len(found.of_seeds) for _, found in rows), default=0)
-    what = f"{protocol.capitalize()} mAP x 100, {DATASETS[dataset]} in the database"
-    return draw_rows(comparison.title, f"{what}; dots: each of {seeds} seeds", rows)
+    note = f"{comparison.place.caption}; dots: each of {seeds} seeds"
+    return draw_rows(comparison.title, note, rows)
 
 
 def draw_rows(title: str, note: str, rows: Sequence[tuple[str, Estimate]]) -> Figure:

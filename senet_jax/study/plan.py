@@ -4,13 +4,53 @@ The figures that the paper has for the same rows are those of `report.paper`.
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 DATASETS = {
     "landmarks": "everything",
     "landmarks_no_lookalikes": "without look-alikes",
     "landmarks_family_only": "the family only",
 }
-"""What a study evaluates, and what stands in its databases."""
+"""What a study of the generated world evaluates, and what stands in its databases."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where variants are compared.
+
+    Attributes:
+        what: in words, behind "mAP x 100".
+        protocols: of the benchmark, that are shown.
+        datasets: what each dataset is, in words.
+        main: the dataset and the protocol that are compared; the others explain it.
+        caption: the same in words.
+        config: the file of `configs` that tells the protocol of the study.
+    """
+
+    what: str
+    protocols: tuple[str, ...]
+    datasets: Mapping[str, str]
+    main: tuple[str, str]
+    caption: str
+    config: str
+
+
+WORLD = Place(
+    what="in the generated world",
+    protocols=("medium", "hard"),
+    datasets=DATASETS,
+    main=("landmarks", "medium"),
+    caption="Medium mAP x 100, everything in the database",
+    config="configs/study.py",
+)
+PHOTOGRAPHS = Place(
+    what="of real photographs",
+    protocols=("easy", "medium", "hard"),
+    datasets={"photos": "photos", "miniphotos": "miniphotos"},
+    main=("photos", "medium"),
+    caption="Medium mAP x 100 of photos",
+    config="configs/photographs.py",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,46 +80,39 @@ class Comparison:
         title: what is asked.
         rows: the answers.
         reference: the variant whose row, without re-ranking, the others are compared with.
+        place: where they are compared.
     """
 
     name: str
     title: str
     rows: tuple[Row, ...]
     reference: str = "channel_wise"
+    place: Place = WORLD
 
 
 _BASELINE = Row("baseline", "baseline", paper=("r50_baseline",))
 _CHANNEL_WISE = Row("channel-wise", "channel_wise", paper=("r50", "", "classification"))
+_FUSION = Row("fusion layers alone", "fusion")
+_DIRECT = Row("direct", "direct", paper=("r50_direct",))
+_DOT = Row("dot product", "dot", paper=("r50_dot",))
+_CONCAT = Row("concatenation", "concat", paper=("r50_concat",))
 COMPARISONS = {
     comparison.name: comparison
     for comparison in (
         Comparison(
             "s3",
             "Table S3: which self-similarity helps",
-            (
-                _BASELINE,
-                Row("fusion layers alone", "fusion"),
-                Row("direct", "direct", paper=("r50_direct",)),
-                _CHANNEL_WISE,
-            ),
+            (_BASELINE, _FUSION, _DIRECT, _CHANNEL_WISE),
         ),
         Comparison(
             "s4",
             "Table S4: how places are compared",
-            (
-                _BASELINE,
-                Row("dot product", "dot", paper=("r50_dot",)),
-                dataclasses.replace(_CHANNEL_WISE, label="cosine"),
-            ),
+            (_BASELINE, _DOT, dataclasses.replace(_CHANNEL_WISE, label="cosine")),
         ),
         Comparison(
             "s5",
             "Table S5: how structure joins the visual map",
-            (
-                _BASELINE,
-                Row("concatenation", "concat", paper=("r50_concat",)),
-                dataclasses.replace(_CHANNEL_WISE, label="sum"),
-            ),
+            (_BASELINE, _CONCAT, dataclasses.replace(_CHANNEL_WISE, label="sum")),
         ),
         Comparison(
             "s1",
@@ -107,6 +140,30 @@ COMPARISONS = {
     )
 }
 """The tables by their names, in the order in which their runs are made."""
+
+
+_LINEAR = dataclasses.replace(_BASELINE, label="linear layer")
+TRUNK_ALONE = "trunk"
+"""The variant of which nothing is trained."""
+HEADS = {
+    comparison.name: comparison
+    for comparison in (
+        Comparison(
+            "heads",
+            "Heads on the trunk of EfficientNet-Lite0",
+            (Row("trunk alone", TRUNK_ALONE), _LINEAR, _FUSION, _CHANNEL_WISE),
+            reference=TRUNK_ALONE,
+            place=PHOTOGRAPHS,
+        ),
+        Comparison(
+            "modules",
+            "Self-similarity on the trunk of EfficientNet-Lite0",
+            (_LINEAR, _FUSION, _DIRECT, _DOT, _CONCAT, _CHANNEL_WISE),
+            place=PHOTOGRAPHS,
+        ),
+    )
+}
+"""The same of heads that are trained on real photographs."""
 
 
 def variants_of(names: list[str]) -> dict[str, tuple[str, ...]]:

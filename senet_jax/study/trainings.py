@@ -32,7 +32,10 @@ from senet_jax.training.setup import make_setup
 _RECORD = "study.json"
 _RUNS, _RERANKED = "runs", "reranked"
 # Where a run was made, and what changes nothing of its result.
-_LEFT_OUT = ("start", "data.folder", "data.workers", "evaluation.data_root", "model", "seed")
+_LEFT_OUT = (
+    *("start", "data.folder", "data.images", "data.maps", "data.workers", "evaluation.data_root"),
+    *("model", "seed"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,8 +210,8 @@ class TrainingPlan:
                     {"model": report.run.config.get("model")},
                 )
             )
-            settings[variant] = _settings(report.run.config)
-        about = {"world": self._world(), "settings": _shared(settings)}
+            settings[variant] = settings_of(report.run.config)
+        about = {"world": self._world(), "settings": shared_settings(settings)}
         return Results(TRAININGS, about, tuple(runs))
 
     def costs(self) -> Mapping[str, Any]:
@@ -263,11 +266,12 @@ def _entries(path: pathlib.Path) -> Sequence[str]:
     return () if report is None else list(report.entries)
 
 
-def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
+def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a run, without where it was made, its network and its seed."""
     return {key: value for key, value in flat(config).items() if key not in _LEFT_OUT}
 
 
-def _shared(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def shared_settings(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The settings that all variants have, and under a variant's name those of its own."""
     first = next(iter(settings.values()), {})
     shared = {k: v for k, v in first.items() if all(s.get(k) == v for s in settings.values())}

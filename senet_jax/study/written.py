@@ -2,17 +2,18 @@
 
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from matplotlib.figure import Figure
 
 from senet_jax.report.figure import save_png
-from senet_jax.study import comparisons, picture, system_tables
-from senet_jax.study.plan import COMPARISONS
-from senet_jax.study.results import TRAININGS, Results
+from senet_jax.study import comparisons, picture, plan, system_tables
+from senet_jax.study.results import HEADS, TRAININGS, Results
 from senet_jax.study.table import FORMATS, Table, markdown
 from senet_jax.system.files import atomic_write
 
+_COMPARISONS = {TRAININGS: plan.COMPARISONS, HEADS: plan.HEADS}
 _MAIN, _CAPTION = "medium", "Medium mAP x 100"
 _UNSAFE = re.compile(r"[^\w-]+")
 
@@ -22,9 +23,9 @@ def parts_of(results: Results) -> Iterator[tuple[str, list[Table], Figure]]:
 
     A comparison is there once each of its rows has a run.
     """
-    if results.kind == TRAININGS:
-        dataset, protocol = comparisons.MAIN
-        for each in COMPARISONS.values():
+    if results.kind in _COMPARISONS:
+        for each in _COMPARISONS[results.kind].values():
+            dataset, protocol = each.place.main
             if all(comparisons.values_of(row, results, dataset, protocol) for row in each.rows):
                 tables = comparisons.tables_of(each, results)
                 yield each.name, tables, picture.draw_comparison(each, results)
@@ -71,13 +72,20 @@ def write_report(studies: dict[str, Results], path: pathlib.Path) -> None:
 
 
 def _about(results: Results) -> list[str]:
-    if results.kind != TRAININGS:
-        return []
-    world = results.about["world"]["world"]
-    told = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in world.items())
     seeds = {run.seed for run in results.runs}
-    return [
-        f"{len(results.runs)} trainings, of {len(seeds)} seeds. The world: {told}. The protocol "
-        "stands in `configs/study.py`.",
-        "",
-    ]
+    runs = f"{len(results.runs)} trainings, of {len(seeds)} seeds."
+    if results.kind == TRAININGS:
+        told = _named(results.about["world"]["world"])
+        return [f"{runs} The world: {told}. {_protocol(plan.WORLD)}", ""]
+    if results.kind == HEADS:
+        told = _named(results.about["photographs"])
+        return [f"{runs} To learn from: {told}. {_protocol(plan.PHOTOGRAPHS)}", ""]
+    return []
+
+
+def _named(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{markdown(key.replace('_', ' '))} {value}" for key, value in values.items())
+
+
+def _protocol(place: plan.Place) -> str:
+    return f"The protocol stands in `{place.config}`."

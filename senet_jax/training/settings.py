@@ -141,7 +141,9 @@ class CheckpointSettings:
 class CourseSettings(config.Job):
     """What a training of any kind is told: what it learns from, and how long."""
 
-    job: str = setting(config.text, "what is run: train, train_pairs or evaluate", "train")
+    job: str = setting(
+        config.text, "what is run: train, train_pairs, train_head or evaluate", "train"
+    )
     model: str = setting(config.filled, "name of the network")
     seed: int = setting(
         config.integer(0), "of the initialisation, the order of the images and their changes", 0

@@ -14,8 +14,8 @@ import optax
 from jax import lax
 
 from senet_jax.losses.loss import Inputs, Loss, Step
-from senet_jax.models.architecture import Architecture
 from senet_jax.models.registry import build_model
+from senet_jax.models.settings import Settings
 from senet_jax.training.optimizer import clip_by_norm, map_with_path
 from senet_jax.training.settings import StepSettings
 from senet_jax.training.state import TrainState
@@ -25,7 +25,7 @@ Metrics = dict[str, jax.Array]
 
 
 def make_step(
-    architecture: Architecture,
+    architecture: Settings,
     optimizer: optax.GradientTransformation,
     losses: Sequence[Loss],
     settings: StepSettings,
@@ -33,6 +33,7 @@ def make_step(
     class_count: int,
     clip_norm: float = 0.0,
     axis_name: str | None = None,
+    from_maps: bool = False,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """The function of a step.
 
@@ -44,6 +45,7 @@ def make_step(
         class_count: of the data.
         clip_norm: the largest norm of the gradient; 0 for none.
         axis_name: the mapped axis, or None on one device.
+        from_maps: whether the network begins behind its trunk, whose maps the `images` then are.
 
     Returns:
         (state, batch) -> (state, metrics). A batch is `images` float32[b h w 3], normalised,
@@ -56,6 +58,7 @@ def make_step(
         "axis_name": axis_name if settings.sync_batch_norm else None,
         "remat": settings.remat,
         "descriptor_norm": settings.descriptor_norm,
+        "from_maps": from_maps,
     }
     models = {train: build_model(architecture, train=train, **options) for train in (True, False)}
 

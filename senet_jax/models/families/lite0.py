@@ -1,14 +1,17 @@
 """EfficientNet-Lite0 with generalised-mean pooling: a small classifier of ImageNet that describes.
 
 Checkpoints have the names of the PyTorch package `efficientnet-lite-pytorch`; their classifier is
-left out.
+left out. The networks `lite0_baseline`, `lite0_channel_wise` and so on have SENet's head, whose
+names are the authors'.
 """
 
 import dataclasses
 import math
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
+from senet_jax.models.architecture import SelfSimilarityConfig, ablations
 from senet_jax.models.checkpoint_keys import Naming, Renaming, key_by_module, place_of_blocks
+from senet_jax.models.families.senet import SSM_MODULES, layout_of_module
 from senet_jax.models.family import Family, Pretrained, descriptor_output, map_output
 from senet_jax.models.preprocessing import Preprocessing
 from senet_jax.models.settings import Settings
@@ -47,6 +50,8 @@ class EfficientNetLiteSettings(Settings):
         stem_width: channels after the stem.
         depths: blocks of each stage.
         widths: channels after each stage.
+        self_similarity: the module after the last map, or None.
+        head: generalised-mean pooling of power 3, and for `linear` a linear layer.
         outputs: channels of the last map, which are the descriptor's.
     """
 
@@ -55,12 +60,21 @@ class EfficientNetLiteSettings(Settings):
         "stem_width": (1, 2**12),
         "depths": (1, 16),
         "widths": (1, 2**12),
+        **SelfSimilarityConfig.LIMITS,
     }
 
     stem_width: int = 32
     depths: _Numbers = (1, 2, 2, 3, 3, 4, 1)
     widths: _Numbers = (16, 24, 40, 80, 112, 192, 320)
+    self_similarity: SelfSimilarityConfig | None = None
+    head: Literal["gem", "linear"] = "gem"
     outputs: int = 1280
+
+    def check(self) -> None:
+        """See `Settings`."""
+        super().check()
+        if self.self_similarity is not None:
+            self.self_similarity.check()
 
 
 # Of a block: module here -> the convolution and the norm there.
@@ -76,13 +90,18 @@ _MODULES: tuple[Renaming, ...] = (
     (r"trunk/block_(\d+)/(\w+)/bn", lambda m: f"_blocks.{m[1]}.{_IN_BLOCK[m[2]][1]}"),
     (r"trunk/head/conv", "_conv_head"),
     (r"trunk/head/bn", "_bn1"),
+    *SSM_MODULES,
+    (r"fc", "head.fc"),
 )
 _NAMING = Naming(
     "efficientnet_lite_pytorch",
     key_by_module(_MODULES),
     lambda keys: "_conv_stem.weight" in keys,
+    layout_of_module,
     place=place_of_blocks(
-        r"_blocks\.\d+\.", head=r"(?!)", trunk=r"_(conv_stem|bn0|blocks|conv_head|bn1)\."
+        r"_blocks\.\d+\.",
+        head=r"(SSM|head\.fc)\.",
+        trunk=r"_(conv_stem|bn0|blocks|conv_head|bn1)\.",
     ),
 )
 
@@ -109,6 +128,11 @@ def _first(stages: int) -> int:
     return _stride(stages) - 1
 
 
+# A window of 5 reaches over 64 of the pixels of a photograph to each side, further than the paper's
+# does over one of 1024; a quarter of its width suffices for a CPU.
+_MODULE = SelfSimilarityConfig(width=64, window=5)
+_HEADS = {"channel_wise": _MODULE, **ablations(_MODULE)}
+
 FAMILY = Family(
     name="efficientnet_lite",
     settings=EfficientNetLiteSettings,
@@ -130,7 +154,13 @@ FAMILY = Family(
         ),
     },
     allows=("masks", "transposing"),
-    models=(EfficientNetLiteSettings("lite0"),),
+    models=(
+        EfficientNetLiteSettings("lite0"),
+        *(
+            EfficientNetLiteSettings(f"lite0_{label}", self_similarity=module, head="linear")
+            for label, module in _HEADS.items()
+        ),
+    ),
     preprocessing=_PREPROCESSING,
     namings=(_NAMING,),
     pretrained={

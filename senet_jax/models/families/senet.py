@@ -7,7 +7,12 @@ that under CVNet's names.
 import dataclasses
 from typing import Any, Literal
 
-from senet_jax.models.architecture import DEPTHS, Architecture, SelfSimilarityConfig
+from senet_jax.models.architecture import (
+    DEPTHS,
+    Architecture,
+    SelfSimilarityConfig,
+    ablations,
+)
 from senet_jax.models.checkpoint_keys import Layout, Renaming, layout_of_rank
 from senet_jax.models.families.reranker import (
     RERANKER,
@@ -44,15 +49,11 @@ class SENetSettings(Architecture):
     def check(self) -> None:
         """Raises a `TypeError` unless a network can be built."""
         super().check()
-        module = self.self_similarity
-        if module is not None and module.window % 2 == 0:
-            raise TypeError(f"its window is {module.window}, an even number")
-        if module is not None and (module.similarity, module.fusion) == ("none", "concat"):
-            raise TypeError("its fusion concatenates, and its similarity none leaves nothing to")
+        if self.self_similarity is not None:
+            self.self_similarity.check()
 
 
-_MODULES: tuple[Renaming, ...] = (
-    *TRUNK_MODULES,
+SSM_MODULES: tuple[Renaming, ...] = (
     (r"ssm/reduce", "SSM.ch_reduction_encoder"),
     (r"ssm/encoder/conv_(\d)", r"SSM.SSE.conv_in.\1.0"),
     (r"ssm/encoder/bn_(\d)", r"SSM.SSE.conv_in.\1.1"),
@@ -60,17 +61,23 @@ _MODULES: tuple[Renaming, ...] = (
     (r"ssm/encoder/expand_bn", "SSM.SSE.conv1x1_out.1"),
     (r"ssm/fuse_0", "SSM.FFN.0"),
     (r"ssm/fuse_1", "SSM.FFN.2"),
-    *RERANKER_MODULES,
 )
+"""Paths within the self-similarity module here -> the authors' module names."""
 # The convolutions over offsets are 3-D in PyTorch, over (1, u, v): [u v in out] <-> [out in 1 u v].
 _OFFSET_CONV = Layout(
     lambda a: a.transpose(3, 2, 0, 1)[:, :, None], lambda a: a[:, :, 0].transpose(2, 3, 1, 0)
 )
 
 
-def _layout(path: str, rank: int) -> Layout:
+def layout_of_module(path: str, rank: int) -> Layout:
+    """How the authors lay out a variable; see `Naming`."""
     over_offsets = rank == 4 and "/encoder/conv_" in path
     return _OFFSET_CONV if over_offsets else layout_of_rank(path, rank)
+
+
+_AUTHORS = authors_naming(
+    (*TRUNK_MODULES, *SSM_MODULES, *RERANKER_MODULES), layout_of_module, training_set="GLDv2-clean"
+)
 
 
 def _build(settings: SENetSettings, **options: Any) -> Any:
@@ -80,13 +87,6 @@ def _build(settings: SENetSettings, **options: Any) -> Any:
     return SENet(settings, LayerOptions(**options))
 
 
-_ABLATIONS = {
-    "direct": SelfSimilarityConfig(similarity="direct"),
-    "dot": SelfSimilarityConfig(measure="dot"),
-    "concat": SelfSimilarityConfig(fusion="concat"),
-    "fusion": SelfSimilarityConfig(similarity="none"),
-    "baseline": None,
-}
 _TINY = SENetSettings(
     "tiny",
     depths=(1, 1, 1, 1),
@@ -107,13 +107,13 @@ _STUDY = dataclasses.replace(
 
 def _with_ablations(base: SENetSettings, sizes: SelfSimilarityConfig) -> list[SENetSettings]:
     """A network and its ablations, whose modules have the same sizes."""
-    found = [base]
-    for label, module in _ABLATIONS.items():
-        switches = module and dataclasses.replace(module, width=sizes.width, window=sizes.window)
-        found.append(
-            dataclasses.replace(base, name=f"{base.name}_{label}", self_similarity=switches)
-        )
-    return found
+    return [
+        base,
+        *(
+            dataclasses.replace(base, name=f"{base.name}_{label}", self_similarity=module)
+            for label, module in ablations(sizes).items()
+        ),
+    ]
 
 
 FAMILY = Family(
@@ -136,7 +136,7 @@ FAMILY = Family(
         if base.self_similarity is not None
         for settings in _with_ablations(base, base.self_similarity)
     ),
-    namings=(authors_naming(_MODULES, _layout, training_set="GLDv2-clean"),),
+    namings=(_AUTHORS,),
     extras={RERANKER: reranker_shapes},
     fits=has_depths,
     random=random_variables,

@@ -46,7 +46,9 @@ class PairSettings:
 class PairTrainingSettings(CourseSettings):
     """All that a training on pairs is told."""
 
-    job: str = setting(config.text, "what is run: train, train_pairs or evaluate", "train_pairs")
+    job: str = setting(
+        config.text, "what is run: train, train_pairs, train_head or evaluate", "train_pairs"
+    )
     model: str = setting(config.filled, "name of the network; the weights have to be of it")
     start: str = setting(
         config.path, "weights folder of the trained network whose trunk is looked at, frozen", ""

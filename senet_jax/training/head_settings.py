@@ -1,0 +1,74 @@
+"""The settings of the job `train_head`: the head of a network on the maps of a trunk that stays."""
+
+import dataclasses
+
+from senet_jax import config
+from senet_jax.config import chosen, section, setting
+from senet_jax.losses.loss import Loss
+from senet_jax.losses.registry import chosen as chosen_losses
+from senet_jax.system.errors import UserError
+from senet_jax.training.optimizer import OptimizerSettings
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MapSettings:
+    """The photographs, and the views of them whose maps are kept."""
+
+    images: str = setting(
+        config.path, "folder of photographs, a folder for each class", "datasets/photos_train"
+    )
+    maps: str = setting(
+        config.path, "folder for the trunk's maps of them, which trainings share", "runs/maps"
+    )
+    side: int = setting(config.integer(32), "of the square views, in pixels", 256)
+    views: int = setting(
+        config.integer(1),
+        "of a photograph: itself, then random crops, mirrored by chance, in a changed light",
+        3,
+    )
+    smallest_area: float = setting(
+        config.number(0, 1.0001, above=True), "the smallest share of a photograph in a crop", 0.5
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HeadSettings(config.Job):
+    """All that the training of a head is told."""
+
+    job: str = setting(
+        config.text, "what is run: train, train_pairs, train_head or evaluate", "train_head"
+    )
+    model: str = setting(config.filled, "name of the network: EfficientNet-Lite0 with a head")
+    start: str = setting(config.path, "weights folder of the trunk", "weights/lite0")
+    seed: int = setting(config.integer(0), "of the head, and of the order of the photographs", 0)
+    data: MapSettings = section(MapSettings)
+    held_out: str = setting(
+        config.some_names, "the classes that are not trained on but validated on, by commas"
+    )
+    batch_size: int = setting(config.integer(2), "views a step", 16)
+    steps: int = setting(config.integer(1), "of the training", 20)
+    warmup_steps: int = setting(config.integer(0), "over which the learning rate grows", 3)
+    validate_every_steps: int = setting(
+        config.integer(1), "steps between two validations; the best step's head is kept", 10
+    )
+    optimizer: OptimizerSettings = section(OptimizerSettings)
+    losses: tuple[Loss, ...] = chosen(chosen_losses)
+
+    def check(self) -> None:
+        """Checks what no value alone can tell.
+
+        Raises:
+            UserError: settings that do not go together.
+        """
+        super().check()
+        self.optimizer.check()
+        if not any(loss.weight for loss in self.losses) or any(loss.pairs for loss in self.losses):
+            raise UserError(
+                "config.losses has to hold losses of single images, one with a weight above 0; "
+                "give config.losses.classification_weight"
+            )
+        if self.warmup_steps >= self.steps:
+            raise UserError(
+                f"config.warmup_steps is {self.warmup_steps}, config.steps {self.steps}; warm up "
+                "over a part of the training"
+            )
