@@ -10,7 +10,7 @@ what senet-jax search prints for photographs of the folder is compared, byte for
 prints of an index that was never killed.
 
 The commands run in forks of a process that has imported what they need, so that kills fall into
-their work; a moment is drawn from all of the time that an undisturbed run takes.
+their work; a moment is drawn from all of the time that the last run took which ended.
 """
 
 import importlib
@@ -105,7 +105,7 @@ def main() -> None:
         print(f"{len(names)} photographs, {seconds:.1f} s a run, seed {flags.seed}", flush=True)
         kills = 0
         while kills < flags.kills:
-            moment = rng.uniform(0, seconds)
+            moment, start = rng.uniform(0, seconds), time.monotonic()
             command = index(killed)
             code = command.exit_code(moment)
             if code is None:
@@ -118,7 +118,9 @@ def main() -> None:
             elif code:
                 raise SystemExit(f"a run after a kill failed: {command.faults}")
             else:
-                print(f"  ended; equal to the byte: {found(killed) == expected}", flush=True)
+                seconds = time.monotonic() - start
+                told = f"equal to the byte: {found(killed) == expected}"
+                print(f"  ended after {seconds:.1f} s; {told}", flush=True)
                 shutil.rmtree(killed)
         command = index(killed)
         if command.exit_code():
