@@ -41,11 +41,13 @@ from senet_jax.search.database import BlockedDatabase
 from senet_jax.search.ranked_list import RankedList
 from senet_jax.system.errors import CommandParser, run_command
 from senet_jax.system.files import local_path, open_array
+from senet_jax.system.progress import Progress
 from senet_jax.weights import load_weights
 
 QUERIES = 64
 TOP = 10
 WIDTH = 1280
+"""Of the default network's descriptors."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -116,6 +118,7 @@ def insert(place: pathlib.Path, path: pathlib.Path, rows: int, text: str) -> Non
 
 
 def search(place: pathlib.Path, path: pathlib.Path, rows: int, queries: np.ndarray) -> Searched:
+    Progress.quiet = True
     database = _database(path, rows)
     start = time.perf_counter()
     held = open_held(place, database, "0")

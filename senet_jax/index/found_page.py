@@ -66,10 +66,10 @@ def _query(index: Index, query: Shown, small: Callable[[str], Thumbnail | None])
     for rank, answer in enumerate(query.answers, 1):
         name = os.path.relpath(answer.path, index.listing.folder)
         before = answer.rank_before
-        moved = "" if before in (None, rank) else f", was {before}"
+        moved = "" if before in (None, rank) else f'<span class="quiet">was {before}</span>'
         items.append(
             f"<li>{_picture(small(answer.path), name)}"
-            f"<span>{rank}. {answer.score:.3f}{moved}</span>"
+            f"<span>{rank}. {answer.score:.3f}</span>{moved}"
             f'<small title="{text(name)}">{text(name)}</small></li>'
         )
     return join(

@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument(
         "--rerank",
         metavar="METHOD,...",
-        help="bring what is found into the order of these methods, such as alpha_qe,geometric; see "
+        help="bring what is found into the order of these methods, such as alpha_qe; see "
         "senet-jax rerank --help",
     )
     parser.add_argument(

@@ -19,7 +19,7 @@ from senet_jax.system.optional import optional_import
 from senet_jax.system.process import interruptible
 from senet_jax.system.progress import Progress
 
-RERANK = "alpha_qe,geometric(top=25)"
+RERANK = "alpha_qe"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _FEWEST_CHARACTERS = 8
 _REQUESTS_AT_ONCE = 200
