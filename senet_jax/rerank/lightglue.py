@@ -36,8 +36,8 @@ class LightGlueMatching(PairwiseMethod):
     )
     count: bool = setting(False, "score by the number of matches instead")
     weight: float = setting(
-        0.05,
-        "of the logarithm of 1 + a pair's score beside the similarity; 1000: the score alone",
+        0.002,
+        "of a pair's score beside the similarity; 1000: the score alone",
         at_least=0,
         at_most=1000,
     )
@@ -63,8 +63,8 @@ class LightGlueMatching(PairwiseMethod):
         ]
 
     def mixed(self, scored: ScoredPairs) -> np.ndarray:
-        """`global + weight log(1 + score)`: float64[p]."""
-        return scored.global_scores.astype(float) + self.weight * np.log1p(scored.scores)
+        """`global + 0.002 score`: float64[p]."""
+        return scored.global_scores.astype(float) + self.weight * scored.scores
 
     def matches(self, query: Any, item: Any) -> Matches:
         """All matches; their scores are from 0.1 to 1."""
