@@ -5,6 +5,7 @@ import dataclasses
 import pathlib
 import tempfile
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from ml_collections import config_dict
 
@@ -12,6 +13,7 @@ from senet_jax.data.revisitop import Photograph, read_image
 from senet_jax.figure.matches import Pair
 from senet_jax.jobs.evaluation_plan import EvaluationPlan
 from senet_jax.jobs.reranking import Reranking
+from senet_jax.jobs.settings import EvaluationSettings
 from senet_jax.metrics.saved import REPORT
 from senet_jax.report.results import evaluated_names, is_training, read_run
 from senet_jax.rerank.methods import make_chain
@@ -69,7 +71,8 @@ def match(source: pathlib.Path, query: Photograph, item: Photograph, method: str
     of_source = _of_evaluation if (source / REPORT).is_file() else _of_weights
     with of_source(source, query, item, method) as found:
         query = found.query
-        features = found.reranking.features(chosen.needs, [query], found.images)
+        source_of_kind = found.reranking.features(chosen.needs, [query], found.images)
+        features = chosen.features(source_of_kind)
         matches = chosen.matches(features.query(0), features.item(found.place))
     return Pair(
         query=read_image(query.path),
@@ -95,9 +98,10 @@ def _chosen(text: str) -> PairwiseMethod:
 def _of_weights(
     source: pathlib.Path, query: Photograph, item: Photograph, method: str
 ) -> Iterator[_Source]:
-    config = config_dict.ConfigDict({"rerank": method, "rerank_top": 1, "cvnet_weights": ""})
+    weights = load_weights(source)
+    config = _config(weights.architecture.name, rerank=method)
     with tempfile.TemporaryDirectory() as folder:
-        reranking = Reranking(config, load_weights(source), _NO_PLAN, pathlib.Path(folder))
+        reranking = Reranking(config, weights, _NO_PLAN, pathlib.Path(folder))
         yield _Source(reranking, query, [dataclasses.replace(query, box=None), item], 1)
 
 
@@ -110,7 +114,7 @@ def _of_evaluation(
         raise UserError(
             f"{source} is of a training; give {source / 'weights'}, or the workdir of an evaluation"
         )
-    config = config_dict.ConfigDict({**run.config, "rerank": method})
+    config = _config(**{**run.config, "rerank": method})
     weights = load_weights(str(config.weights))
     if run.weights_sha256 != weights.sha256:
         raise UserError(f"{config.weights} are other weights than {source} has evaluated")
@@ -128,6 +132,11 @@ def _of_evaluation(
         f"{printable(str(item.path))} is in no database that {source} has searched; name one of "
         f"its photographs, or give the weights folder {config.weights} in place of it"
     )
+
+
+def _config(model: str, **given: Any) -> config_dict.ConfigDict:
+    """That of an evaluation; what is not given, as reports of before may not, has its default."""
+    return config_dict.ConfigDict({**vars(EvaluationSettings(model=model)), **given})
 
 
 def _place(photographs: Sequence[Photograph], wanted: Photograph) -> int | None:

@@ -64,6 +64,8 @@ def main() -> None:
         ShrunkPhotograph(path.parent, path.name, part=box)
         for path, box in zip(flags.queries, boxes, strict=True)
     ]
+    if chain is not None:
+        searcher.check(chain)
     descriptors = searcher.describe(photographs)
     if chain is None:
         found = searcher.search(descriptors, flags.top)

@@ -24,6 +24,7 @@ from senet_jax.features.whitening import local_feature_cache
 from senet_jax.index.find import Hit, find
 from senet_jax.index.photographs import ShrunkPhotograph
 from senet_jax.index.store import Index, open_index
+from senet_jax.rerank.lightglue import check_matcher
 from senet_jax.rerank.matches import Matches
 from senet_jax.rerank.method import DatabaseStage, Resources, in_memory
 from senet_jax.rerank.methods import Chain, make_chain
@@ -115,6 +116,15 @@ class Searcher:
             for hits in find(self.index, descriptors, top)
         ]
 
+    def check(self, chain: Chain) -> None:
+        """Loads what a re-ranking takes besides the index, before there is a query.
+
+        Raises:
+            UserError: weights that it takes are not there.
+        """
+        if "keypoints" in chain.needs:
+            check_matcher(self._matching)
+
     def rerank(
         self,
         photographs: Sequence[Photograph],
@@ -200,10 +210,13 @@ class Searcher:
         )
 
     @functools.cached_property
-    def _keypoints(self) -> tuple[FeatureCache, Weights]:
-        weights = load_weights(weights_folder(KEYPOINT_WEIGHTS))
+    def _matching(self) -> Weights:
+        return load_weights(weights_folder(KEYPOINT_WEIGHTS))
+
+    @functools.cached_property
+    def _keypoints(self) -> FeatureCache:
         folder = self.index.folder / KEYPOINTS
-        return keypoint_cache(weights, folder, KEYPOINTS_BYTES, few_shapes=True), weights
+        return keypoint_cache(self._matching, folder, KEYPOINTS_BYTES, few_shapes=True)
 
     @functools.cached_property
     def _sources(self) -> Mapping[str, Callable[[Sequence[Photograph]], Any]]:
@@ -212,7 +225,9 @@ class Searcher:
             "local": lambda queries: IndexedFeatures(
                 self._local, queries, self.photograph, LocalFeatures.of
             ),
-            "keypoints": lambda queries: IndexedKeypoints(*self._keypoints, self, queries),
+            "keypoints": lambda queries: IndexedKeypoints(
+                self._keypoints, self._matching, self, queries
+            ),
         }
 
     def _kept(self, chain: str, call: int, stage: DatabaseStage) -> Mapping[str, np.ndarray]:

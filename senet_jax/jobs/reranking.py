@@ -198,8 +198,7 @@ class Reranking:
             check_matcher(self._matching)
             self.settings["lightglue_weights_sha256"] = self._matching.sha256
 
-        # Pictures are made with configs of before, or without one.
-        given = str(config.get("local_features", ""))
+        given = str(config.local_features)
         self._given_features = None
         if given and "local" in self._needs:
             if any(isinstance(method, GeometricVerification) for method in chain.methods):
@@ -255,8 +254,8 @@ class Reranking:
 
     def features(
         self, kind: str, queries: Sequence[Photograph], images: Sequence[Photograph]
-    ) -> Features:
-        """The features of one kind that a method needs, of some queries and a database."""
+    ) -> Any:
+        """What `Resources` has of one kind that a method needs, of some queries and a database."""
         return self._features[kind](queries, images)
 
     def _dense(self, queries: Sequence[Photograph], images: Sequence[Photograph]) -> Features:

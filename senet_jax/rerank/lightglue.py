@@ -14,7 +14,7 @@ import numpy as np
 from senet_jax.models.family import KEYPOINTS, MATCHER
 from senet_jax.models.registry import output_of
 from senet_jax.rerank.matches import Matches
-from senet_jax.rerank.pairs import Features
+from senet_jax.rerank.pairs import Features, ScoredPairs
 from senet_jax.rerank.pairwise import PairwiseMethod
 from senet_jax.system.settings import setting
 from senet_jax.weights import Weights
@@ -22,18 +22,29 @@ from senet_jax.weights import Weights
 
 @dataclasses.dataclass(frozen=True)
 class LightGlueMatching(PairwiseMethod):
-    """Matches of DISK keypoints by LightGlue, scored by the sum of their scores."""
+    """Matches of DISK keypoints by LightGlue, scored by the sum of their scores.
+
+    Photographs of other places have some matches too, and no fewer where they are small or seen
+    from elsewhere: the score alone puts them in any order. So the similarity counts beside it.
+    """
 
     keypoints: int = setting(
-        KEYPOINTS, "of each photograph, the strongest", at_least=1, at_most=KEYPOINTS
+        512, "of each photograph, the strongest", at_least=1, at_most=KEYPOINTS
     )
     side: int = setting(
         1024, "a longer side is shrunk to it before keypoints are found", at_least=64, at_most=8192
     )
     count: bool = setting(False, "score by the number of matches instead")
+    weight: float = setting(
+        0.002,
+        "of a pair's score beside the similarity; 1000: the score alone",
+        at_least=0,
+        at_most=1000,
+    )
     needs = "keypoints"
     is_kept = True
     together: ClassVar[int] = 64
+    of_order: ClassVar[frozenset[str]] = frozenset({"top", "weight"})
 
     def features(self, source: "KeypointSource") -> Features:
         """Those of photographs that are shrunk to the side."""
@@ -50,6 +61,10 @@ class LightGlueMatching(PairwiseMethod):
             float(len(scores) if self.count else scores.sum(dtype=np.float64))
             for _, scores in self._matched(pairs)
         ]
+
+    def mixed(self, scored: ScoredPairs) -> np.ndarray:
+        """`global + 0.002 score`: float64[p]."""
+        return scored.global_scores.astype(float) + self.weight * scored.scores
 
     def matches(self, query: Any, item: Any) -> Matches:
         """All matches; their scores are from 0.1 to 1."""

@@ -49,12 +49,13 @@ class Service:
         chain: of the re-ranking.
 
     Raises:
-        UserError: the re-ranking is wrong.
+        UserError: the re-ranking is wrong, or weights that it takes are not there.
     """
 
     def __init__(self, searcher: Searcher, rerank: str):
         self.searcher, self.photographs = searcher, Photographs(searcher)
         self.chain: Chain = read_chain(rerank)
+        searcher.check(self.chain)
         self._descriptors: Kept[np.ndarray] = Kept(DESCRIPTORS_KEPT, len)
         self._similarity = SimilarityPictures(searcher.weights)
         self._drawing = threading.Lock()

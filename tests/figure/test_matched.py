@@ -1,13 +1,17 @@
+import dataclasses
 import pathlib
 
 import numpy as np
 import pytest
 
 from senet_jax.data.revisitop import Photograph
+from senet_jax.figure import matched
 from senet_jax.figure.matched import match
+from senet_jax.jobs.settings import EvaluationSettings
 from senet_jax.system.errors import UserError
 from senet_jax.weights import save_weights
 from tests.data.pictures import encoded, picture
+from tests.models.small_disk import small_weights
 from tests.oracles.lively_twin import lively_weights
 
 
@@ -33,6 +37,19 @@ def test_by_weights_alone(world):
     np.testing.assert_allclose(shifts, [24, 16], atol=1e-3)
     assert pair.note == f"{len(pair.matches)} points matched by geometric"
     assert pair.query.shape == (160, 208, 3) and pair.item.shape == (144, 184, 3)
+
+
+def test_keypoints_by_weights_of_their_own(world, monkeypatch):
+    save_weights(world / "disk", small_weights())
+    defaults = dataclasses.replace(
+        EvaluationSettings(model="tiny"), lightglue_weights=f"{world}/disk"
+    )
+    monkeypatch.setattr(matched, "EvaluationSettings", lambda model: defaults)
+    (world / "small.png").write_bytes(encoded(picture(40, 48), ".png"))
+    photograph = _photograph(world / "small.png")
+    pair = match(world / "weights", photograph, photograph, "lightglue(keypoints=12)")
+    own = pair.matches.query_points == pair.matches.item_points
+    assert len(pair.matches) > 2 and own.all(axis=1).mean() > 0.5
 
 
 @pytest.mark.parametrize(

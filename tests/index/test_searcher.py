@@ -51,6 +51,13 @@ def test_methods_that_an_index_has_nothing_for():
         read_chain("alpha_queue")
 
 
+def test_weights_that_a_method_takes_are_looked_for_before_a_query(searcher, monkeypatch, tmp_path):
+    monkeypatch.setattr(searcher_module, "KEYPOINT_WEIGHTS", str(tmp_path / "none"))
+    searcher.check(read_chain("alpha_qe,geometric"))
+    with pytest.raises(UserError, match=r"/none"):
+        searcher.check(read_chain("alpha_qe,lightglue"))
+
+
 @pytest.mark.slow
 def test_keypoints_of_queries_and_of_the_index(searcher, town, monkeypatch, tmp_path):
     """The photograph itself comes first; points are those of the file, whatever is looked at."""

@@ -23,7 +23,7 @@ def some_keypoints(count, seed):
 
 def test_pairs_match_alike_alone_and_among_others(monkeypatch):
     """Whatever fills a batch up, and whatever a pair is filled up to."""
-    monkeypatch.setattr(keypoint_matcher, "FEWEST", 8)
+    monkeypatch.setattr(keypoint_matcher, "MULTIPLE", 8)
     monkeypatch.setattr(keypoint_matcher, "CPU_KEYPOINTS", 64)
     counts = [(9, 9), (16, 13), (5, 12), (30, 11), (16, 16), (0, 7), (14, 15)]
     pairs = [
@@ -32,7 +32,7 @@ def test_pairs_match_alike_alone_and_among_others(monkeypatch):
     pairs.append((pairs[0][0], pairs[0][0]))
     matcher = Matcher(WEIGHTS)
     together = matcher(pairs)
-    monkeypatch.setattr(keypoint_matcher, "FEWEST", 32)
+    monkeypatch.setattr(keypoint_matcher, "MULTIPLE", 32)
     total = 0
     for pair_of_images, (indices, scores) in zip(pairs, together, strict=True):
         [(alone, alone_scores)] = matcher([pair_of_images])

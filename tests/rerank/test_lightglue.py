@@ -3,7 +3,7 @@ import pytest
 
 from senet_jax.rerank.lightglue import LightGlueMatching, check_matcher
 from senet_jax.rerank.methods import make_chain
-from senet_jax.rerank.pairs import Features, PairCount
+from senet_jax.rerank.pairs import Features, PairCount, ScoredPairs
 from senet_jax.system.errors import UserError
 from tests.models.small_disk import small_weights
 from tests.rerank.test_keypoint_matcher import WEIGHTS, some_keypoints
@@ -43,6 +43,15 @@ def test_the_score_is_the_sum_or_the_number_of_the_matches():
         own = {tuple(point) for point in images[0].points[:18].tolist()}
         assert {tuple(point) for point in matches.query_points.tolist()} <= own
     assert scores[0] > 0
+
+
+def test_the_similarity_counts_beside_the_score():
+    scores = np.array([0, 1, 9, 9], np.float32)
+    scored = ScoredPairs(np.zeros((4, 2), int), np.array([0.5, 0.4, 0.3, 0.2], np.float32), scores)
+    mixed = LightGlueMatching(weight=0.01).mixed(scored)
+    np.testing.assert_allclose(mixed, [0.5, 0.41, 0.39, 0.29], rtol=1e-6)
+    # The score alone, and the similarity among equals.
+    assert np.argsort(-LightGlueMatching(weight=1000).mixed(scored)).tolist() == [2, 3, 1, 0]
 
 
 def test_weights_without_a_matcher_are_one_line():
