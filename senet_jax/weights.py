@@ -63,8 +63,8 @@ class Weights:
         carried: the source's own name -> array, for what the network has no use for.
         source: where the weights came from: `file`, `sha256` and `naming` of a checkpoint, with
             the `key` and the `prefix` under which they stood there (and of what a package carries
-            its `package`, `version` and `licence`), or `random` and `seed`, or the settings of a
-            `training`. Whatever its kind, it may have a `training_set`, and a `note` for all
+            its `package` and `version`), or `random` and `seed`, or the settings of a `training`.
+            Whatever its kind, it may have a `training_set`, a `licence`, and a `note` for all
             reports.
         sha256: of `weights.safetensors`; None before they are saved.
 
@@ -114,8 +114,24 @@ class Weights:
     @property
     def note(self) -> str:
         """What every report has to say of the weights; empty if nothing."""
-        note = self.source.get("note")
-        return shortened(printable(note), NOTE_LENGTH) if isinstance(note, str) else ""
+        return self.source_text("note")
+
+    @property
+    def provenance(self) -> str:
+        """The network, on what it was trained, and under which licence its weights are given."""
+        training_set, licence = map(self.source_text, ("training_set", "licence"))
+        parts = [
+            self.architecture.name,
+            "random weights" * self.random,
+            f"trained on {training_set}" * bool(training_set),
+            f"licence {licence}" * bool(licence),
+        ]
+        return ", ".join(filter(None, parts))
+
+    def source_text(self, key: str) -> str:
+        """What the source says under a key, on one line; empty where that is no text."""
+        text = self.source.get(key)
+        return shortened(printable(text), NOTE_LENGTH) if isinstance(text, str) else ""
 
     @property
     def remarks(self) -> list[str]:

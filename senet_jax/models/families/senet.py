@@ -121,7 +121,7 @@ FAMILY = Family(
         if base.self_similarity is not None
         for settings in _with_ablations(base, base.self_similarity)
     ),
-    namings=(authors_naming(_MODULES, _layout, training_set="GLDv2-clean"),),
+    namings=(authors_naming(_MODULES, _layout, training_set="GLDv2-clean", licence="none given"),),
     fits=has_depths,
     random=random_variables,
     format_1_heads=("gem",),
