@@ -118,20 +118,12 @@ class Weights:
 
     @property
     def provenance(self) -> str:
-        """The network, on what it was trained, and under which licence its weights are given."""
-        training_set, licence = map(self.source_text, ("training_set", "licence"))
-        parts = [
-            self.architecture.name,
-            "random weights" * self.random,
-            f"trained on {training_set}" * bool(training_set),
-            f"licence {licence}" * bool(licence),
-        ]
-        return ", ".join(filter(None, parts))
+        """See `provenance_of`."""
+        return provenance_of(self.architecture.name, self.source)
 
     def source_text(self, key: str) -> str:
         """What the source says under a key, on one line; empty where that is no text."""
-        text = self.source.get(key)
-        return shortened(printable(text), NOTE_LENGTH) if isinstance(text, str) else ""
+        return _text_of(self.source, key)
 
     @property
     def remarks(self) -> list[str]:
@@ -163,6 +155,28 @@ class Weights:
                 if not any(_is_in(name, path) for name in left_out)
             }
         )
+
+
+def provenance_of(model: str, source: Mapping[str, Any]) -> str:
+    """A network, on what it was trained, and under which licence its weights are given.
+
+    Args:
+        model: its name.
+        source: see `Weights`.
+    """
+    training_set, licence = (_text_of(source, key) for key in ("training_set", "licence"))
+    parts = [
+        model,
+        "random weights" * bool(source.get("random")),
+        f"trained on {training_set}" * bool(training_set),
+        f"licence {licence}" * bool(licence),
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def _text_of(source: Mapping[str, Any], key: str) -> str:
+    text = source.get(key)
+    return shortened(printable(text), NOTE_LENGTH) if isinstance(text, str) else ""
 
 
 def check_values(name: str, tensor: np.ndarray) -> None:

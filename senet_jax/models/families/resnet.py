@@ -87,8 +87,11 @@ def authors_naming(
         AUTHORS_BLOCKS, beside=r"(stem|s\d|SSM|head)\.", head=_HEAD, trunk=_TRUNK
     )
     key = key_by_module(renamings)
-    known = {"training_set": training_set, "licence": licence}
-    return Naming("authors", key, _is_of_authors, layout, place, **known)
+    return Naming(
+        *("authors", key, _is_of_authors, layout, place),
+        training_set=training_set,
+        licence=licence,
+    )
 
 
 def _is_of_authors(keys: Collection[str]) -> bool:
