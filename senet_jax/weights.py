@@ -63,9 +63,9 @@ class Weights:
         carried: the source's own name -> array, for what the network has no use for.
         source: where the weights came from: `file`, `sha256` and `naming` of a checkpoint, with
             the `key` and the `prefix` under which they stood there (and of what a package carries
-            its `package`, `version` and `licence`), or `random` and `seed`, or the settings of a
-            `training`. Whatever its kind, it may have a `training_set` for people to read, in
-            place of which `training_sets` are the names of several, and a `note` for all reports.
+            its `package` and `version`), or `random` and `seed`, or the settings of a `training`.
+            Whatever its kind, it may have a `training_set` for people to read, in place of which
+            `training_sets` are the names of several, a `licence`, and a `note` for all reports.
         sha256: of `weights.safetensors`; None before they are saved.
 
     Raises:
@@ -114,12 +114,12 @@ class Weights:
     @property
     def note(self) -> str:
         """What every report has to say of the weights; empty if nothing."""
-        return self._said("note")
+        return self.source_text("note")
 
     @property
     def training_set(self) -> str:
         """On what they were trained, for people; empty where it is not told."""
-        return self._said("training_set")
+        return self.source_text("training_set")
 
     @property
     def training_sets(self) -> tuple[str, ...]:
@@ -129,6 +129,15 @@ class Weights:
         return tuple(name for name in names if isinstance(name, str) and name)
 
     @property
+    def provenance(self) -> str:
+        """See `provenance_of`."""
+        return provenance_of(self.architecture.name, self.source)
+
+    def source_text(self, key: str) -> str:
+        """What the source says under a key, on one line; empty where that is no text."""
+        return _text_of(self.source, key)
+
+    @property
     def remarks(self) -> list[str]:
         """What has to be said beside every result of the weights, for people."""
         if self.random:
@@ -136,10 +145,6 @@ class Weights:
         if self.note:
             return [self.note]
         return [f"trained on {self.training_set}"] if self.training_set else []
-
-    def _said(self, key: str) -> str:
-        value = self.source.get(key)
-        return shortened(printable(value), NOTE_LENGTH) if isinstance(value, str) else ""
 
     def variables(self, extras: Collection[str] = ()) -> dict[str, Any]:
         """The tree that `model.apply` takes, float32.
@@ -164,6 +169,28 @@ class Weights:
                 if not any(_is_in(name, path) for name in left_out)
             }
         )
+
+
+def provenance_of(model: str, source: Mapping[str, Any]) -> str:
+    """A network, on what it was trained, and under which licence its weights are given.
+
+    Args:
+        model: its name.
+        source: see `Weights`.
+    """
+    training_set, licence = (_text_of(source, key) for key in ("training_set", "licence"))
+    parts = [
+        model,
+        "random weights" * bool(source.get("random")),
+        f"trained on {training_set}" * bool(training_set),
+        f"licence {licence}" * bool(licence),
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def _text_of(source: Mapping[str, Any], key: str) -> str:
+    text = source.get(key)
+    return shortened(printable(text), NOTE_LENGTH) if isinstance(text, str) else ""
 
 
 def check_values(name: str, tensor: np.ndarray) -> None:

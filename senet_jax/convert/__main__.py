@@ -70,6 +70,7 @@ def _summary(weights: Weights) -> str:
         weights.note,
         "" if family.note(architecture) == weights.note else family.note(architecture),
         naming.note if naming else "",
+        f"licence {licence}" if (licence := weights.source_text("licence")) else "",
         f"{len(weights.carried)} tensors carried along" if weights.carried else "",
     ]
     return ", ".join(part for part in parts if part)

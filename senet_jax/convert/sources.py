@@ -176,7 +176,8 @@ def _from_checkpoint(
     architecture = adapted_to(state, find_architecture(model)) if model else None
     weights = weights_from_state(state, source, architecture)
     naming = family_of(weights.architecture).naming(source["naming"])
-    known = {"training_set": naming.training_set} if naming and naming.training_set else {}
+    known = {"training_set": naming.training_set, "licence": naming.licence} if naming else {}
+    known = {key: text for key, text in known.items() if text}
     preprocessing = beside.preprocessing or weights.preprocessing
     return dataclasses.replace(weights, source=known | source, preprocessing=preprocessing)
 

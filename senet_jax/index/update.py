@@ -143,7 +143,7 @@ def update(
         ),
         removed=len(former.row_of.keys() - set(listing.names)),
         skipped=skipped,
-        weights_remarks=network.remarks,
+        weights_remarks=[network.provenance, *network.remarks],
         remarks=found.remarks,
     )
 

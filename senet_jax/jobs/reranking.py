@@ -191,11 +191,13 @@ class Reranking:
                     "weights folder of a CVNet checkpoint"
                 )
             cvnet_weights = load_weights(config.cvnet_weights)
+            self.settings["cvnet_weights"] = cvnet_weights.provenance
             self.settings["cvnet_weights_sha256"] = cvnet_weights.sha256
             self._maps = map_cache(cvnet_weights, self._folder / "maps", MAPS_BYTES)
         if "keypoints" in self._needs:
             self._matching = load_weights(weights_folder(config.lightglue_weights))
             check_matcher(self._matching)
+            self.settings["lightglue_weights"] = self._matching.provenance
             self.settings["lightglue_weights_sha256"] = self._matching.sha256
 
         given = str(config.local_features)

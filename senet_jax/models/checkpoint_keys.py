@@ -92,6 +92,7 @@ class Naming:
         note: what a user has to know of the conversion.
         training_set: on which the family's checkpoints of these names were trained by their
             authors; empty where they are of several.
+        licence: under which these authors give them; empty where they are of several.
         beside: what stands beside the state in a file -> what it says of the network. Raises a
             `UserError` that goes on after a path.
     """
@@ -103,6 +104,7 @@ class Naming:
     place: Place | None = None
     note: str = ""
     training_set: str = ""
+    licence: str = ""
     beside: Callable[[Mapping[str, Any]], Beside] = lambda value: Beside()
 
 

@@ -73,6 +73,12 @@ def main() -> None:
         help="WEIGHTS[+whiten][+METHOD,...], several joined by semicolons; WEIGHTS is a folder or "
         "a source of convert, such as pretrained:lite0; a METHOD is one of rerank",
     )
+    command.add_argument(
+        "--distractors",
+        default="",
+        metavar="NAME",
+        help="evaluate everything with these as well, such as revisitop1m for the +1M columns",
+    )
     command.set_defaults(make=_evaluate)
 
     command = commands.add_parser("report", help="one Markdown file of the results of studies")
@@ -176,7 +182,7 @@ def _evaluate(flags: argparse.Namespace) -> None:
 
     systems = tuple(parse_systems(flags.systems))
     given = flags.workdir, flags.data_root, flags.datasets, systems, tuple(flags.set)
-    plan = SystemsPlan(*given)
+    plan = SystemsPlan(*given, flags.distractors)
     with _at_work(flags):
         for works in (plan.conversions, plan.evaluations):
             runs = works()

@@ -83,6 +83,11 @@ class Results:
         write_sealed_json(path, {"kind": self.kind, "about": dict(self.about), "runs": runs})
 
 
+def among(entry: str, distractors: str) -> str:
+    """What an entry is called, and its dataset, where its database holds distractors as well."""
+    return f"{distractors}/{entry}" if distractors else entry
+
+
 def scores_of(report: EvaluationReport) -> Scores:
     """The APs of a report, as exactly as they are kept."""
     return {

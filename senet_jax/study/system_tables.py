@@ -1,11 +1,64 @@
 """The tables of a study of systems, in the shape of the paper's Table S1."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from senet_jax.metrics.protocols import PROTOCOLS
-from senet_jax.study.results import Results, RunScores
+from senet_jax.study.results import Results, RunScores, among
 from senet_jax.study.statistics import Estimate, estimate, score_text
 from senet_jax.study.table import MISSING, Table
+
+# What the paper calls them.
+_SHORT = {"roxford5k": "ROxf", "rparis6k": "RPar", "revisitop1m": "1M"}
+_OF_ALL = ("medium", "hard")
+
+
+def table_of_all(results: Results) -> Table:
+    """The mAP of all systems on all datasets, a line each, with the columns of Table S1."""
+    distractors = results.about.get("distractors", "")
+    columns = [
+        (protocol, dataset)
+        for protocol in _OF_ALL
+        for dataset in _in_turn(results.about["datasets"], distractors)
+    ]
+    rows: dict[str, dict[tuple[str, str], str]] = {}
+    for protocol, dataset in columns:
+        for label, run, entry in rows_of(dataset, results):
+            found = estimate_of(run, entry, protocol, results)
+            cell = MISSING if found is None else f"{100 * found.mean:.1f}"
+            rows.setdefault(_label(label, run), {})[protocol, dataset] = cell
+    return Table(
+        "All systems",
+        ["method", *(_column(protocol, dataset, distractors) for protocol, dataset in columns)],
+        [[label, *(cells.get(c, MISSING) for c in columns)] for label, cells in rows.items()],
+        ["mAP x 100.", *_weights(results)],
+    )
+
+
+def _in_turn(datasets: Sequence[str], distractors: str) -> list[str]:
+    """Each dataset, and behind it the same with distractors."""
+    with_them = {among(dataset, distractors) for dataset in datasets} if distractors else set()
+    alone = [dataset for dataset in datasets if dataset not in with_them]
+    return [each for name in alone for each in dict.fromkeys((name, among(name, distractors)))]
+
+
+def _column(protocol: str, dataset: str, distractors: str) -> str:
+    plain = dataset.removeprefix(among("", distractors)) if distractors else dataset
+    name = _SHORT.get(plain, plain)
+    added = "" if plain == dataset else f" +{_SHORT.get(distractors, distractors)}"
+    return f"{protocol.capitalize()} {name}{added}"
+
+
+def _label(label: str, run: RunScores) -> str:
+    return label + ", random weights" * bool(run.notes["random"])
+
+
+def _weights(results: Results) -> list[str]:
+    """The weights of each system, a sentence each."""
+    return [
+        f"{run.name}: {run.notes['weights']}, SHA-256 {str(run.notes['weights_sha256'])[:12]}."
+        for run in results.runs
+        if "weights" in run.notes
+    ]
 
 
 def tables_of(results: Results) -> list[Table]:
@@ -35,7 +88,7 @@ def _table(dataset: str, results: Results) -> Table:
         cells = [score_text(estimate_of(run, entry, p.name, results)) for p in PROTOCOLS]
         seconds = run.notes["seconds_per_query"].get(entry)
         row = [
-            label + ", random weights" * bool(run.notes["random"]),
+            _label(label, run),
             *cells,
             MISSING if seconds is None else f"{seconds:.3g}",
         ]
@@ -58,7 +111,8 @@ def _table(dataset: str, results: Results) -> Table:
         rows,
         [
             "mAP x 100, with 95 % intervals over the queries. Blind: the re-ranking knows no "
-            "ground truth; protocol: it is spared the junk of each protocol."
+            "ground truth; protocol: it is spared the junk of each protocol.",
+            *_weights(results),
         ],
     )
 

@@ -14,11 +14,11 @@ from senet_jax.report.systems import figure_of
 from senet_jax.rerank.methods import METHODS
 from senet_jax.study.processes import Command
 from senet_jax.study.processes import Run as Work
-from senet_jax.study.results import SYSTEMS, Results, RunScores, scores_of
+from senet_jax.study.results import SYSTEMS, Results, RunScores, among, scores_of
 from senet_jax.system.errors import UserError, shown
 from senet_jax.system.files import local_path
 from senet_jax.system.spelling import parse_spelled
-from senet_jax.weights import is_weights_folder, load_weights
+from senet_jax.weights import is_weights_folder, load_weights, provenance_of
 
 WHITEN = "whiten"
 _OUTSIDE = r"(?![^()]*\))"  # Of brackets, in which settings stand.
@@ -79,6 +79,7 @@ class SystemsPlan:
         datasets: their names, joined by commas.
         systems: what is evaluated.
         changes: of the evaluate job's config, `--config.KEY=VALUE`.
+        distractors: with which everything is evaluated as well, empty for none.
     """
 
     workdir: pathlib.Path
@@ -86,6 +87,12 @@ class SystemsPlan:
     datasets: str
     systems: tuple[System, ...]
     changes: tuple[str, ...] = ()
+    distractors: str = ""
+
+    @property
+    def _databases(self) -> list[str]:
+        """What is appended to the databases: nothing, then the distractors."""
+        return ["", *[self.distractors] * bool(self.distractors)]
 
     def conversions(self) -> list[Work]:
         """What makes the weights that are no folder yet."""
@@ -101,21 +108,32 @@ class SystemsPlan:
 
     def evaluations(self) -> list[Work]:
         """What evaluates them: a workdir for all systems that share descriptors."""
-        shared: dict[pathlib.Path, list[System]] = {}
-        for system in sorted(self.systems, key=lambda system: bool(system.rerank)):
-            shared.setdefault(self._workdir(system), []).append(system)
+        shared: dict[tuple[pathlib.Path, str], list[System]] = {}
+        for distractors in self._databases:
+            for system in sorted(self.systems, key=lambda system: bool(system.rerank)):
+                workdir = self._workdir(system, distractors)
+                shared.setdefault((workdir, distractors), []).append(system)
         return [
             Work(
-                name=f"evaluate {systems[0].weights}" + f" +{WHITEN}" * systems[0].whiten,
+                name=" ".join(
+                    filter(
+                        None,
+                        [
+                            f"evaluate {systems[0].weights}",
+                            f"+{WHITEN}" * systems[0].whiten,
+                            f"with {distractors}" * bool(distractors),
+                        ],
+                    )
+                ),
                 folder=workdir,
-                commands=tuple(self._command(system) for system in systems),
+                commands=tuple(self._command(system, distractors) for system in systems),
                 size=len(systems),
             )
-            for workdir, systems in shared.items()
+            for (workdir, distractors), systems in shared.items()
         ]
 
-    def _command(self, system: System) -> Command:
-        folder, workdir = self._folder(system.weights), self._workdir(system)
+    def _command(self, system: System, distractors: str) -> Command:
+        folder, workdir = self._folder(system.weights), self._workdir(system, distractors)
         flags = [
             f"--config=evaluate:{load_weights(folder).architecture.name}",
             f"--workdir={workdir}",
@@ -124,6 +142,7 @@ class SystemsPlan:
             f"--config.datasets={self.datasets}",
             *[f"--config.{WHITEN}=True"] * system.whiten,
             *[f"--config.rerank={system.rerank}"] * bool(system.rerank),
+            *[f"--config.distractors={distractors}"] * bool(distractors),
             *self.changes,
         ]
         # The job itself knows what of it is done, and refuses what was made otherwise.
@@ -135,26 +154,32 @@ class SystemsPlan:
             return local_path(source)
         return self.workdir / "weights" / _file_name(source)
 
-    def _workdir(self, system: System) -> pathlib.Path:
+    def _workdir(self, system: System, distractors: str) -> pathlib.Path:
         name = _file_name(system.weights) + f"-{WHITEN}" * system.whiten
+        name += f"-with-{_file_name(distractors)}" * bool(distractors)
         return self.workdir / "evaluations" / name
 
     def results(self) -> Results:
         """The scores of every system, and what the paper tells of the same one."""
         runs = []
         for system in self.systems:
-            report = read_report(self._workdir(system) / REPORT)
-            assert report.run is not None
-            entries = {name: report.entries[name] for name in _entries_of(system, report)}
-            runs.append(
-                RunScores(
-                    system.text,
-                    0,
-                    {name: scores_of(entry) for name, entry in entries.items()},
-                    _notes(entries, report.run),
-                )
-            )
-        return Results(SYSTEMS, {"datasets": self.datasets.split(",")}, tuple(runs))
+            scores, notes = {}, {}
+            for distractors in self._databases:
+                report = read_report(self._workdir(system, distractors) / REPORT)
+                assert report.run is not None
+                entries = {name: report.entries[name] for name in _entries_of(system, report)}
+                scores |= {
+                    among(name, distractors): scores_of(entry) for name, entry in entries.items()
+                }
+                found = _notes(entries, report.run, distractors)
+                for key in ("seconds_per_query", "paper"):
+                    found[key] = notes.get(key, {}) | found[key]
+                notes = found
+            runs.append(RunScores(system.text, 0, scores, notes))
+        names = [name.strip() for name in self.datasets.split(",")]
+        datasets = [among(name, distractors) for distractors in self._databases for name in names]
+        about = {"datasets": datasets, "distractors": self.distractors}
+        return Results(SYSTEMS, about, tuple(runs))
 
 
 def _entries_of(system: System, report: Report) -> list[str]:
@@ -167,18 +192,20 @@ def _entries_of(system: System, report: Report) -> list[str]:
     return [name for name in report.entries if any(name.startswith(d + added) for d in datasets)]
 
 
-def _notes(entries: Mapping[str, EvaluationReport], run: Run) -> dict[str, Any]:
+def _notes(entries: Mapping[str, EvaluationReport], run: Run, distractors: str) -> dict[str, Any]:
     """What else is printed of a system: its network, its cost, and the paper's figures."""
     figures, costs = {}, {}
     for name, entry in entries.items():
         figure = figure_of(name, name.partition("+")[0], run)
         if figure is not None:
-            figures[name] = dataclasses.asdict(figure)
+            figures[among(name, distractors)] = dataclasses.asdict(figure)
         cost = entry.notes.get("cost")
         if isinstance(cost, Mapping):
-            costs[name] = cost.get("seconds_per_query")
+            costs[among(name, distractors)] = cost.get("seconds_per_query")
+    model = str(run.weights.get("model") or run.config.get("model"))
     return {
-        "model": run.weights.get("model") or run.config.get("model"),
+        "model": model,
+        "weights": provenance_of(model, run.weights),
         "random": run.random_weights,
         "weights_sha256": run.weights_sha256,
         "seconds_per_query": costs,

@@ -18,8 +18,8 @@ _MAIN, _CAPTION = "medium", "Medium mAP x 100"
 _UNSAFE = re.compile(r"[^\w-]+")
 
 
-def parts_of(results: Results) -> Iterator[tuple[str, list[Table], Figure]]:
-    """The parts of a study: a name for files, tables, and a figure.
+def parts_of(results: Results) -> Iterator[tuple[str, list[Table], Figure | None]]:
+    """The parts of a study: a name for files, tables, and a figure where there is one.
 
     A comparison is there once each of its rows has a run.
     """
@@ -30,6 +30,8 @@ def parts_of(results: Results) -> Iterator[tuple[str, list[Table], Figure]]:
                 tables = comparisons.tables_of(each, results)
                 yield each.name, tables, picture.draw_comparison(each, results)
         return
+    if len(results.about["datasets"]) > 1:
+        yield "all.systems", [system_tables.table_of_all(results)], None
     tables = system_tables.tables_of(results)
     for dataset, table in zip(results.about["datasets"], tables, strict=True):
         rows = [
@@ -47,7 +49,8 @@ def write_parts(results: Results, folder: pathlib.Path) -> list[Table]:
         for ending, to_text in FORMATS.items():
             with atomic_write(folder / f"{name}{ending}") as temporary:
                 temporary.write_text("\n".join(map(to_text, tables)), encoding="utf-8")
-        save_png(figure, folder / f"{name}.png")
+        if figure is not None:
+            save_png(figure, folder / f"{name}.png")
         written += tables
     return written
 
@@ -63,9 +66,11 @@ def write_report(studies: dict[str, Results], path: pathlib.Path) -> None:
     for title, results in studies.items():
         lines += [f"## {markdown(title)}", "", *_about(results)]
         for name, tables, figure in parts_of(results):
+            lines += [table.to_markdown() for table in tables]
+            if figure is None:
+                continue
             file = path.with_suffix("") / f"{_UNSAFE.sub('_', title)}-{name}.png"
             save_png(figure, file)
-            lines += [table.to_markdown() for table in tables]
             lines += [f"![{name}]({file.relative_to(path.parent).as_posix()})", ""]
     with atomic_write(path) as temporary:
         temporary.write_text("\n".join(lines), encoding="utf-8")

@@ -63,7 +63,8 @@ def test_there_and_back_gives_the_same_file(there_and_back, tmp_path, name):
     weights, back = there_and_back(save(tmp_path / "a.pyth", state), f"--model={name}")
     assert weights.architecture == architecture_named(name)
     assert weights.source["file"] == "a.pyth" and weights.source["naming"] == "authors"
-    assert weights.source.get("training_set") == (None if "classifier" in name else "GLDv2-clean")
+    known = None if "classifier" in name else "GLDv2-clean, licence none given"
+    assert weights.provenance == name + (f", trained on {known}" if known else "")
     assert_equal_states(back, state)
     Twin(weights.architecture).load_state_dict(back, strict=True)
 

@@ -65,7 +65,7 @@ def _of_pytorch(has_layer, dtype, count):
 )
 def test_descriptors_are_those_of_the_twin(tiny, tmp_path, has_layer, form):
     weights, _ = read_source(_saved(tmp_path, gem_checkpoint(has_layer)))
-    assert weights.source["training_set"] == "SfM-120k"
+    assert weights.provenance == "gem_tiny, trained on SfM-120k, licence MIT"
     describer = Describer.of(weights, "exact" if form == "exact" else "auto")
     images = np.stack([picture(*SIZE, seed) for seed in range(describer.devices)])
     sizes = None

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from senet_jax.study.results import SYSTEMS, Results, RunScores
-from senet_jax.study.system_tables import tables_of
+from senet_jax.study.system_tables import table_of_all, tables_of
 from senet_jax.study.systems import SystemsPlan, parse_systems
 from senet_jax.system.errors import UserError
 from senet_jax.weights import save_weights
@@ -84,3 +84,25 @@ def test_the_table_of_a_dataset():
     assert town.rows[0][1:] == ["50.0 (50.0 to 50.0)"] * 3 + ["-", "81.9", "-31.9", "63.0", "-13.0"]
     assert town.rows[1][4:] == ["0.0125", "-", "-", "-", "-"]
     assert len(village.header) == 5 and len(village.rows) == 2
+
+
+def test_the_table_of_all_systems_has_the_columns_of_table_s1():
+    datasets = ["roxford5k", "rparis6k", "revisitop1m/roxford5k", "revisitop1m/rparis6k"]
+    known = {"weights": "r50, licence none given", "weights_sha256": "0123456789abcdef"}
+    runs = (
+        _run("w", dict(zip(datasets, (0.75, 0.5, 0.25, 0.125), strict=True)), **known),
+        _run("w+cvnet", {"rparis6k+cvnet:blind": 1, "revisitop1m/roxford5k+cvnet:blind": 0.1}),
+    )
+    about = {"datasets": datasets, "distractors": "revisitop1m"}
+    table = table_of_all(Results(SYSTEMS, about, runs))
+    columns = ["ROxf", "ROxf +1M", "RPar", "RPar +1M"]
+    medium, hard = ([f"{protocol} {c}" for c in columns] for protocol in ("Medium", "Hard"))
+    assert table.header == ["method", *medium, *hard]
+    assert table.rows == [
+        ["w", *["75.0", "25.0", "50.0", "12.5"] * 2],
+        ["w+cvnet, blind", *["-", "10.0", "100.0", "-"] * 2],
+    ]
+    assert table.notes[1] == "w: r50, licence none given, SHA-256 0123456789ab."
+    alone = Results(SYSTEMS, {"datasets": ["roxford5k", "photos"]}, runs)
+    expected = ["Medium ROxf", "Medium photos", "Hard ROxf", "Hard photos"]
+    assert table_of_all(alone).header == ["method", *expected]

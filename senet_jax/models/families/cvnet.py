@@ -64,6 +64,7 @@ _CVNET = Naming(
     lambda keys: any(key.startswith(_ENCODER) for key in keys),
     place=Place(AUTHORS_BLOCKS, _prefix),
     training_set="GLDv2-clean",
+    licence="none given",
 )
 
 
@@ -93,7 +94,7 @@ FAMILY = Family(
     },
     allows=TRUNK_ALLOWS,
     models=tuple(CVNetSettings(f"cvnet_r{depth}", depths=DEPTHS[depth]) for depth in (50, 101)),
-    namings=(_CVNET, authors_naming(_MODULES, training_set="GLDv2-clean")),
+    namings=(_CVNET, authors_naming(_MODULES, training_set="GLDv2-clean", licence="none given")),
     extras={RERANKER: reranker_shapes},
     fits=has_depths,
     random=_random,

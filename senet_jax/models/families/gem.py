@@ -113,8 +113,8 @@ _CIRTORCH = Naming(
     _is_of,
     _layout,
     place_of_blocks(_BLOCKS, beside=r"(pool|whiten)\.", head=r"pool\.", trunk=r"features\."),
-    note="licence MIT",
     training_set=TRAINING_SET,
+    licence="MIT",
     beside=_beside,
 )
 

@@ -80,13 +80,18 @@ def authors_naming(
     renamings: tuple[Renaming, ...],
     layout: Callable[[str, int], Layout] = layout_of_rank,
     training_set: str = "",
+    licence: str = "",
 ) -> Naming:
     """The authors' names for a network whose modules have these; see `Naming`."""
     place = place_of_blocks(
         AUTHORS_BLOCKS, beside=r"(stem|s\d|SSM|head)\.", head=_HEAD, trunk=_TRUNK
     )
     key = key_by_module(renamings)
-    return Naming("authors", key, _is_of_authors, layout, place, training_set=training_set)
+    return Naming(
+        *("authors", key, _is_of_authors, layout, place),
+        training_set=training_set,
+        licence=licence,
+    )
 
 
 def _is_of_authors(keys: Collection[str]) -> bool:

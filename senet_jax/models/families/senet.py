@@ -76,7 +76,10 @@ def layout_of_module(path: str, rank: int) -> Layout:
 
 
 _AUTHORS = authors_naming(
-    (*TRUNK_MODULES, *SSM_MODULES, *RERANKER_MODULES), layout_of_module, training_set="GLDv2-clean"
+    (*TRUNK_MODULES, *SSM_MODULES, *RERANKER_MODULES),
+    layout_of_module,
+    training_set="GLDv2-clean",
+    licence="none given",
 )
 
 
