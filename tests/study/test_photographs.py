@@ -10,9 +10,8 @@ from senet_jax.convert.sources import read_source
 from senet_jax.main import main
 from senet_jax.metrics.bootstrap import crossed_interval
 from senet_jax.study.photographs import TRUNK, VARIANTS, HeadsPlan
-from senet_jax.study.plan import HEADS, PHOTOGRAPHS, TRUNK_ALONE
-from senet_jax.study.results import HEADS as KIND
-from senet_jax.study.results import Results, RunScores, read_results
+from senet_jax.study.plan import HEAD_COMPARISONS, PHOTOGRAPHS, TRUNK_ALONE
+from senet_jax.study.results import HEADS, Results, RunScores, read_results
 from senet_jax.study.written import parts_of, write_parts, write_report
 from senet_jax.system.errors import UserError
 from senet_jax.training import heads
@@ -38,13 +37,13 @@ def _results(variants=VARIANTS):
     ]
     for run in runs:
         run.entries["miniphotos"] = run.entries.pop("mini")
-    return Results(KIND, {"photographs": {"a_tower": 7}, "settings": {}}, tuple(runs))
+    return Results(HEADS, {"photographs": {"a_tower": 7}, "settings": {}}, tuple(runs))
 
 
 def test_the_tables_are_those_of_the_scores(tmp_path):
     results = _results()
     for (name, (table, differences, sure, paper), _), comparison in zip(
-        parts_of(results), HEADS.values(), strict=True
+        parts_of(results), HEAD_COMPARISONS.values(), strict=True
     ):
         assert name == comparison.name
         assert table.header[2:5] == ["Easy, photos", "Easy, miniphotos", "Medium, photos"]
@@ -60,8 +59,9 @@ def test_the_tables_are_those_of_the_scores(tmp_path):
         assert less.mean() < -GAIN / 2
         assert "photos" in sure.notes[0] and paper.title.endswith("in the paper")
     assert write_parts(results, tmp_path)
-    names = {f"{name}{ending}" for name in HEADS for ending in (".txt", ".csv", ".md", ".tex")}
-    assert names < {path.name for path in tmp_path.iterdir()}
+    endings = (".txt", ".csv", ".md", ".tex", ".png")
+    names = {f"{name}{ending}" for name in HEAD_COMPARISONS for ending in endings}
+    assert names <= {path.name for path in tmp_path.iterdir()}
     results.write(tmp_path / "results.json")
     write_report({"photographs": read_results(tmp_path / "results.json")}, tmp_path / "R.md")
     text = (tmp_path / "R.md").read_text()
@@ -96,7 +96,7 @@ def plan_in(tmp_path, monkeypatch):
     flags = tuple(f"--config.{key}={value}" for key, value in changes.items())
 
     def plan(name):
-        variants = (TRUNK_ALONE, "baseline", "fusion")
+        variants = (TRUNK_ALONE, "baseline")
         made = HeadsPlan(tmp_path / name, tmp_path, tmp_path / "train", 2, flags, variants)
         save_weights(made.workdir / "weights" / TRUNK, read_source(f"pretrained:{TRUNK}")[0])
         return made
@@ -138,9 +138,10 @@ def test_stopped_in_the_middle_it_comes_to_the_same(plan_in, tmp_path, monkeypat
     runs = read_results(whole.workdir / "results.json").runs
     assert [(run.name, run.seed) for run in runs] == [
         *((TRUNK_ALONE, seed) for seed in range(2)),
-        *((variant, seed) for seed in range(2) for variant in ("baseline", "fusion")),
+        *(("baseline", seed) for seed in range(2)),
     ]
-    assert {run.notes["model"] for run in runs[2:]} == {"lite0_baseline", "lite0_fusion"}
+    assert {run.notes["model"] for run in runs[2:]} == {"lite0_baseline"}
+    assert [run.entries["photos"]["medium"].size for run in runs] == [2] * 4
 
 
 def test_what_is_not_there_is_told(tmp_path):
@@ -154,5 +155,5 @@ def test_another_study_in_the_same_workdir_is_refused(tmp_path):
     given = tmp_path / "w", tmp_path, tmp_path / "train", 1
     HeadsPlan(*given).claim()
     HeadsPlan(*given).claim()
-    with pytest.raises(UserError, match="a study with other settings"):
+    with pytest.raises(UserError, match="a study of other photographs or with other settings"):
         HeadsPlan(*given, ("--config.steps=9",)).claim()
