@@ -169,6 +169,8 @@ def _train_heads(flags: argparse.Namespace) -> None:
     with _at_work(flags):
         plan.claim()
         runs = plan.runs()
+        left = sum(not run.is_done() for run in runs)
+        print(f"runs    {len(runs)}, {left} of them to do", flush=True)
         # The trunk's weights and maps are made by the first two, and shared by all others.
         for some, jobs in ((runs[:2], 1), (runs, flags.jobs)):
             ended = run_all(some, jobs, "runs", lambda run: plan.results().write(folder / RESULTS))

@@ -7,22 +7,21 @@ from typing import Any
 
 from senet_jax.metrics.run_report import Run as ReportedRun
 from senet_jax.metrics.saved import REPORT, read_report
-from senet_jax.study.plan import HEADS, PHOTOGRAPHS, TRUNK_ALONE
-from senet_jax.study.processes import Command, Run
-from senet_jax.study.results import HEADS as KIND
-from senet_jax.study.results import Results, RunScores, scores_of
+from senet_jax.study.plan import HEAD_COMPARISONS, PHOTOGRAPHS, TRUNK_ALONE
+from senet_jax.study.processes import Command, Run, claim
+from senet_jax.study.results import HEADS, Results, RunScores, scores_of
 from senet_jax.study.trainings import settings_of, shared_settings
-from senet_jax.system.checksummed import read_sealed_json, write_sealed_json
 from senet_jax.system.errors import UserError
 from senet_jax.training.export import WEIGHTS
 from senet_jax.weights import is_weights_folder
 
 TRUNK = "lite0"
 SOURCE = f"pretrained:{TRUNK}"
-_RECORD = "study.json"
 _EVALUATION = "evaluation"
 _LONG_SIDE, _SCALES = 256, (1.0,)
-VARIANTS = tuple(dict.fromkeys(row.variant for each in HEADS.values() for row in each.rows))
+VARIANTS = tuple(
+    dict.fromkeys(row.variant for each in HEAD_COMPARISONS.values() for row in each.rows)
+)
 """The trunk alone, and the heads in the order in which they are trained."""
 
 
@@ -58,16 +57,10 @@ class HeadsPlan:
         """Marks the workdir as this study's.
 
         Raises:
-            UserError: its runs were made with other changes of the configs.
+            UserError: its runs were made of other photographs or with other changes of the configs.
         """
-        path, value = self.workdir / _RECORD, {"changes": sorted(self.changes)}
-        if not path.exists():
-            write_sealed_json(path, value)
-        elif read_sealed_json(path, "name another --workdir") != value:
-            raise UserError(
-                f"{self.workdir} holds a study with other settings (see {path.name} there); name "
-                "another --workdir"
-            )
+        value = {"photographs": self._photographs(), "changes": sorted(self.changes)}
+        claim(self.workdir, value, "other photographs")
 
     def each(self) -> Iterator[tuple[str, int]]:
         """Variant and seed of every run: the trunk alone, then one seed of all heads after another.
@@ -76,7 +69,7 @@ class HeadsPlan:
         """
         yield TRUNK_ALONE, 0
         done: set[tuple[str, int]] = set()
-        for comparison in HEADS.values():
+        for comparison in HEAD_COMPARISONS.values():
             wanted = [row.variant for row in comparison.rows if row.variant in self.variants]
             for seed in range(self.seeds):
                 for variant in wanted:
@@ -142,7 +135,7 @@ class HeadsPlan:
             runs.append(RunScores(variant, seed, entries, _notes(trained.run)))
             settings[variant] = settings_of(trained.run.config)
         about = {"photographs": self._photographs(), "settings": shared_settings(settings)}
-        return Results(KIND, about, tuple(runs))
+        return Results(HEADS, about, tuple(runs))
 
     def _photographs(self) -> Mapping[str, int]:
         """How many there are of each landmark."""

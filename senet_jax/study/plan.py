@@ -145,7 +145,7 @@ COMPARISONS = {
 _LINEAR = dataclasses.replace(_BASELINE, label="linear layer")
 TRUNK_ALONE = "trunk"
 """The variant of which nothing is trained."""
-HEADS = {
+HEAD_COMPARISONS = {
     comparison.name: comparison
     for comparison in (
         Comparison(

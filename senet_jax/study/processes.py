@@ -8,11 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
+from senet_jax.system.checksummed import read_sealed_json, write_sealed_json
 from senet_jax.system.errors import UserError, printable, shortened
 from senet_jax.system.progress import Progress
 
 LOG = "log.txt"
+_RECORD = "study.json"
 _SECONDS_BETWEEN_LOOKS = 0.1
 _SECONDS_TO_END = 60.0
 _LONGEST_FAULT = 200
@@ -108,6 +111,27 @@ def run_all(
     finally:
         _end([running.process for running in active.values() if running.process is not None])
     return faults
+
+
+def claim(workdir: pathlib.Path, value: Mapping[str, Any], another: str) -> None:
+    """Marks a workdir as that of a study.
+
+    Args:
+        workdir: of the study.
+        value: what the study is made of, as JSON has it.
+        another: what the study of another value would be of, in words.
+
+    Raises:
+        UserError: it is the workdir of another study.
+    """
+    path = workdir / _RECORD
+    if not path.exists():
+        write_sealed_json(path, value)
+    elif read_sealed_json(path, "name another --workdir") != value:
+        raise UserError(
+            f"{workdir} holds a study of {another} or with other settings (see {path.name} there); "
+            "name another --workdir"
+        )
 
 
 def check_faults(faults: Mapping[str, str], runs: Sequence[Run]) -> None:

@@ -18,9 +18,8 @@ from senet_jax.forecast.training import known_data, state_bytes
 from senet_jax.metrics.run_report import Report
 from senet_jax.metrics.saved import LISTED, REPORT, read_report
 from senet_jax.study.plan import DATASETS
-from senet_jax.study.processes import Command, Run
+from senet_jax.study.processes import Command, Run, claim
 from senet_jax.study.results import TRAININGS, Results, RunScores, scores_of
-from senet_jax.system.checksummed import read_sealed_json, write_sealed_json
 from senet_jax.system.errors import CommandParser, UserError
 from senet_jax.system.files import read_json
 from senet_jax.system.progress import format_seconds
@@ -29,7 +28,6 @@ from senet_jax.training.metrics import read_metrics
 from senet_jax.training.settings import TrainingSettings
 from senet_jax.training.setup import make_setup
 
-_RECORD = "study.json"
 _RUNS, _RERANKED = "runs", "reranked"
 # Where a run was made, and what changes nothing of its result.
 _LEFT_OUT = (
@@ -87,16 +85,8 @@ class TrainingPlan:
         Raises:
             UserError: its runs were made of another world or with other changes of the configs.
         """
-        path = self.workdir / _RECORD
         value = {"world": self._world(), "changes": sorted(self.changes)}
-        if path.exists():
-            if read_sealed_json(path, "name another --workdir") != value:
-                raise UserError(
-                    f"{self.workdir} holds a study of another world or with other settings (see "
-                    f"{path.name} there); name another --workdir"
-                )
-            return
-        write_sealed_json(path, value)
+        claim(self.workdir, value, "another world")
 
     def _world(self) -> Any:
         return read_json(self.world / next(iter(DATASETS)) / "world.json")

@@ -13,7 +13,7 @@ from senet_jax.study.results import HEADS, TRAININGS, Results
 from senet_jax.study.table import FORMATS, Table, markdown
 from senet_jax.system.files import atomic_write
 
-_COMPARISONS = {TRAININGS: plan.COMPARISONS, HEADS: plan.HEADS}
+_COMPARISONS = {TRAININGS: plan.COMPARISONS, HEADS: plan.HEAD_COMPARISONS}
 _MAIN, _CAPTION = "medium", "Medium mAP x 100"
 _UNSAFE = re.compile(r"[^\w-]+")
 

@@ -27,7 +27,7 @@ from senet_jax.losses.loss import Dimensions
 from senet_jax.metrics.evaluation_report import EvaluationReport
 from senet_jax.metrics.report import evaluate_descriptors
 from senet_jax.models.layers import l2_normalise
-from senet_jax.models.registry import build_model, find_architecture
+from senet_jax.models.registry import build_model, find_architecture, initial_variables
 from senet_jax.models.settings import Settings
 from senet_jax.system.errors import UserError, shown
 from senet_jax.system.files import sha256_of_file
@@ -139,8 +139,7 @@ def initial_head(architecture: Settings, seed: int) -> dict[str, Any]:
     structure is not added, for the gain of its last norm is 0; stacked it would be summed.
     """
     model = build_model(architecture, from_maps=True)
-    maps = jnp.zeros((1, 8, 8, architecture.outputs))
-    variables = jax.jit(model.init)(jax.random.key(seed), maps)
+    variables = initial_variables(model, seed, (1, 8, 8, architecture.outputs))
 
     def begin(path: str, leaf: jax.Array) -> jax.Array:
         layer, name = path.split("/")[-2:]

@@ -25,7 +25,8 @@ from senet_jax.training.step import make_step
 from senet_jax.weights import Weights, flatten, load_weights, save_weights
 from tests.data.pictures import encoded, picture
 
-HEADS = [name for name in ARCHITECTURES if name.startswith("lite0_")]
+# Those that differ in what begins as the identity.
+HEADS = ("lite0_baseline", "lite0_fusion", "lite0_channel_wise", "lite0_concat")
 SETTINGS = {
     "seed": 0,
     "data_found": {"name": "town", "images": 40, "classes": 4},
@@ -57,7 +58,7 @@ def trunk(tmp_path_factory):
 
 @pytest.fixture
 def photographs(tmp_path):
-    for index in range(6):
+    for index in range(8):
         path = tmp_path / "photographs" / f"landmark_{index % 2}" / f"{index}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encoded(picture(70, 90, seed=index), ".png"))
@@ -85,18 +86,17 @@ def _moved(head, names):
 def test_a_head_begins_as_the_identity(name):
     architecture, maps = _small(name), _maps()
     head = initial_head(architecture, 0)
-    model = build_model(architecture, from_maps=True)
+    apply = jax.jit(build_model(architecture, from_maps=True).apply)
     pooled, _ = build_model(_small("lite0"), from_maps=True).apply({}, maps)
-    np.testing.assert_allclose(model.apply(head, maps)[0], pooled, rtol=2e-5)
+    np.testing.assert_allclose(apply(head, maps)[0], pooled, rtol=2e-5)
     if "encoder" in head["params"].get("ssm", {}):
         # The structure is there, and its gain alone is 0.
-        _, named = model.apply(_moved(head, ["expand_bn"]), maps)
+        _, named = apply(_moved(head, ["expand_bn"]), maps)
         assert np.std(named["structure"]) > 0.01
 
 
-@pytest.mark.parametrize("name", ["lite0_channel_wise", "lite0_concat"])
-def test_all_of_a_head_learns(name):
-    architecture, losses = _small(name), (Classification(weight=1.0),)
+def test_all_of_a_head_learns():
+    architecture, losses = _small("lite0_concat"), (Classification(weight=1.0),)
     optimizer = optax.sgd(1e-2)
     head = initial_head(architecture, 0)
     state = create_state(head, optimizer, losses, Dimensions(2, 32, 0))
@@ -114,9 +114,8 @@ def test_all_of_a_head_learns(name):
     assert not any("trunk" in path for path in after)
 
 
-@pytest.mark.parametrize("name", HEADS)
-def test_the_engine_describes_as_the_training_does(name, trunk, photographs, tmp_path):
-    architecture = _small(name)
+def test_the_engine_describes_as_the_training_does(trunk, photographs, tmp_path):
+    architecture = _small("lite0_concat")
     head = _moved(initial_head(architecture, 0), ["expand_bn", "fuse_0", "fuse_1", "fc"])
     head = {**head, "batch_stats": jax.tree.map(lambda leaf: leaf + 0.1, head["batch_stats"])}
     save_weights(tmp_path / "w", with_head(trunk, architecture, head, SETTINGS))
@@ -125,11 +124,12 @@ def test_the_engine_describes_as_the_training_does(name, trunk, photographs, tmp
     assert weights.training_set == "ImageNet, then town (40 images of 4 classes)"
 
     settings = MapSettings(images="", maps=str(tmp_path / "maps"), side=64, views=1)
-    pixels = np.stack([views_of(photographs, i, trunk.preprocessing, settings) for i in range(6)])
-    of_trunk = build_model(trunk.architecture).apply(trunk.variables(), pixels[:, 0])[1]["head"]
-    of_head, _ = build_model(architecture, from_maps=True).apply(head, of_trunk)
+    pixels = np.stack([views_of(photographs, i, trunk.preprocessing, settings) for i in range(8)])
+    whole = jax.jit(build_model(trunk.architecture).apply)
+    of_trunk = whole(trunk.variables(), pixels[:, 0])[1]["head"]
+    of_head, _ = jax.jit(build_model(architecture, from_maps=True).apply)(head, of_trunk)
     images = [cv2.resize(picture(70, 90, seed=int(key[-5])), (64, 64)) for key in photographs.keys]
-    ours = np.asarray(Describer.of(weights)(np.stack(images), np.full((6, 2), 64, np.int32)))
+    ours = np.asarray(Describer.of(weights)(np.stack(images), np.full((8, 2), 64, np.int32)))
     np.testing.assert_allclose(ours, l2_normalise(of_head), rtol=0, atol=1e-5)
 
     kept = kept_maps(photographs, trunk, settings)
@@ -139,7 +139,7 @@ def test_the_engine_describes_as_the_training_does(name, trunk, photographs, tmp
 def test_maps_are_made_once_and_again_where_they_are_broken(trunk, photographs, tmp_path, capsys):
     settings = MapSettings(images="", maps=str(tmp_path / "maps"), side=32, views=3)
     first = kept_maps(photographs, trunk, settings)
-    assert first.shape == (6, 3, 1, 1, 32) and len({bytes(m) for m in first.reshape(18, 32)}) == 18
+    assert first.shape == (8, 3, 1, 1, 32) and len({bytes(m) for m in first.reshape(24, 32)}) == 24
     [file] = (tmp_path / "maps").iterdir()
     made = file.stat().st_mtime_ns
     np.testing.assert_array_equal(kept_maps(photographs, trunk, settings), first)
@@ -155,7 +155,7 @@ def test_maps_are_made_once_and_again_where_they_are_broken(trunk, photographs, 
 
 def test_a_trunk_of_another_network_is_refused(trunk):
     check_trunk(trunk, _small("lite0_concat"))
-    with pytest.raises(UserError, match="is not the trunk alone of lite0_concat, config.model"):
+    with pytest.raises(UserError, match=r"is not the trunk alone of lite0_concat, config\.model"):
         check_trunk(trunk, ARCHITECTURES["lite0_concat"])
     with pytest.raises(UserError, match="is not the trunk alone of tiny"):
         check_trunk(trunk, ARCHITECTURES["tiny"])
