@@ -11,8 +11,7 @@ import numpy as np
 import optax
 
 from senet_jax.losses.loss import Dimensions
-from senet_jax.models.cvnet import PairRegion, Reranker, reranker_shapes, resizings
-from senet_jax.models.families.reranker import RERANKER
+from senet_jax.models.cvnet import RERANKER, PairRegion, Reranker, reranker_shapes, resizings
 from senet_jax.training.optimizer import Duration, make_optimizer
 from senet_jax.training.pairs.settings import PairTrainingSettings
 from senet_jax.training.pairs.triples import PARTS
