@@ -23,10 +23,10 @@ def get_config() -> ConfigDict:
     """The settings of the re-ranker's training."""
     of_network = demo.get_config()
     config = to_config(
-        PairTrainingSettings(model=of_network.model, start="runs/demo/weights", batch_size=32)
+        PairTrainingSettings(model=of_network.model, start="runs/demo/weights", batch_size=16)
     )
-    config.epochs = 3.0
-    config.log_every_steps = 25
+    config.epochs = 0.9
+    config.log_every_steps = 50
     for key in config.data:
         config.data[key] = of_network.data[key]
 
@@ -34,7 +34,10 @@ def get_config() -> ConfigDict:
     config.optimizer.nesterov = False
     config.optimizer.learning_rate = 1e-3
     config.optimizer.recipe = (config.batch_size, config.optimizer.learning_rate)
-    config.optimizer.warmup_epochs = 0.15
+    config.optimizer.warmup_epochs = 0.07
     config.optimizer.clip_norm = 5.0
+    # Siblings are hard to tell apart; where all negatives are hard nothing is learned in this time.
+    config.pairs.hard_share = 0.5
+    config.pairs.hide_probability = 0.0
     config.checkpoint.every_steps = 100
     return config

@@ -14,6 +14,7 @@ from senet_jax.data.synthetic_landmarks import TINY, training_source
 from senet_jax.models.registry import ARCHITECTURES, describes, variable_shapes
 from senet_jax.system.errors import UserError
 from senet_jax.training.loop import train
+from senet_jax.training.pairs.job import train_pairs
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 
@@ -50,6 +51,10 @@ def _training(changes):
     return _changed(_load("common.py").train("tiny"), changes)
 
 
+def _training_on_pairs(changes):
+    return _changed(_get_config("demo_reranker.py"), changes)
+
+
 # The names that may follow a file's colon, where there are any.
 NAMES = {
     "ablation.py": ["baseline", "concat", "direct", "dot"],
@@ -79,27 +84,33 @@ def test_shipped_configs_are_found():
     assert ("evaluate.py", "r50") in SHIPPED
 
 
-TRAININGS = [arguments for arguments in SHIPPED if _get_config(*arguments).job == "train"]
+JOBS_THAT_TRAIN = {"train": train, "train_pairs": train_pairs}
+TRAININGS, PAIR_TRAININGS = (
+    [arguments for arguments in SHIPPED if _get_config(*arguments).job == job]
+    for job in JOBS_THAT_TRAIN
+)
 
 
-@pytest.mark.parametrize("arguments", TRAININGS, ids=":".join)
+@pytest.mark.parametrize("arguments", TRAININGS + PAIR_TRAININGS, ids=":".join)
 def test_without_data_a_line_says_how_to_get_it(arguments, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = _get_config(*arguments)
     command = f"python -m senet_jax.data.prepare .*--target={config.data.folder}$"
     with pytest.raises(UserError, match=command):
-        train(config, tmp_path / "run")
+        JOBS_THAT_TRAIN[config.job](config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("arguments", [a for a in TRAININGS if _get_config(*a).start], ids=":".join)
+@pytest.mark.parametrize(
+    "arguments", [a for a in TRAININGS + PAIR_TRAININGS if _get_config(*a).start], ids=":".join
+)
 def test_without_its_start_a_line_says_how_to_get_it(arguments, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = _get_config(*arguments)
     build(training_source(TINY), config.data.folder)
     command = f"no weights folder at {config.start}; make one with `python -m senet_jax.convert"
     with pytest.raises(UserError, match=command):
-        train(config, tmp_path / "run")
+        JOBS_THAT_TRAIN[config.job](config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

@@ -16,7 +16,7 @@ from senet_jax.command_line import JOBS, expand_paths, validate
 from senet_jax.config import flat, schema_of
 from senet_jax.system.errors import CommandParser, UserError
 from tests.test_commands import COMMANDS
-from tests.test_config import _evaluation, _training
+from tests.test_config import _evaluation, _training, _training_on_pairs
 
 # Flags that are no paths; with their command where another has a path of that name.
 OTHERS = {
@@ -152,6 +152,7 @@ CONFIGS = {
         {"weights", "data_root", "cvnet_weights", "lightglue_weights", "local_features"},
     ),
     "train": (_training, {"start", "data.folder", "evaluation.data_root"}),
+    "train_pairs": (_training_on_pairs, {"start", "data.folder"}),
 }
 
 

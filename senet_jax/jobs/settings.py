@@ -92,7 +92,9 @@ class EvaluationSettings(config.Job):
         "",
     )
     cvnet_weights: str = setting(
-        config.path_or_nothing, "for cvnet: weights folder made of a CVNet checkpoint", ""
+        config.path_or_nothing,
+        "for cvnet: weights folder made of a CVNet checkpoint, or by the job train_pairs",
+        "",
     )
     lightglue_weights: str = setting(
         config.path,

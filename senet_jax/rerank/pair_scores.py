@@ -42,7 +42,7 @@ def map_cache(weights: Weights, folder: str | os.PathLike, limit_bytes: int) -> 
     """The maps that CVNet-Rerank compares; see `FeatureCache`.
 
     Raises:
-        UserError: the weights are not of CVNet, or have no re-ranker.
+        UserError: the weights have no re-ranker.
     """
     network = DenseNetwork(weights.architecture, weights.preprocessing)
     variables = weights.variables(network.output.extras)

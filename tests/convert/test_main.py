@@ -152,6 +152,15 @@ def test_cvnet_with_its_reranker(there_and_back, tmp_path):
     assert_equal_states(back, state)
 
 
+def test_senet_with_a_reranker(there_and_back, tmp_path):
+    state = _with_reranker(state_dict("tiny"), 96)
+    weights, back = there_and_back(save(tmp_path / "a.pth", state))
+    assert weights.architecture.name == "tiny"
+    kernel = weights.tensors["params/reranker/compress_2/kernel"]
+    np.testing.assert_array_equal(kernel, state["conv2ds.2.weight"].permute(2, 3, 1, 0))
+    assert_equal_states(back, state)
+
+
 @pytest.mark.slow
 def test_cvnet_in_full_size(there_and_back, tmp_path):
     with torch.random.fork_rng():

@@ -17,19 +17,26 @@ from tests.oracles.lively_twin import architecture_named, lively_twin
 
 
 def _shapes(architecture, naming):
+    """Of the network alone; the keys of a re-ranker that may be beside it are others."""
     rows = [*table(architecture, naming), *carried_rows(architecture, naming)]
-    rows += [row for extra in extra_tables(architecture, naming) for row in extra]
     shapes = {row.key: row.shape for row in rows}
     assert len(shapes) == len(rows)
+    assert not set(shapes) & {
+        row.key for extra in extra_tables(architecture, naming) for row in extra
+    }
     return shapes
 
 
 @pytest.mark.parametrize(
-    ("name", "count"), [("r50", 353), ("r101", 659), ("cvnet_r50", 382), ("cvnet_r101", 688)]
+    ("name", "count", "with_reranker"),
+    [("r50", 353, 414), ("r101", 659, 720), ("cvnet_r50", 321, 382), ("cvnet_r101", 627, 688)],
 )
-def test_key_count(name, count):
+def test_key_count(name, count, with_reranker):
     architecture = ARCHITECTURES[name]
-    assert len(_shapes(architecture, canonical_naming(architecture))) == count
+    naming = canonical_naming(architecture)
+    assert len(_shapes(architecture, naming)) == count
+    [reranker] = extra_tables(architecture, naming)
+    assert count + len(reranker) == with_reranker
 
 
 @pytest.mark.parametrize("name", [*(n for n in ARCHITECTURES if "tiny" in n), "tiny_classifier"])

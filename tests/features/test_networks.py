@@ -79,9 +79,9 @@ def test_weights_without_a_reranker_are_refused(tmp_path):
     with pytest.raises(UserError, match="tiny_learnable have no reranker; convert a checkpoint"):
         map_cache(lively_weights("tiny_learnable"), tmp_path, 0)
     with pytest.raises(
-        UserError, match="tiny gives no dense features of images, but global and local"
+        UserError, match="tiny_classifier gives no dense features of images, but local"
     ):
-        map_cache(lively_weights("tiny"), tmp_path, 0)
+        map_cache(lively_weights("tiny_classifier"), tmp_path, 0)
 
 
 def test_broken_values_of_a_reranker_are_named():

@@ -27,6 +27,7 @@ def test_entries_by_their_datasets():
         ("a+aqe(k=3),cvnet:blind", EVALUATION, "aqe(k=3),cvnet:blind"),
         ("a", TRAINING, "r50"),
         ("a", Run(config={"job": "train"}), "trained"),
+        ("a", Run(config={"job": "train_pairs"}), "trained"),
         ("a_untrained", TRAINING, "untrained"),
     ],
 )

@@ -102,7 +102,7 @@ def _kept_maps(
     origin = {
         "images_sha256": images.fingerprint,
         "weights_sha256": weights.sha256,
-        "changes": dataclasses.asdict(changes),
+        "changes": {name: str(value) for name, value in dataclasses.asdict(changes).items()},
         "seed": told.seed,
     }
 

@@ -1,6 +1,7 @@
 """From the settings of a training on pairs to all that it is made of."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,8 +11,7 @@ import numpy as np
 import optax
 
 from senet_jax.losses.loss import Dimensions
-from senet_jax.models.cvnet import PairRegion, Reranker, reranker_shapes, resizings
-from senet_jax.models.families.reranker import RERANKER
+from senet_jax.models.cvnet import RERANKER, PairRegion, Reranker, reranker_shapes, resizings
 from senet_jax.training.export import trained_on
 from senet_jax.training.optimizer import Duration, make_optimizer
 from senet_jax.training.pairs.settings import PairTrainingSettings
@@ -21,6 +21,8 @@ from senet_jax.training.state import TrainState, create_state
 from senet_jax.training.step import Batch, Metrics, make_update
 from senet_jax.weights import Weights, flatten
 
+# Of the parts of triples; the last is of another class.
+_PAIRS, _ANOTHER = tuple(itertools.permutations(range(len(PARTS)), 2)), len(PARTS) - 1
 _OF_RERANKER = f"params/{RERANKER}/"
 
 
@@ -111,8 +113,8 @@ def pair_loss(
 ) -> tuple[jax.Array, jax.Array]:
     """How far the re-ranker is from telling pairs of a class from others.
 
-    Softmax cross entropy over its two outputs, the mean over the pairs (anchor, positive) and
-    (anchor, negative), with equal weights.
+    Softmax cross entropy over its two outputs for all pairs of a triple, in both orders, since each
+    image's map costs more than the pairs that it is in. Pairs of a class and others weigh the same.
 
     Args:
         params: of the re-ranker.
@@ -121,18 +123,26 @@ def pair_loss(
         negatives: of images of other classes, alike.
 
     Returns:
-        The loss, float32[], and the share of pairs whose larger output is right.
+        The loss, float32[], and the share of pairs whose larger output is right, weighed alike.
     """
     count, height, width, _ = anchors.shape
     size = height, width
     variables, reranker = {"params": params}, Reranker()
     stage3 = jnp.concatenate([anchors, positives, negatives])
     maps: Any = reranker.apply(variables, stage3, resizings(size, size), method="maps")
-    anchor, positive, negative = jnp.split(maps, 3)
-    queries = jnp.concatenate([anchor, anchor])
-    keys = jnp.concatenate([positive, negative])
-    region = PairRegion(jnp.tile(jnp.array([*size, *size]), (2 * count, 1)))
-    logits: Any = reranker.apply(variables, queries, keys, region, method="logits")
-    same = jnp.repeat(jnp.array([1, 0]), count)
-    losses = optax.softmax_cross_entropy_with_integer_labels(logits, same)
-    return jnp.mean(losses), jnp.mean((jnp.argmax(logits, axis=1) == same).astype(jnp.float32))
+    of_parts = maps.reshape(3, count, *maps.shape[1:])
+    queries, keys = np.array(_PAIRS).T
+    region = PairRegion(jnp.tile(jnp.array([*size, *size]), (len(_PAIRS) * count, 1)))
+    logits: Any = reranker.apply(
+        variables,
+        jnp.concatenate(of_parts[queries]),
+        jnp.concatenate(of_parts[keys]),
+        region,
+        method="logits",
+    )
+    logits = logits.reshape(len(_PAIRS), count, 2)
+    same = jnp.array([_ANOTHER not in pair for pair in _PAIRS], jnp.int32)[:, None]
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.tile(same, count))
+    weights = jnp.where(same, 1 / jnp.sum(same), 1 / jnp.sum(1 - same)) / (2 * count)
+    are_right = jnp.argmax(logits, axis=-1) == same
+    return jnp.sum(weights * losses), jnp.sum(weights * are_right)

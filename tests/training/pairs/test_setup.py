@@ -1,4 +1,5 @@
 import copy
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -29,20 +30,22 @@ def _triples():
     """Maps of three images each, float64[t c h w] of PyTorch."""
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(1)
-        maps = stage3_of_twin(lively_twin(TRUNK), smooth_images((3 * TRIPLES, 3, 40, 56)))
+        maps = stage3_of_twin(lively_twin(TRUNK), smooth_images((3 * TRIPLES, 3, 24, 32)))
     return maps.double().chunk(3)
 
 
 @one_thread()
 def _gradients_of_twin(anchors, positives, negatives):
-    """By autograd, of the mean over both pairs of all triples; under the checkpoint's names."""
+    """By autograd, of the mean of both kinds of pairs; under the checkpoint's names."""
     twin = copy.deepcopy(lively_reranker()).double()
-    losses = []
-    for anchor, *others in zip(anchors, positives, negatives, strict=True):
-        for other, same in zip(others, (1, 0), strict=True):
-            logits = twin.logits(anchor[None], other[None])
-            losses.append(torch.nn.functional.cross_entropy(logits, torch.tensor([same])))
-    loss = torch.stack(losses).mean()
+    losses = {True: [], False: []}
+    for triple in zip(anchors, positives, negatives, strict=True):
+        for query, key in itertools.permutations(range(3), 2):
+            is_same = 2 not in (query, key)
+            logits = twin.logits(triple[query][None], triple[key][None])
+            target = torch.tensor([int(is_same)])
+            losses[is_same].append(torch.nn.functional.cross_entropy(logits, target))
+    loss = (torch.stack(losses[True]).mean() + torch.stack(losses[False]).mean()) / 2
     loss.backward()
     named = {name: parameter.grad.numpy() for name, parameter in twin.named_parameters()}
     return loss.item(), named

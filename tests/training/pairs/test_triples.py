@@ -113,5 +113,5 @@ def test_a_batch_is_a_function_of_its_step():
 
 @pytest.mark.parametrize("labels", [[0, 1, 2], [1, 1, 1]])
 def test_without_pairs_there_is_one_line(labels):
-    with pytest.raises(UserError, match="3 images of [13] classes make no pairs; give two"):
+    with pytest.raises(UserError, match=r"3 images of [13] classes make no pairs; give two"):
         Triples(_kept(np.array(labels)), 2, 0, PairSettings())
