@@ -13,6 +13,7 @@ import pytest
 
 import senet_jax
 from senet_jax.export.targets import TARGETS
+from senet_jax.rerank.methods import METHODS
 from senet_jax.weights import load_weights, save_weights
 from tests.data.pictures import picture
 from tests.documents import python_blocks
@@ -48,6 +49,21 @@ def test_the_page_on_the_mathematics():
     for block in python_blocks(PAGES["mathematics"]):
         exec(block, names)
     assert names["s"].shape == (5, 6, 7, 7, 4) and names["s"].max() > 0
+
+
+def test_the_table_of_the_other_systems_is_the_written_one():
+    specification = importlib.util.spec_from_file_location(
+        "systems", REPOSITORY / "docs/systems.py"
+    )
+    systems = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = systems  # Where a dataclass looks for its module.
+    specification.loader.exec_module(systems)
+    assert systems.page(PAGES["systems"]) == PAGES["systems"], "run python docs/systems.py"
+    assert f"\n{systems.BEGIN}| row of Table S1 |" in PAGES["systems"]
+    for row in systems.ROWS:
+        assert not row.test or (REPOSITORY / row.test).is_file(), row.test
+        for method in re.findall(r"rerank=(\w+)", row.here):
+            assert method in METHODS
 
 
 @pytest.mark.slow

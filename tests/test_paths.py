@@ -40,7 +40,7 @@ OTHERS = {
     *("name", "--neighbours", "--size", "--storage", "--threshold", "--top", "--verbose"),
     *("--seed", "--side", "--training_families", "--validation_families"),
     *("--evaluation_families", "--siblings", "--training_views", "--queries", "--easy", "--hard"),
-    *("--seeds", "--jobs", "--set", "--systems", "--datasets"),
+    *("--seeds", "--jobs", "--set", "--systems", "--datasets", "systems --distractors"),
     *("--backend", "--processes", "--junk", "--held_out", "synthetic_landmarks --distractors"),
     "senet_jax.export --to",
 }

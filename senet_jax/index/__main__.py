@@ -69,7 +69,8 @@ def main() -> None:
         index = updated.index
         told = bring_up_to_date(flags.index, index.database, index.searched_key, backend)
     skipped = updated.skipped[:NAMED]
-    for line in [*updated.remarks, *skipped, *updated.weights_remarks, *told]:
+    network = [f"described by {updated.network}"] * bool(updated.described)
+    for line in [*network, *updated.remarks, *skipped, *updated.weights_remarks, *told]:
         print(line)
     print(updated.summary())
 

@@ -59,6 +59,7 @@ class Updated:
         moved: how many files with a new name have a content that was described already.
         removed: how many files are no longer there.
         skipped: for each photograph that could not be described a line that says why.
+        network: what describes, on what it was trained, and the licence of its weights.
         weights_remarks: what has to be said of the weights.
         remarks: a line for each folder that cannot be listed.
     """
@@ -68,6 +69,7 @@ class Updated:
     moved: int
     removed: int
     skipped: Sequence[str]
+    network: str
     weights_remarks: Sequence[str]
     remarks: Sequence[str]
 
@@ -143,7 +145,8 @@ def update(
         ),
         removed=len(former.row_of.keys() - set(listing.names)),
         skipped=skipped,
-        weights_remarks=[network.provenance, *network.remarks],
+        network=network.provenance,
+        weights_remarks=network.remarks,
         remarks=found.remarks,
     )
 

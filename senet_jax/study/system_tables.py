@@ -53,12 +53,13 @@ def _label(label: str, run: RunScores) -> str:
 
 
 def _weights(results: Results) -> list[str]:
-    """The weights of each system, a sentence each."""
-    return [
-        f"{run.name}: {run.notes['weights']}, SHA-256 {str(run.notes['weights_sha256'])[:12]}."
+    """The weights of the systems, a sentence each."""
+    told = (
+        f"{run.notes['weights']}, SHA-256 {str(run.notes['weights_sha256'])[:12]}."
         for run in results.runs
         if "weights" in run.notes
-    ]
+    )
+    return [f"Weights: {each}" for each in dict.fromkeys(told)]
 
 
 def tables_of(results: Results) -> list[Table]:

@@ -51,6 +51,7 @@ def _assert_right(town, queries, top=4):
 def test_what_is_found_follows_the_folder(run, town, queries, backend, run_command_here):
     done = run(f"--backend={backend}", "--storage=float16")
     assert (done.returncode, done.stderr) == (0, "")
+    assert "described by tiny_baseline" in done.stdout.splitlines()
     assert done.stdout.splitlines()[-2:] == [
         f"{backend}: 20 rows, 20 of them new",
         "20 photographs: 20 described",

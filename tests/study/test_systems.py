@@ -102,7 +102,7 @@ def test_the_table_of_all_systems_has_the_columns_of_table_s1():
         ["w", *["75.0", "25.0", "50.0", "12.5"] * 2],
         ["w+cvnet, blind", *["-", "10.0", "100.0", "-"] * 2],
     ]
-    assert table.notes[1] == "w: r50, licence none given, SHA-256 0123456789ab."
+    assert table.notes[1] == "Weights: r50, licence none given, SHA-256 0123456789ab."
     alone = Results(SYSTEMS, {"datasets": ["roxford5k", "photos"]}, runs)
     expected = ["Medium ROxf", "Medium photos", "Hard ROxf", "Hard photos"]
     assert table_of_all(alone).header == ["method", *expected]
