@@ -285,10 +285,11 @@ class _Validation:
 
     def __call__(self, variables: dict[str, Any]) -> EvaluationReport:
         count = len(self._rows)
-        filled = np.concatenate([self._rows, self._rows[: -count % _DESCRIBED_AT_ONCE]])
+        # The last ones fill their program with the first.
+        filled = np.resize(self._rows, (-(-count // _DESCRIBED_AT_ONCE), _DESCRIBED_AT_ONCE))
         found = [
             np.asarray(self._describe(variables, self._maps[some, 0].astype(np.float32)))
-            for some in filled.reshape(-1, _DESCRIBED_AT_ONCE)
+            for some in filled
         ]
         descriptors = np.concatenate(found)[:count]
         queries = descriptors[: len(self._truth.query_names)]
