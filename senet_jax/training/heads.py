@@ -271,7 +271,7 @@ class _Validation:
         labels = source.labels[rows]
         alike = [np.flatnonzero(labels == label) for label in labels[: len(queries)]]
         junk = [np.array([own]) for own in range(len(queries))]
-        keys = tuple(source.keys[row] for row in rows.tolist())
+        keys = tuple(source.keys[int(row)] for row in rows)
         self._truth = GroundTruth(
             image_names=keys,
             query_names=keys[: len(queries)],

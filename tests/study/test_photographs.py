@@ -30,13 +30,13 @@ def _results(variants=VARIANTS):
     gains = {"fusion": -GAIN, "channel_wise": GAIN}
     runs = [
         RunScores(
-            variant, seed, {name: scores(rng, gains.get(variant, 0)) for name in ("photos", "mini")}
+            variant,
+            seed,
+            {name: scores(rng, gains.get(variant, 0)) for name in PHOTOGRAPHS.datasets},
         )
         for seed in range(SEEDS)
         for variant in variants
     ]
-    for run in runs:
-        run.entries["miniphotos"] = run.entries.pop("mini")
     return Results(HEADS, {"photographs": {"a_tower": 7}, "settings": {}}, tuple(runs))
 
 
