@@ -7,6 +7,7 @@ In the workdir it leaves `metrics.jsonl`, `weights/` of the whole network and `r
 validation. A training that was ended begins anew; it takes a minute or two.
 """
 
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -76,9 +77,8 @@ def _train(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
     maps = kept_maps(source, weights, told.data)
 
     start = time.monotonic()
-    metrics = MetricsWriter(workdir, -1)
-    best = _best_head(told, architecture, source, held_out, maps, metrics)
-    metrics.close()
+    with contextlib.closing(MetricsWriter(workdir, -1)) as metrics:
+        best = _best_head(told, architecture, source, held_out, maps, metrics)
     settings = json.loads(config.to_json_best_effort())
     trained = with_head(weights, architecture, best.variables, settings | {"step": best.step})
     save_weights(workdir / WEIGHTS, trained)

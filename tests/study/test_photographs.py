@@ -122,7 +122,7 @@ def test_stopped_in_the_middle_it_comes_to_the_same(plan_in, tmp_path, monkeypat
     class Killed(Exception):
         pass
 
-    def kill(*_):
+    def kill(*_, **__):
         raise Killed
 
     for target in ("_Validation", "save_weights", "write_final_report"):
