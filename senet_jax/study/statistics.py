@@ -104,5 +104,6 @@ def _power(effect: float, seeds: int) -> float:
     """
     critical = stats.t.ppf(1 - LEVEL / 2, seeds - 1)
     shift = effect * math.sqrt(seeds)
-    beyond = stats.nct.sf(critical, seeds - 1, shift) + stats.nct.cdf(-critical, seeds - 1, shift)
-    return float(beyond)
+    # Of what is nothing in the far tail SciPy at times gives NaN.
+    below = np.nan_to_num(stats.nct.cdf(-critical, seeds - 1, shift))
+    return float(stats.nct.sf(critical, seeds - 1, shift) + below)

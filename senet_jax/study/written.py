@@ -78,7 +78,8 @@ def write_report(studies: dict[str, Results], path: pathlib.Path) -> None:
 
 def _about(results: Results) -> list[str]:
     seeds = {run.seed for run in results.runs}
-    runs = f"{len(results.runs)} trainings, of {len(seeds)} seeds."
+    trained = [run for run in results.runs if run.name != plan.TRUNK_ALONE]
+    runs = f"{len(trained)} trainings, of {len(seeds)} seeds."
     if results.kind == TRAININGS:
         told = _named(results.about["world"]["world"])
         return [f"{runs} The world: {told}. {_protocol(plan.WORLD)}", ""]

@@ -7,6 +7,7 @@ In the workdir it leaves `metrics.jsonl`, `weights/` of the whole network and `r
 validation. A training that was ended begins anew; it takes a minute or two.
 """
 
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -76,9 +77,8 @@ def _train(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
     maps = kept_maps(source, weights, told.data)
 
     start = time.monotonic()
-    metrics = MetricsWriter(workdir, -1)
-    best = _best_head(told, architecture, source, held_out, maps, metrics)
-    metrics.close()
+    with contextlib.closing(MetricsWriter(workdir, -1)) as metrics:
+        best = _best_head(told, architecture, source, held_out, maps, metrics)
     settings = json.loads(config.to_json_best_effort()) | {
         "data_found": {
             "name": source.name,
@@ -279,7 +279,7 @@ class _Validation:
         labels = source.labels[rows]
         alike = [np.flatnonzero(labels == label) for label in labels[: len(queries)]]
         junk = [np.array([own]) for own in range(len(queries))]
-        keys = tuple(str(source.keys[int(row)]) for row in rows)
+        keys = tuple(source.keys[int(row)] for row in rows)
         self._truth = GroundTruth(
             image_names=keys,
             query_names=keys[: len(queries)],
@@ -293,10 +293,11 @@ class _Validation:
 
     def __call__(self, variables: dict[str, Any]) -> EvaluationReport:
         count = len(self._rows)
-        filled = np.concatenate([self._rows, self._rows[: -count % _DESCRIBED_AT_ONCE]])
+        # The last ones fill their program with the first.
+        filled = np.resize(self._rows, (-(-count // _DESCRIBED_AT_ONCE), _DESCRIBED_AT_ONCE))
         found = [
             np.asarray(self._describe(variables, self._maps[some, 0].astype(np.float32)))
-            for some in filled.reshape(-1, _DESCRIBED_AT_ONCE)
+            for some in filled
         ]
         descriptors = np.concatenate(found)[:count]
         queries = descriptors[: len(self._truth.query_names)]

@@ -30,13 +30,13 @@ def _results(variants=VARIANTS):
     gains = {"fusion": -GAIN, "channel_wise": GAIN}
     runs = [
         RunScores(
-            variant, seed, {name: scores(rng, gains.get(variant, 0)) for name in ("photos", "mini")}
+            variant,
+            seed,
+            {name: scores(rng, gains.get(variant, 0)) for name in PHOTOGRAPHS.datasets},
         )
         for seed in range(SEEDS)
         for variant in variants
     ]
-    for run in runs:
-        run.entries["miniphotos"] = run.entries.pop("mini")
     return Results(HEADS, {"photographs": {"a_tower": 7}, "settings": {}}, tuple(runs))
 
 
@@ -122,7 +122,7 @@ def test_stopped_in_the_middle_it_comes_to_the_same(plan_in, tmp_path, monkeypat
     class Killed(Exception):
         pass
 
-    def kill(*_):
+    def kill(*_, **__):
         raise Killed
 
     for target in ("_Validation", "save_weights", "write_final_report"):

@@ -72,6 +72,8 @@ def test_the_power_is_that_of_trials():
     difference = detectable(deviation, seeds)
     assert seeds_needed(deviation, difference * 1.0001) == seeds
     assert seeds_needed(deviation, difference * 0.99) == seeds + 1
+    # What is far larger than its deviation is told by the fewest.
+    assert [seeds_needed(0.001, each) for each in (0.02, 0.05, 0.1)] == [2, 2, 2]
     trials = np.random.default_rng(0).normal(difference, deviation, (20_000, seeds))
     critical = 2.776445  # Of Student's t with 4 degrees of freedom, two sides, 5 %.
     t = trials.mean(axis=1) / (trials.std(axis=1, ddof=1) / math.sqrt(seeds))
