@@ -329,7 +329,7 @@ def test_a_database_in_fewer_bits_is_ranked_and_re_ranked(evaluate, places, tmp_
         (["--config.rerank=cvnet"], "config.cvnet_weights is empty; name the weights folder"),
         (
             ["--config.rerank=cvnet", "--config.cvnet_weights={places}/weights"],
-            "these weights of tiny have no reranker; convert a checkpoint that has one",
+            "these weights of tiny_baseline have no reranker; convert a checkpoint that has",
         ),
         (
             ["--config.rerank=lightglue", "--config.lightglue_weights={places}/cvnet"],

@@ -86,7 +86,7 @@ def test_a_training_that_was_stopped_ends_with_the_same_bits(train_pairs, monkey
     assert "resuming from step" in resumed.stderr
     assert _weights(resumed) == _weights(whole)
 
-    other = train_pairs("stopped", pairs__hard_share=0.5)
+    other = train_pairs("stopped", pairs__hard_share=0.75)
     assert other.returncode == 2
     assert "config.pairs.hard_share" in other.stderr
 

@@ -51,6 +51,7 @@ def _gradients_of_twin(anchors, positives, negatives):
     return loss.item(), named
 
 
+@pytest.mark.slow
 def test_loss_and_gradients_of_all_weights_are_those_of_autograd():
     parts = _triples()
     loss_of_twin, of_twin = _gradients_of_twin(*parts)
@@ -71,6 +72,7 @@ def test_loss_and_gradients_of_all_weights_are_those_of_autograd():
         assert np.abs(theirs).max() > 0, row.key
 
 
+@pytest.mark.slow
 def test_the_loss_of_a_toy_set_falls_below_that_of_a_guess():
     """Four classes, each a pattern of its own; other noise in every map."""
     rng = np.random.default_rng(0)
