@@ -18,7 +18,7 @@ from senet_jax.data.synthetic_landmarks import (
 from senet_jax.study import __main__ as study
 from senet_jax.study.results import read_results
 from senet_jax.system.errors import UserError
-from tests.processes import started
+from tests.processes import ROOT, started
 
 from .examples import trainings
 
@@ -55,6 +55,14 @@ def test_a_report_of_kept_results(tmp_path, run_command_here):
     first = target.read_bytes()
     run_command_here(study.main, "report", *files, f"--to={target}")
     assert target.read_bytes() == first
+
+
+def test_the_committed_results_are_what_the_command_makes(tmp_path, run_command_here):
+    files = sorted(map(str, (ROOT / "benchmarks" / "results").glob("*.json")))
+    assert len(files) > 2
+    run_command_here(study.main, "report", *files, f"--to={tmp_path / 'RESULTS.md'}")
+    made = (tmp_path / "RESULTS.md").read_text()
+    assert made == (ROOT / "docs" / "RESULTS.md").read_text()
 
 
 @pytest.mark.parametrize(
