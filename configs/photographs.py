@@ -1,4 +1,4 @@
-"""Heads of SENet on the trunk of EfficientNet-Lite0, for `senet-jax study photographs`.
+"""Heads of SENet on the trunk of EfficientNet-Lite0, for the study `photographs`.
 
   python -m senet_jax.convert pretrained:lite0 weights/lite0
   python -m senet_jax.main --config=configs/photographs.py:channel_wise --workdir=runs/channel_wise

@@ -39,8 +39,9 @@ def started(command, count, environment, folder=ROOT):
 
 
 def workers_of(pid):
-    """The processes that a training has started to make its batches."""
-    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    """The processes that a training has started to make its batches, from whichever thread."""
+    threads = pathlib.Path(f"/proc/{pid}/task").glob("*/children")
+    children = [child for thread in threads for child in thread.read_text().split()]
     return [
         int(child)
         for child in children

@@ -62,7 +62,7 @@ def write_report(studies: dict[str, Results], path: pathlib.Path) -> None:
         studies: by their titles.
         path: of the file; the figures are in the folder of its name without its ending.
     """
-    lines = ["# Results", "", "Made by `senet-jax study report` from the results of runs.", ""]
+    lines = ["# Results", "", "Made by `senet-jax study report ...` from the results of runs.", ""]
     for title, results in studies.items():
         lines += [f"## {markdown(title)}", "", *_about(results)]
         for name, tables, figure in parts_of(results):

@@ -158,6 +158,8 @@ def train(data):
     """Starts trainings of three steps, with a checkpoint before the last and an evaluation."""
     flags = {
         "config": "configs/demo.py",
+        # The one that is traced and compiled in the least time.
+        "config.model": "tiny_baseline",
         "config.data.folder": data / "landmarks_to_learn",
         "config.data.side": 32,
         "config.data.group_classes": 0,

@@ -94,11 +94,16 @@ def test_what_is_trained_stands_beside_the_frozen_network():
     settings = PairTrainingSettings(model=TRUNK, start="weights")
     setup = PairSetup(settings, weights, 4, Duration(total_steps=30))
     params = setup.initial_state().params["network"]
-    trained = setup.trained(params, {"seed": 0})
+    told = {
+        "data_found": {"name": "town", "images": 40, "classes": 4},
+        "start_found": {"training_set": "village", "training_sets": ["village"]},
+    }
+    trained = setup.trained(params, told)
     assert set(trained.tensors) == set(weights.tensors)
     for path, tensor in trained.tensors.items():
         is_new = path.startswith(f"params/{RERANKER}/")
         assert is_new or tensor is weights.tensors[path]
     name = f"params/{RERANKER}/mlp_1/kernel"
     assert (trained.tensors[name] == params["mlp_1"]["kernel"]).all()
-    assert trained.source["training"] == {"seed": 0} and trained.sha256 is None
+    assert trained.source["training"] == told and trained.sha256 is None
+    assert trained.training_set == "village, then town (40 images of 4 classes)"
