@@ -13,8 +13,9 @@ The same network without its module, for as long, and both in one report:
 The network is `tiny`: the same code as R50 with one block a stage and narrow stages. The settings
 are not the paper's: nothing is pretrained, so descriptors are kept apart by a batch norm that is
 folded into the last layer afterwards, and the optimiser is AdamW. They were chosen on the
-validation split of the generated world; the evaluated families were never looked at. With 40 epochs
-in place of 56 nothing is learned to speak of.
+validation split of the generated world; the evaluated families were never looked at. At a rate of
+5e-3 rounding alone decides: seed 0 came to a Medium mAP of 65.6 there, and to 29.2 when pixels
+were normalised in another order of operations. At 3e-3 it has 53.0, and a lower loss throughout.
 
 Do not expect the module to help here: a position of the trunk's last map sees 59 of the 64 pixels,
 so the baseline reads the arrangement by itself. Larger pictures would leave that to the module, but
@@ -52,7 +53,7 @@ def get_config(split: str = "landmarks") -> ConfigDict:
 
     config.optimizer.name = "adamw"
     config.optimizer.nesterov = False
-    config.optimizer.learning_rate = 5e-3
+    config.optimizer.learning_rate = 3e-3
     config.optimizer.recipe = (config.batch_size, config.optimizer.learning_rate)
     config.optimizer.warmup_epochs = 5.0
     config.optimizer.clip_norm = 5.0
