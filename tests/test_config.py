@@ -59,6 +59,7 @@ def _training_on_pairs(changes):
 NAMES = {
     "ablation.py": ["baseline", "concat", "direct", "dot"],
     "finetune.py": ["datasets/mine"],
+    "landmarks.py": ["baseline", "channel_wise", "concat", "direct", "dot", "fusion"],
     "photographs.py": ["baseline", "channel_wise", "concat", "direct", "dot", "fusion"],
     "study.py": ["baseline", "both", "channel_wise", "classification", "concat", "dot", "fusion"],
     "evaluate.py": [name for name, known in ARCHITECTURES.items() if describes(known)],

@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 
 from senet_jax.data import gldv2
 from senet_jax.data.builder import LABELS_FILE, REPORT_FILE, SPLIT, check_files
-from senet_jax.data.image_source import check_labels
+from senet_jax.data.image_source import ImageSource, check_labels
 from senet_jax.system.errors import UserError, reason, shown
 from senet_jax.system.files import open_array, read_json
 
@@ -52,6 +52,21 @@ class PreparedImages:
 
     def __len__(self) -> int:
         return len(self.records)
+
+    def as_source(self) -> ImageSource:
+        """The same images as those of a folder are given; reads all their names.
+
+        Raises:
+            UserError: one is broken in the dataset's files.
+        """
+        return ImageSource(
+            name=self.name,
+            class_names=self.class_names,
+            keys=[self.read(index)[0] for index in range(len(self))],
+            labels=self.labels,
+            read=lambda index: self.read(index)[1],
+            origin={"fingerprint": self.fingerprint},
+        )
 
     def read(self, index: int) -> tuple[str, bytes]:
         """The name and the bytes of an image file.

@@ -1,7 +1,7 @@
 """EfficientNet-Lite: inverted residual blocks with ReLU6, and a head that describes.
 
 The head is generalised-mean pooling; before it there may be the self-similarity module, behind it
-a linear layer, as SENet has them.
+a linear layer, as SENet has them. It is on the last maps, or on those of an early stage.
 
 Source: Tan and Le, "EfficientNet" (ICML 2019), without squeeze and excitation, as the package
 `efficientnet-lite-pytorch` has it. It pads images of all sizes as it pads those of 224x224: each
@@ -15,11 +15,13 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from senet_jax.models.convolutions import depthwise_conv
+from senet_jax.models.families.early_lite import EarlyLiteSettings
 from senet_jax.models.families.lite0 import (
     LOCAL_STAGE,
     STAGES,
     STEM_STRIDE,
     EfficientNetLiteSettings,
+    maps_after,
 )
 from senet_jax.models.layers import Array, LayerOptions
 from senet_jax.models.pooling import generalised_mean
@@ -107,14 +109,20 @@ class InvertedResidual(nn.Module):
 
 
 class Trunk(nn.Module):
-    """All convolutions.
+    """All convolutions, or those of the first stages.
 
     float[b h w 3] and its region -> maps by name, `stem`, `s1` to `s7` (after each stage), `local`
     (where the local features are) and `head` (the last), and the region of the last.
+
+    Attributes:
+        settings: the sizes.
+        options: of all layers.
+        stages: how many there are; without all of them there is no `head`.
     """
 
     settings: EfficientNetLiteSettings
     options: LayerOptions
+    stages: int = len(STAGES)
 
     @nn.compact
     def __call__(self, images: Array, region: ValidRegion) -> tuple[dict[str, Array], ValidRegion]:
@@ -124,7 +132,7 @@ class Trunk(nn.Module):
         region = region.whole_strides(STEM_STRIDE)
         named, blocks = {"stem": maps}, 0
         inverted_residual = options.block(InvertedResidual)
-        for index, stage in enumerate(STAGES):
+        for index, stage in enumerate(STAGES[: self.stages]):
             for block in range(sizes.depths[index]):
                 stride = stage.stride if block == 0 else 1
                 maps, expanded = inverted_residual(
@@ -139,8 +147,9 @@ class Trunk(nn.Module):
                     named["local"] = expanded
                 region = region.whole_strides(stride)
                 blocks += 1
-            named[f"s{index + 1}"] = maps
-        named["head"] = nn.relu6(ConvNorm(sizes.outputs, options, name="head")(maps))
+            named[maps_after(index + 1)] = maps
+        if self.stages == len(STAGES):
+            named["head"] = nn.relu6(ConvNorm(sizes.outputs, options, name="head")(maps))
         return named, region
 
 
@@ -171,15 +180,57 @@ class EfficientNetLite(nn.Module):
         else:
             images, region = _filled(images, region)
             maps, region = Trunk(settings, options, name="trunk")(images, region)
-        fused = maps["head"]
-        if settings.self_similarity is not None:
-            module = options.block(SelfSimilarityModule)
-            fused, named = module(settings.self_similarity, options, name="ssm")(fused, region)
-            maps |= named | {"fused": fused}
-        descriptor = generalised_mean(fused, region=region)
-        if settings.head == "linear":
-            descriptor = options.linear(settings.outputs, name="fc")(descriptor)
-        return descriptor, maps | {"descriptor": descriptor}
+        return _described(maps["head"], region, settings, options, maps)
+
+
+class EarlyLite(nn.Module):
+    """As `EfficientNetLite`, with the head on the maps of an early stage."""
+
+    settings: EarlyLiteSettings
+    options: LayerOptions
+
+    @nn.compact
+    def __call__(
+        self, images: Array, region: ValidRegion = WHOLE
+    ) -> tuple[Array, dict[str, Array]]:
+        """Describes images.
+
+        Args:
+            images: as `EfficientNetLite` takes them; with the option `from_maps` the maps of the
+                last of its stages.
+            region: what of them is image and not padding, which has to be zero.
+
+        Returns:
+            Descriptors, float32[b d], and the maps on the way: those of the trunk, `neck`, and what
+            `EfficientNetLite` adds.
+        """
+        settings, options = self.settings, self.options
+        last = maps_after(settings.stages)
+        if options.from_maps:
+            maps = {last: images}
+        else:
+            images, region = _filled(images, region)
+            maps, region = Trunk(settings, options, settings.stages, name="trunk")(images, region)
+        neck = nn.relu6(ConvNorm(settings.outputs, options, name="neck")(maps[last]))
+        return _described(neck, region, settings, options, maps | {"neck": neck})
+
+
+def _described(
+    fused: Array,
+    region: ValidRegion,
+    settings: EfficientNetLiteSettings,
+    options: LayerOptions,
+    maps: dict[str, Array],
+) -> tuple[Array, dict[str, Array]]:
+    """What SENet's head makes of maps, as layers of the module that calls it."""
+    if settings.self_similarity is not None:
+        module = options.block(SelfSimilarityModule)
+        fused, named = module(settings.self_similarity, options, name="ssm")(fused, region)
+        maps = maps | named | {"fused": fused}
+    descriptor = generalised_mean(fused, region=region)
+    if settings.head == "linear":
+        descriptor = options.linear(settings.outputs, name="fc")(descriptor)
+    return descriptor, maps | {"descriptor": descriptor}
 
 
 def _filled(images: Array, region: ValidRegion) -> tuple[Array, ValidRegion]:

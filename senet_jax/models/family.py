@@ -106,6 +106,8 @@ class Family:
             the sizes of the checkpoint.
         random: settings and a seed -> random variables, in NumPy, that behave like trained ones,
             extras among them; None where initial ones have to do.
+        trunk_maps: settings -> the name of the maps that networks with the option `from_maps` take
+            in place of images; None where there is no such option.
         note: what a user has to know of settings, if anything.
         format_1_heads: the `head`s by which a `model.json` of format 1 named the family.
     """
@@ -127,6 +129,7 @@ class Family:
         lambda settings, naming, shapes: settings
     )
     random: Callable[[Any, int], Mapping[str, Any]] | None = None
+    trunk_maps: Callable[[Any], str] | None = None
     note: Callable[[Any], str] = lambda settings: ""
     format_1_heads: Collection[str] = ()
 

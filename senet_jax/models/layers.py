@@ -56,8 +56,8 @@ class LayerOptions:
             CPUs do best.
         remat: under differentiation, compute what is inside of residual blocks and of the
             self-similarity module again instead of keeping it.
-        from_maps: take the last maps of the trunk in place of images, and have no trunk; of
-            EfficientNet-Lite alone.
+        from_maps: take maps of the trunk in place of images, and have no trunk; where the family
+            says which, see `Family.trunk_maps`.
     """
 
     dtype: Any = jnp.float32

@@ -7,7 +7,7 @@ A family of the project is a file under `models/families/` and a line here; any 
 from collections.abc import Mapping
 from typing import Any
 
-from senet_jax.models.families import cvnet, disk, gem, lite0, resnet, senet, thumbnails
+from senet_jax.models.families import cvnet, disk, early_lite, gem, lite0, resnet, senet, thumbnails
 from senet_jax.models.family import Family, Kind, Output
 from senet_jax.models.settings import Settings
 from senet_jax.system.errors import UserError, shown
@@ -16,7 +16,8 @@ ARCHITECTURES: dict[str, Any] = {}
 """The settings of every named network: SENet `r50`, `r101`, `r152`, `tiny` and `study`, each with
 its ablations `_direct`, `_dot`, `_concat`, `_fusion` and `_baseline`; the ImageNet trunks
 `resnet50|101|152`; CVNet-Global `cvnet_r50`, `cvnet_r101`; GeM `gem_r50`, `gem_r101`;
-EfficientNet-Lite0 `lite0`, and with SENet's head `lite0_channel_wise` and its ablations; colour
+EfficientNet-Lite0 `lite0`, and with SENet's head `lite0_channel_wise` and its ablations, or on the
+maps of an early stage `early_lite0_channel_wise` and its; colour
 `thumbnails`; keypoints by `disk`; and those of registered families. The sizes of `tiny` and `study`
 are the project's own, for tests, the demo and studies."""
 
@@ -167,5 +168,5 @@ def variable_shapes(architecture: Settings, **options: Any) -> dict[str, Any]:
     return jax.eval_shape(model.init, jax.random.key(0), image)
 
 
-for _room in (senet, resnet, cvnet, gem, lite0, thumbnails, disk):
+for _room in (senet, resnet, cvnet, gem, lite0, early_lite, thumbnails, disk):
     register(_room.FAMILY)

@@ -4,19 +4,20 @@
   python -m senet_jax.study systems --workdir=runs/systems --data_root=datasets --datasets=photos \
       --systems='random:lite0:0; pretrained:lite0; pretrained:lite0+alpha_qe; weights/r50'
   python -m senet_jax.study photographs --workdir=runs/photographs --data_root=datasets --seeds=5
+  python -m senet_jax.study landmarks --workdir=runs/landmarks --world=runs/study/world --seeds=5
   python -m senet_jax.study report runs/study/results/results.json --to=RESULTS.md
 
 s1 to s5 are the tables of the paper's supplement, ablations is s3, s4 and s5, and all is all: on
-generated landmarks, by configs/study.py, which says the protocol. photographs compares
-heads on a trunk that was trained on ImageNet, by configs/photographs.py. Tables share their runs,
-and a study that was stopped goes on when the same command is given again.
+generated landmarks, by configs/study.py, which says the protocol. photographs and landmarks compare
+heads on a trunk that was trained on ImageNet, by configs/photographs.py and configs/landmarks.py.
+Tables share their runs, and a study that was stopped goes on when the same command is given again.
 """
 
 import argparse
 import contextlib
 import pathlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from senet_jax.study.plan import COMPARISONS, variants_of
 from senet_jax.system.errors import CommandParser, UserError, run_command, shown
@@ -24,6 +25,7 @@ from senet_jax.system.files import local_path, write_json
 from senet_jax.system.process import interruptible, locked_workdir
 
 if TYPE_CHECKING:
+    from senet_jax.study.heads import HeadsPlan
     from senet_jax.study.results import Results
 
 RESULTS, COSTS, FOLDER = "results.json", "costs.json", "results"
@@ -40,12 +42,7 @@ def main() -> None:
         what = COMPARISONS[name].title if name in COMPARISONS else f"{', '.join(tables)}"
         command = commands.add_parser(name, help=what)
         _add_common(command)
-        command.add_argument(
-            "--world",
-            type=local_path,
-            metavar="DIR",
-            help="made by data.prepare synthetic_landmarks --size=study; default: WORKDIR/world",
-        )
+        _add_world(command)
         _add_seeds(command)
         command.set_defaults(make=_train, tables=tables)
 
@@ -60,7 +57,13 @@ def main() -> None:
         "DATA_ROOT/photos_train",
     )
     _add_seeds(command)
-    command.set_defaults(make=_train_heads)
+    command.set_defaults(make=_train_on_photographs)
+
+    command = commands.add_parser("landmarks", help="heads that are trained on generated landmarks")
+    _add_common(command)
+    _add_world(command)
+    _add_seeds(command)
+    command.set_defaults(make=_train_on_landmarks)
 
     command = commands.add_parser("systems", help="weights and re-rankings on real photographs")
     _add_common(command)
@@ -123,6 +126,15 @@ def _add_data_root(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_world(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--world",
+        type=local_path,
+        metavar="DIR",
+        help="made by data.prepare synthetic_landmarks --size=study; default: WORKDIR/world",
+    )
+
+
 def _add_seeds(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--seeds", type=int, default=5, help="trainings of each variant; default: %(default)s"
@@ -141,9 +153,8 @@ def _train(flags: argparse.Namespace) -> None:
     from senet_jax.study.trainings import TrainingPlan
 
     _check(flags.seeds, "--seeds", _MOST_SEEDS)
-    world = flags.world or flags.workdir / "world"
     variants = variants_of(flags.tables)
-    plan = TrainingPlan(flags.workdir, world, variants, flags.seeds, tuple(flags.set))
+    plan = TrainingPlan(flags.workdir, _world(flags), variants, flags.seeds, tuple(flags.set))
     folder = flags.results or flags.workdir / FOLDER
     with _at_work(flags):
         plan.claim()
@@ -158,13 +169,32 @@ def _train(flags: argparse.Namespace) -> None:
         check_faults(faults, runs)
 
 
-def _train_heads(flags: argparse.Namespace) -> None:
-    from senet_jax.study.photographs import HeadsPlan
+def _train_on_photographs(flags: argparse.Namespace) -> None:
+    from senet_jax.study.heads import PhotographHeads
+
+    train = flags.train or flags.data_root / "photos_train"
+    given = _given_of_heads(flags)
+    _train_heads(flags, PhotographHeads(**given, data_root=flags.data_root, photographs=train))
+
+
+def _train_on_landmarks(flags: argparse.Namespace) -> None:
+    from senet_jax.study.heads import LandmarkHeads
+
+    _train_heads(flags, LandmarkHeads(**_given_of_heads(flags), world=_world(flags)))
+
+
+def _given_of_heads(flags: argparse.Namespace) -> dict[str, Any]:
+    _check(flags.seeds, "--seeds", _MOST_SEEDS)
+    return {"workdir": flags.workdir, "seeds": flags.seeds, "changes": tuple(flags.set)}
+
+
+def _world(flags: argparse.Namespace) -> pathlib.Path:
+    return flags.world or flags.workdir / "world"
+
+
+def _train_heads(flags: argparse.Namespace, plan: "HeadsPlan") -> None:
     from senet_jax.study.processes import check_faults, run_all
 
-    _check(flags.seeds, "--seeds", _MOST_SEEDS)
-    train = flags.train or flags.data_root / "photos_train"
-    plan = HeadsPlan(flags.workdir, flags.data_root, train, flags.seeds, tuple(flags.set))
     folder = flags.results or flags.workdir / FOLDER
     with _at_work(flags):
         plan.claim()

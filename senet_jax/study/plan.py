@@ -53,13 +53,17 @@ PHOTOGRAPHS = Place(
 )
 
 
+LANDMARKS = dataclasses.replace(WORLD, config="configs/landmarks.py")
+"""The same world, where heads are trained on a trunk that was trained on ImageNet."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Row:
     """A row of a table.
 
     Attributes:
         label: for people.
-        variant: of `configs/study.py`.
+        variant: of the config of the study.
         method: of re-ranking, empty for the search alone.
         paper: the paper's row: what `report.paper.paper_figure` takes behind the dataset and the
             distractors; None where it has none.
@@ -164,6 +168,21 @@ HEAD_COMPARISONS = {
     )
 }
 """The same of heads that are trained on real photographs."""
+
+
+def _on_early_maps(table: Comparison) -> Comparison:
+    """A table of heads on generated landmarks, with the fusion layers alone beside the baseline."""
+    first, *others = (row for row in table.rows if row is not _FUSION)
+    return dataclasses.replace(
+        table,
+        title=f"{table.title}, on early maps of EfficientNet-Lite0",
+        rows=(first, _FUSION, *others),
+        place=LANDMARKS,
+    )
+
+
+LANDMARK_COMPARISONS = {name: _on_early_maps(COMPARISONS[name]) for name in ("s3", "s4", "s5")}
+"""The same of heads that are trained on generated landmarks."""
 
 
 def variants_of(names: list[str]) -> dict[str, tuple[str, ...]]:

@@ -16,7 +16,8 @@ from senet_jax.metrics.protocols import PROTOCOLS
 from senet_jax.system.checksummed import read_sealed_json, write_sealed_json
 from senet_jax.system.errors import UserError, reason
 
-TRAININGS, HEADS, SYSTEMS = "trainings", "heads", "systems"
+TRAININGS, HEADS, LANDMARK_HEADS, SYSTEMS = "trainings", "heads", "landmark_heads", "systems"
+_KINDS = (TRAININGS, HEADS, LANDMARK_HEADS, SYSTEMS)
 _LEVELS = 10_000
 _NOT_SCORED = "-"
 _AP = MEASURES.index("ap")
@@ -47,8 +48,8 @@ class Results:
     """All runs of a study that have ended.
 
     Attributes:
-        kind: `TRAININGS`, of networks in the generated world, `HEADS`, on real photographs, or
-            `SYSTEMS`.
+        kind: `TRAININGS`, of networks in the generated world, `HEADS`, on real photographs,
+            `LANDMARK_HEADS`, in the generated world, or `SYSTEMS`.
         about: how the runs were set, as JSON has it.
         runs: in the order of the study.
     """
@@ -106,7 +107,7 @@ def read_results(path: pathlib.Path) -> Results:
     value = read_sealed_json(path, mend)
     try:
         runs = tuple(_run(each) for each in value["runs"])
-        if value["kind"] not in (TRAININGS, HEADS, SYSTEMS) or not isinstance(value["about"], dict):
+        if value["kind"] not in _KINDS or not isinstance(value["about"], dict):
             raise ValueError("it is of another kind")
         _check_alike(runs)
         return Results(value["kind"], value["about"], runs)

@@ -58,12 +58,7 @@ class TrainingPlan:
     changes: tuple[str, ...] = ()
 
     def __post_init__(self):
-        for dataset in DATASETS:
-            if not (self.world / dataset).is_dir():
-                raise UserError(
-                    f"{self.world} holds no {dataset}; make it with python -m "
-                    f"senet_jax.data.prepare synthetic_landmarks --target={self.world} --size=study"
-                )
+        check_world(self.world)
 
     def flags(self, variant: str, seed: int) -> list[str]:
         """The config of a run as the command line names it."""
@@ -85,11 +80,8 @@ class TrainingPlan:
         Raises:
             UserError: its runs were made of another world or with other changes of the configs.
         """
-        value = {"world": self._world(), "changes": sorted(self.changes)}
+        value = {"world": world_of(self.world), "changes": sorted(self.changes)}
         claim(self.workdir, value, "another world")
-
-    def _world(self) -> Any:
-        return read_json(self.world / next(iter(DATASETS)) / "world.json")
 
     def folder(self, variant: str, seed: int) -> pathlib.Path:
         """The workdir of a training."""
@@ -174,7 +166,7 @@ class TrainingPlan:
         steps, state = _steps_and_state(tuple(self.flags(variant, 0)))
         # The newest checkpoints, the best one, the one that is being written, and the weights.
         checkpoints = (settings.checkpoint.keep + 3) * state
-        world = self._world()["world"]
+        world = world_of(self.world)["world"]
         queries = world["evaluation_families"] * world["siblings"] * world["queries"]
         # Of both evaluations the first items of every list, with their similarities.
         lists = 2 * 2 * 4 * LISTED * queries * len(DATASETS)
@@ -201,7 +193,7 @@ class TrainingPlan:
                 )
             )
             settings[variant] = settings_of(report.run.config)
-        about = {"world": self._world(), "settings": shared_settings(settings)}
+        about = {"world": world_of(self.world), "settings": shared_settings(settings)}
         return Results(TRAININGS, about, tuple(runs))
 
     def costs(self) -> Mapping[str, Any]:
@@ -213,6 +205,21 @@ class TrainingPlan:
                 run = report.run
                 found[f"{variant}-{seed}"] = dict(run.seconds) | {"versions": dict(run.versions)}
         return found
+
+
+def check_world(folder: pathlib.Path) -> None:
+    """Raises a `UserError` unless a folder holds the datasets of generated landmarks."""
+    for dataset in DATASETS:
+        if not (folder / dataset).is_dir():
+            raise UserError(
+                f"{folder} holds no {dataset}; make it with python -m "
+                f"senet_jax.data.prepare synthetic_landmarks --target={folder} --size=study"
+            )
+
+
+def world_of(folder: pathlib.Path) -> Any:
+    """The numbers of generated landmarks, as JSON has them."""
+    return read_json(folder / next(iter(DATASETS)) / "world.json")
 
 
 @functools.cache

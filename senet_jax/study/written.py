@@ -9,11 +9,15 @@ from matplotlib.figure import Figure
 
 from senet_jax.report.figure import save_png
 from senet_jax.study import comparisons, picture, plan, system_tables
-from senet_jax.study.results import HEADS, TRAININGS, Results
+from senet_jax.study.results import HEADS, LANDMARK_HEADS, TRAININGS, Results
 from senet_jax.study.table import FORMATS, Table, markdown
 from senet_jax.system.files import atomic_write
 
-_COMPARISONS = {TRAININGS: plan.COMPARISONS, HEADS: plan.HEAD_COMPARISONS}
+_COMPARISONS = {
+    TRAININGS: plan.COMPARISONS,
+    HEADS: plan.HEAD_COMPARISONS,
+    LANDMARK_HEADS: plan.LANDMARK_COMPARISONS,
+}
 _MAIN, _CAPTION = "medium", "Medium mAP x 100"
 _UNSAFE = re.compile(r"[^\w-]+")
 
@@ -80,9 +84,10 @@ def _about(results: Results) -> list[str]:
     seeds = {run.seed for run in results.runs}
     trained = [run for run in results.runs if run.name != plan.TRUNK_ALONE]
     runs = f"{len(trained)} trainings, of {len(seeds)} seeds."
-    if results.kind == TRAININGS:
+    if results.kind in (TRAININGS, LANDMARK_HEADS):
         told = _named(results.about["world"]["world"])
-        return [f"{runs} The world: {told}. {_protocol(plan.WORLD)}", ""]
+        place = plan.WORLD if results.kind == TRAININGS else plan.LANDMARKS
+        return [f"{runs} The world: {told}. {_protocol(place)}", ""]
     if results.kind == HEADS:
         told = _named(results.about["photographs"])
         return [f"{runs} To learn from: {told}. {_protocol(plan.PHOTOGRAPHS)}", ""]

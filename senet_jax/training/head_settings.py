@@ -15,7 +15,9 @@ class MapSettings:
     """The photographs, and the views of them whose maps are kept."""
 
     images: str = setting(
-        config.path, "folder of photographs, a folder for each class", "datasets/photos_train"
+        config.path,
+        "folder of photographs, a folder for each class, or a prepared dataset",
+        "datasets/photos_train",
     )
     maps: str = setting(
         config.path, "folder for the trunk's maps of them, which trainings share", "runs/maps"
@@ -38,18 +40,23 @@ class HeadSettings(config.Job):
     job: str = setting(
         config.text, "what is run: train, train_pairs, train_head or evaluate", "train_head"
     )
-    model: str = setting(config.filled, "name of the network: EfficientNet-Lite0 with a head")
+    model: str = setting(config.filled, "name of the network, such as lite0_channel_wise")
     start: str = setting(config.path, "weights folder of the trunk", "weights/lite0")
     seed: int = setting(config.integer(0), "of the head, and of the order of the photographs", 0)
     data: MapSettings = section(MapSettings)
     held_out: str = setting(
-        config.some_names, "the classes that are not trained on but validated on, by commas"
+        config.text,
+        "the classes that are not trained on but validated on, by commas; empty: none, and the "
+        "last step's head is kept",
+        "",
     )
     batch_size: int = setting(config.integer(2), "views a step", 16)
     steps: int = setting(config.integer(1), "of the training", 20)
     warmup_steps: int = setting(config.integer(0), "over which the learning rate grows", 3)
     validate_every_steps: int = setting(
-        config.integer(1), "steps between two validations; the best step's head is kept", 10
+        config.integer(1),
+        "steps between two validations; the best step's head is kept",
+        10,
     )
     optimizer: OptimizerSettings = section(OptimizerSettings)
     losses: tuple[Loss, ...] = chosen(chosen_losses)

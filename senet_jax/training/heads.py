@@ -1,7 +1,8 @@
 """The job `train_head`: trains what follows a trunk, on maps of the trunk, which stays as it is.
 
 A head begins as the identity: its descriptors are those of the pooled maps alone. Photographs of
-some classes are validated on, and the head of the best step is kept, which may be that of step 0.
+some classes may be validated on; then the head of the best step is kept, which may be that of step
+0, else that of the last.
 
 In the workdir it leaves `metrics.jsonl`, `weights/` of the whole network and `report.json` with the
 validation. A training that was ended begins anew; it takes a minute or two.
@@ -21,14 +22,22 @@ import numpy as np
 from ml_collections import config_dict
 
 from senet_jax.config import names, read
+from senet_jax.data.builder import REPORT_FILE
 from senet_jax.data.ground_truth import GroundTruth
 from senet_jax.data.image_folder import image_folder
 from senet_jax.data.image_source import ImageSource
+from senet_jax.data.prepared import open_prepared
 from senet_jax.losses.loss import Dimensions
 from senet_jax.metrics.evaluation_report import EvaluationReport
 from senet_jax.metrics.report import evaluate_descriptors
 from senet_jax.models.layers import l2_normalise
-from senet_jax.models.registry import build_model, find_architecture, initial_variables
+from senet_jax.models.registry import (
+    build_model,
+    family_of,
+    find_architecture,
+    initial_variables,
+    variable_shapes,
+)
 from senet_jax.models.settings import Settings
 from senet_jax.system.errors import UserError, shown
 from senet_jax.system.files import sha256_of_file
@@ -72,9 +81,9 @@ def _train(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
     told = read(HeadSettings, config)
     weights, architecture = load_weights(told.start), find_architecture(told.model)
     check_trunk(weights, architecture)
-    source = image_folder(told.data.images)
+    source = _photographs(told.data.images)
     held_out = _held_out(source, told)
-    maps = kept_maps(source, weights, told.data)
+    maps = kept_maps(source, weights, _trunk_maps(architecture), told.data)
 
     start = time.monotonic()
     with contextlib.closing(MetricsWriter(workdir, -1)) as metrics:
@@ -103,15 +112,36 @@ def _train(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
 
 
 def check_trunk(weights: Weights, architecture: Settings) -> None:
-    """Raises a `UserError` unless weights are those of a network's trunk, and of nothing else."""
-    bare = {"name": "", "self_similarity": None, "head": "gem"}
-    told = [{**s.to_json(), **bare} for s in (weights.architecture, architecture)]
-    has_head = any(path.split("/")[1] != "trunk" for path in weights.tensors)
-    if type(weights.architecture) is not type(architecture) or told[0] != told[1] or has_head:
+    """Raises a `UserError` unless weights hold the trunk of a network; they may hold more."""
+    _trunk_maps(architecture)
+    shapes = {path: tensor.shape for path, tensor in weights.tensors.items()}
+    needed = _of_trunk({path: leaf.shape for path, leaf in flatten(variable_shapes(architecture))})
+    same_kind = isinstance(architecture, type(weights.architecture))
+    if not same_kind or any(shapes.get(path) != shape for path, shape in needed.items()):
         raise UserError(
-            f"config.start holds {weights.architecture.name}, which is not the trunk alone of "
+            f"config.start holds {weights.architecture.name}, which has not the trunk of "
             f"{architecture.name}, config.model; convert pretrained:lite0 for the heads of lite0"
         )
+
+
+def _of_trunk(variables: Mapping[str, Any]) -> dict[str, Any]:
+    return {path: leaf for path, leaf in variables.items() if path.split("/")[1] == "trunk"}
+
+
+def _trunk_maps(architecture: Settings) -> str:
+    """The name of the maps that a network's head is on."""
+    name = family_of(architecture).trunk_maps
+    if name is None:
+        raise UserError(
+            f"config.model is {architecture.name}, whose head is not trained alone; name one such "
+            "as lite0_channel_wise or early_lite0_channel_wise"
+        )
+    return name(architecture)
+
+
+def _photographs(folder: str) -> ImageSource:
+    is_prepared = (pathlib.Path(folder) / REPORT_FILE).is_file()
+    return open_prepared(folder).as_source() if is_prepared else image_folder(folder)
 
 
 def _held_out(source: ImageSource, told: HeadSettings) -> np.ndarray:
@@ -132,14 +162,20 @@ def _held_out(source: ImageSource, told: HeadSettings) -> np.ndarray:
     return found
 
 
-def initial_head(architecture: Settings, seed: int) -> dict[str, Any]:
+def initial_head(architecture: Settings, channels: int, seed: int) -> dict[str, Any]:
     """Variables of a head that gives what the pooled maps give alone.
 
     The maps are not negative, so that two layers with a ReLU between them can be the identity; the
-    structure is not added, for the gain of its last norm is 0; stacked it would be summed.
+    structure is not added, for the gain of its last norm is 0; stacked it would be summed. A layer
+    that makes the maps narrower before is random.
+
+    Args:
+        architecture: of the network.
+        channels: of the maps.
+        seed: of what is random.
     """
     model = build_model(architecture, from_maps=True)
-    variables = initial_variables(model, seed, (1, 8, 8, architecture.outputs))
+    variables = initial_variables(model, seed, (1, 8, 8, channels))
 
     def begin(path: str, leaf: jax.Array) -> jax.Array:
         layer, name = path.split("/")[-2:]
@@ -160,17 +196,19 @@ def with_head(
     """The weights of a whole network: a trunk's, and a head's variables.
 
     Args:
-        trunk: with nothing behind it.
+        trunk: of a network that has the trunk of the whole; see `check_trunk`.
         architecture: of the whole.
         head: `params` and `batch_stats`.
         settings: by which the head was trained.
     """
     note = {key: trunk.source[key] for key in ("note",) if key in trunk.source}
-    tensors = dict(flatten(jax.tree.map(np.asarray, dict(head))))
+    paths = _of_trunk(dict(flatten(variable_shapes(architecture))))
+    tensors = {path: trunk.tensors[path] for path in paths}
+    tensors |= dict(flatten(jax.tree.map(np.asarray, dict(head))))
     return dataclasses.replace(
         trunk,
         architecture=architecture,
-        tensors=dict(trunk.tensors) | tensors,
+        tensors=tensors,
         source={"training": settings, "trunk": dict(trunk.source), **trained_on(settings), **note},
         sha256=None,
     )
@@ -204,7 +242,7 @@ def _best_head(
     rows = np.flatnonzero(~held_out)
     classes, labels = np.unique(source.labels[rows], return_inverse=True)
     dimensions = Dimensions(len(classes), architecture.outputs, told.seed)
-    variables = initial_head(architecture, told.seed)
+    variables = initial_head(architecture, maps.shape[-1], told.seed)
     state = create_state(variables, optimizer, losses, dimensions)
     step = jax.jit(
         make_step(
@@ -217,8 +255,8 @@ def _best_head(
             from_maps=True,
         )
     )
-    validate = _Validation(architecture, source, held_out, maps)
-    reports = {0: validate(variables)}
+    validate = _Validation(architecture, source, held_out, maps) if held_out.any() else None
+    reports = {0: validate(variables)} if validate else {}
     best = _Best(0, variables, reports)
     batches = _batches(maps, rows, labels.astype(np.int32), told)
     progress = Progress("head", told.steps, "steps")
@@ -228,10 +266,13 @@ def _best_head(
         found = {name: float(value) for name, value in values.items()}
         if number % told.validate_every_steps == 0 or number == told.steps:
             variables = _head_of(state)
-            reports[number] = validate(variables)
-            found["validation"] = _score(reports[number])
-            if found["validation"] > _score(reports[best.step]):
+            if validate is None:
                 best = _Best(number, variables, reports)
+            else:
+                reports[number] = validate(variables)
+                found["validation"] = _score(reports[number])
+                if found["validation"] > _score(reports[best.step]):
+                    best = _Best(number, variables, reports)
         metrics.write(number, found)
     return best
 

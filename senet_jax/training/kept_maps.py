@@ -1,4 +1,4 @@
-"""The last maps of a trunk that is not trained, of views of photographs, made once and kept."""
+"""The maps of a trunk that is not trained, of views of photographs, made once and kept."""
 
 import dataclasses
 import hashlib
@@ -21,20 +21,21 @@ from senet_jax.system.threads import in_order
 from senet_jax.training.head_settings import MapSettings
 from senet_jax.weights import Weights
 
-LAST = "head"
-"""What the trunk of EfficientNet-Lite calls its last maps."""
 _IMAGES_AT_ONCE = 8
 _READ_AHEAD = 2
 
 
-def kept_maps(source: ImageSource, weights: Weights, settings: MapSettings) -> np.ndarray:
+def kept_maps(
+    source: ImageSource, weights: Weights, name: str, settings: MapSettings
+) -> np.ndarray:
     """The maps of all views of all photographs, from the folder if they are there.
 
     The file is named after all that they depend on. One that is broken is made again.
 
     Args:
         source: the photographs.
-        weights: of the trunk, with nothing behind it.
+        weights: of a network with the trunk.
+        name: of the maps.
         settings: of the views.
 
     Returns:
@@ -45,22 +46,22 @@ def kept_maps(source: ImageSource, weights: Weights, settings: MapSettings) -> n
     """
     contents = [hashlib.sha256(source.read(index)).hexdigest() for index in range(len(source.keys))]
     views = dataclasses.replace(settings, images="", maps="")
-    origin = [source.sha256, contents, weights.sha256, dataclasses.asdict(views)]
-    name = hashlib.sha256(json.dumps(origin).encode()).hexdigest()[:16]
-    path = pathlib.Path(settings.maps, f"{name}.npz")
+    origin = [source.sha256, contents, weights.sha256, name, dataclasses.asdict(views)]
+    file_name = hashlib.sha256(json.dumps(origin).encode()).hexdigest()[:16]
+    path = pathlib.Path(settings.maps, f"{file_name}.npz")
     if path.exists():
         try:
             return load_arrays(path)["maps"]
         except (ValueError, KeyError):
             print(f"{path} is broken, and made again", flush=True)
-    maps = _maps(source, weights, settings)
+    maps = _maps(source, weights, name, settings)
     save_arrays(path, maps=maps)
     return maps
 
 
-def _maps(source: ImageSource, weights: Weights, settings: MapSettings) -> np.ndarray:
+def _maps(source: ImageSource, weights: Weights, name: str, settings: MapSettings) -> np.ndarray:
     model, variables = build_model(weights.architecture), weights.variables()
-    trunk = jax.jit(lambda pixels: model.apply(variables, pixels)[1][LAST])
+    trunk = jax.jit(lambda pixels: model.apply(variables, pixels)[1][name])
     count = len(source.keys)
     progress = Progress("maps of the trunk", count, "photographs")
     kept: np.ndarray | None = None

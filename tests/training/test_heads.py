@@ -27,6 +27,7 @@ from tests.data.pictures import encoded, picture
 
 # Those that differ in what begins as the identity.
 HEADS = ("lite0_baseline", "lite0_fusion", "lite0_channel_wise", "lite0_concat")
+EARLY = "early_lite0_concat"
 SETTINGS = {
     "seed": 0,
     "data_found": {"name": "town", "images": 40, "classes": 4},
@@ -85,7 +86,7 @@ def _moved(head, names):
 @pytest.mark.parametrize("name", HEADS)
 def test_a_head_begins_as_the_identity(name):
     architecture, maps = _small(name), _maps()
-    head = initial_head(architecture, 0)
+    head = initial_head(architecture, 32, 0)
     apply = jax.jit(build_model(architecture, from_maps=True).apply)
     pooled, _ = build_model(_small("lite0"), from_maps=True).apply({}, maps)
     np.testing.assert_allclose(apply(head, maps)[0], pooled, rtol=2e-5)
@@ -95,10 +96,11 @@ def test_a_head_begins_as_the_identity(name):
         assert np.std(named["structure"]) > 0.01
 
 
-def test_all_of_a_head_learns():
-    architecture, losses = _small("lite0_concat"), (Classification(weight=1.0),)
+@pytest.mark.parametrize("name", ["lite0_concat", EARLY])
+def test_all_of_a_head_learns(name):
+    architecture, losses = _small(name), (Classification(weight=1.0),)
     optimizer = optax.sgd(1e-2)
-    head = initial_head(architecture, 0)
+    head = initial_head(architecture, 32, 0)
     state = create_state(head, optimizer, losses, Dimensions(2, 32, 0))
     step = jax.jit(
         make_step(architecture, optimizer, losses, StepSettings(), class_count=2, from_maps=True)
@@ -114,48 +116,53 @@ def test_all_of_a_head_learns():
     assert not any("trunk" in path for path in after)
 
 
-def test_the_engine_describes_as_the_training_does(trunk, photographs, tmp_path):
-    architecture = _small("lite0_concat")
-    head = _moved(initial_head(architecture, 0), ["expand_bn", "fuse_0", "fuse_1", "fc"])
+@pytest.mark.parametrize("name", ["lite0_concat", EARLY])
+def test_the_engine_describes_as_the_training_does(name, trunk, photographs, tmp_path):
+    architecture = _small(name)
+    maps = family_of(architecture).trunk_maps(architecture)
+    settings = MapSettings(images="", maps=str(tmp_path / "maps"), side=64, views=1)
+    pixels = np.stack([views_of(photographs, i, trunk.preprocessing, settings) for i in range(8)])
+    whole = jax.jit(build_model(trunk.architecture).apply)
+    of_trunk = whole(trunk.variables(), pixels[:, 0])[1][maps]
+    head = initial_head(architecture, of_trunk.shape[-1], 0)
+    head = _moved(head, ["expand_bn", "fuse_0", "fuse_1", "fc"])
     head = {**head, "batch_stats": jax.tree.map(lambda leaf: leaf + 0.1, head["batch_stats"])}
     save_weights(tmp_path / "w", with_head(trunk, architecture, head, SETTINGS))
     weights = load_weights(tmp_path / "w")
     assert weights.note == "of a test" and weights.source["training"] == SETTINGS
     assert weights.training_set == "ImageNet, then town (40 images of 4 classes)"
 
-    settings = MapSettings(images="", maps=str(tmp_path / "maps"), side=64, views=1)
-    pixels = np.stack([views_of(photographs, i, trunk.preprocessing, settings) for i in range(8)])
-    whole = jax.jit(build_model(trunk.architecture).apply)
-    of_trunk = whole(trunk.variables(), pixels[:, 0])[1]["head"]
     of_head, _ = jax.jit(build_model(architecture, from_maps=True).apply)(head, of_trunk)
     images = [cv2.resize(picture(70, 90, seed=int(key[-5])), (64, 64)) for key in photographs.keys]
     ours = np.asarray(Describer.of(weights)(np.stack(images), np.full((8, 2), 64, np.int32)))
     np.testing.assert_allclose(ours, l2_normalise(of_head), rtol=0, atol=1e-5)
 
-    kept = kept_maps(photographs, trunk, settings)
+    kept = kept_maps(photographs, trunk, maps, settings)
     np.testing.assert_allclose(kept[:, 0], of_trunk, rtol=2e-3, atol=2e-3)
 
 
 def test_maps_are_made_once_and_again_where_they_are_broken(trunk, photographs, tmp_path, capsys):
     settings = MapSettings(images="", maps=str(tmp_path / "maps"), side=32, views=3)
-    first = kept_maps(photographs, trunk, settings)
+    first = kept_maps(photographs, trunk, "head", settings)
     assert first.shape == (8, 3, 1, 1, 32) and len({bytes(m) for m in first.reshape(24, 32)}) == 24
     [file] = (tmp_path / "maps").iterdir()
     made = file.stat().st_mtime_ns
-    np.testing.assert_array_equal(kept_maps(photographs, trunk, settings), first)
+    np.testing.assert_array_equal(kept_maps(photographs, trunk, "head", settings), first)
     assert file.stat().st_mtime_ns == made
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    np.testing.assert_array_equal(kept_maps(photographs, trunk, settings), first)
+    np.testing.assert_array_equal(kept_maps(photographs, trunk, "head", settings), first)
     assert "is broken, and made again" in capsys.readouterr().out
-    kept_maps(photographs, trunk, dataclasses.replace(settings, smallest_area=0.9))
-    assert len(list((tmp_path / "maps").iterdir())) == 2
+    kept_maps(photographs, trunk, "head", dataclasses.replace(settings, smallest_area=0.9))
+    assert kept_maps(photographs, trunk, "s5", settings).shape == (8, 3, 2, 2, 16)
+    assert len(list((tmp_path / "maps").iterdir())) == 3
 
 
 def test_a_trunk_of_another_network_is_refused(trunk):
-    check_trunk(trunk, _small("lite0_concat"))
-    with pytest.raises(UserError, match=r"is not the trunk alone of lite0_concat, config\.model"):
-        check_trunk(trunk, ARCHITECTURES["lite0_concat"])
-    with pytest.raises(UserError, match="is not the trunk alone of tiny"):
+    for name in ("lite0_concat", EARLY):
+        check_trunk(trunk, _small(name))
+        with pytest.raises(UserError, match=rf"has not the trunk of {name}, config\.model"):
+            check_trunk(trunk, ARCHITECTURES[name])
+    with pytest.raises(UserError, match=r"config\.model is tiny, whose head is not trained alone"):
         check_trunk(trunk, ARCHITECTURES["tiny"])

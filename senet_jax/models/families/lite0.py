@@ -16,6 +16,9 @@ from senet_jax.models.family import Family, Pretrained, descriptor_output, map_o
 from senet_jax.models.preprocessing import Preprocessing
 from senet_jax.models.settings import Settings
 
+Head = Literal["gem", "linear"]
+"""Generalised-mean pooling of power 3, and for `linear` a linear layer."""
+
 
 class Stage(NamedTuple):
     """What networks of all sizes have in common in a stage.
@@ -51,7 +54,7 @@ class EfficientNetLiteSettings(Settings):
         depths: blocks of each stage.
         widths: channels after each stage.
         self_similarity: the module after the last map, or None.
-        head: generalised-mean pooling of power 3, and for `linear` a linear layer.
+        head: see `Head`.
         outputs: channels of the last map, which are the descriptor's.
     """
 
@@ -67,7 +70,7 @@ class EfficientNetLiteSettings(Settings):
     depths: _Numbers = (1, 2, 2, 3, 3, 4, 1)
     widths: _Numbers = (16, 24, 40, 80, 112, 192, 320)
     self_similarity: SelfSimilarityConfig | None = None
-    head: Literal["gem", "linear"] = "gem"
+    head: Head = "gem"
     outputs: int = 1280
 
     def check(self) -> None:
@@ -83,7 +86,7 @@ _IN_BLOCK = {
     "depthwise": ("_depthwise_conv", "_bn1"),
     "project": ("_project_conv", "_bn2"),
 }
-_MODULES: tuple[Renaming, ...] = (
+MODULES: tuple[Renaming, ...] = (
     (r"trunk/stem/conv", "_conv_stem"),
     (r"trunk/stem/bn", "_bn0"),
     (r"trunk/block_(\d+)/(\w+)/conv", lambda m: f"_blocks.{m[1]}.{_IN_BLOCK[m[2]][0]}"),
@@ -93,9 +96,10 @@ _MODULES: tuple[Renaming, ...] = (
     *SSM_MODULES,
     (r"fc", "head.fc"),
 )
+"""Paths here -> the module names of the package, and of SENet's authors for their head."""
 _NAMING = Naming(
     "efficientnet_lite_pytorch",
-    key_by_module(_MODULES),
+    key_by_module(MODULES),
     lambda keys: "_conv_stem.weight" in keys,
     layout_of_module,
     place=place_of_blocks(
@@ -118,14 +122,19 @@ def _build(settings: EfficientNetLiteSettings, **options: Any) -> Any:
     return EfficientNetLite(settings, LayerOptions(**options))
 
 
-def _stride(stages: int) -> int:
+def maps_after(stages: int) -> str:
+    """The name of the maps after so many stages."""
+    return f"s{stages}"
+
+
+def stride_of(stages: int) -> int:
     """How many pixels of an image, along a side, are one position after so many stages."""
     return STEM_STRIDE * math.prod(stage.stride for stage in STAGES[:stages])
 
 
-def _first(stages: int) -> int:
+def first_of(stages: int) -> int:
     """Where the first position looks: each stride of 2 one pixel further to the right."""
-    return _stride(stages) - 1
+    return stride_of(stages) - 1
 
 
 # A window of 5 reaches over 64 of the pixels of a photograph to each side, further than the paper's
@@ -140,20 +149,21 @@ FAMILY = Family(
     gives={
         "global": descriptor_output(
             _build,
-            stride=lambda settings: _stride(len(STAGES)),
-            first=lambda settings: _first(len(STAGES)),
+            stride=lambda settings: stride_of(len(STAGES)),
+            first=lambda settings: first_of(len(STAGES)),
         ),
         "local": map_output(
             _build,
             "local",
-            stride=lambda settings: _stride(LOCAL_STAGE),
+            stride=lambda settings: stride_of(LOCAL_STAGE),
             channels=lambda settings: (
                 STAGES[LOCAL_STAGE].expansion * settings.widths[LOCAL_STAGE - 1]
             ),
-            first=lambda settings: _first(LOCAL_STAGE),
+            first=lambda settings: first_of(LOCAL_STAGE),
         ),
     },
     allows=("masks", "transposing"),
+    trunk_maps=lambda settings: "head",
     models=(
         EfficientNetLiteSettings("lite0"),
         *(

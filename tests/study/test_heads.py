@@ -1,5 +1,6 @@
-"""The study of heads on real photographs, with made ones in their place."""
+"""The studies of heads: on photographs, with made ones in their place, and on landmarks."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -9,7 +10,7 @@ from senet_jax import main as main_module
 from senet_jax.convert.sources import read_source
 from senet_jax.main import main
 from senet_jax.metrics.bootstrap import crossed_interval
-from senet_jax.study.photographs import TRUNK, VARIANTS, HeadsPlan
+from senet_jax.study.heads import TRUNK, LandmarkHeads, PhotographHeads
 from senet_jax.study.plan import HEAD_COMPARISONS, PHOTOGRAPHS, TRUNK_ALONE
 from senet_jax.study.results import HEADS, Results, RunScores, read_results
 from senet_jax.study.written import parts_of, write_parts, write_report
@@ -22,6 +23,7 @@ from tests.oracles.lite0 import needs_lite0
 from .examples import scores
 
 SEEDS, GAIN = 3, 0.05
+VARIANTS = tuple({row.variant for table in HEAD_COMPARISONS.values() for row in table.rows})
 
 
 def _results(variants=VARIANTS):
@@ -96,8 +98,14 @@ def plan_in(tmp_path, monkeypatch):
     flags = tuple(f"--config.{key}={value}" for key, value in changes.items())
 
     def plan(name):
-        variants = (TRUNK_ALONE, "baseline")
-        made = HeadsPlan(tmp_path / name, tmp_path, tmp_path / "train", 2, flags, variants)
+        made = PhotographHeads(
+            workdir=tmp_path / name,
+            data_root=tmp_path,
+            photographs=tmp_path / "train",
+            seeds=2,
+            changes=flags,
+            variants=("baseline",),
+        )
         save_weights(made.workdir / "weights" / TRUNK, read_source(f"pretrained:{TRUNK}")[0])
         return made
 
@@ -146,14 +154,23 @@ def test_stopped_in_the_middle_it_comes_to_the_same(plan_in, tmp_path, monkeypat
 
 def test_what_is_not_there_is_told(tmp_path):
     with pytest.raises(UserError, match=r"there is no folder .*photos_train; check --data_root"):
-        HeadsPlan(tmp_path / "w", tmp_path, tmp_path / "photos_train", 5)
+        PhotographHeads(
+            workdir=tmp_path / "w",
+            data_root=tmp_path,
+            photographs=tmp_path / "photos_train",
+            seeds=5,
+        )
+    with pytest.raises(UserError, match=r"holds no landmarks; make it with"):
+        LandmarkHeads(workdir=tmp_path / "w", world=tmp_path, seeds=5)
 
 
 def test_another_study_in_the_same_workdir_is_refused(tmp_path):
     for name in ("train", *PHOTOGRAPHS.datasets):
         (tmp_path / name).mkdir()
-    given = tmp_path / "w", tmp_path, tmp_path / "train", 1
-    HeadsPlan(*given).claim()
-    HeadsPlan(*given).claim()
+    photographs = PhotographHeads(
+        workdir=tmp_path / "w", data_root=tmp_path, photographs=tmp_path / "train", seeds=1
+    )
+    photographs.claim()
+    photographs.claim()
     with pytest.raises(UserError, match="a study of other photographs or with other settings"):
-        HeadsPlan(*given, ("--config.steps=9",)).claim()
+        dataclasses.replace(photographs, changes=("--config.steps=9",)).claim()

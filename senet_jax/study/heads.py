@@ -1,0 +1,229 @@
+"""Studies of heads on a trunk that stays: of real photographs, or of generated landmarks."""
+
+import abc
+import dataclasses
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from senet_jax.data.synthetic_landmarks import NAME
+from senet_jax.metrics.run_report import Run as ReportedRun
+from senet_jax.metrics.saved import REPORT, read_report
+from senet_jax.study import plan
+from senet_jax.study.plan import TRUNK_ALONE
+from senet_jax.study.processes import Command, Run, claim
+from senet_jax.study.results import HEADS, LANDMARK_HEADS, Results, RunScores, scores_of
+from senet_jax.study.trainings import check_world, settings_of, shared_settings, world_of
+from senet_jax.system.errors import UserError
+from senet_jax.training.export import WEIGHTS
+from senet_jax.weights import is_weights_folder
+
+TRUNK = "lite0"
+SOURCE = f"pretrained:{TRUNK}"
+_EVALUATION = "evaluation"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HeadsPlan(abc.ABC):
+    """What is trained.
+
+    Attributes:
+        workdir: of the study.
+        seeds: how many trainings of each variant.
+        changes: of the trainings' configs, `--config.KEY=VALUE`.
+        variants: which are made; empty for all of the tables.
+    """
+
+    kind: ClassVar[str]
+    comparisons: ClassVar[Mapping[str, plan.Comparison]]
+    place: ClassVar[plan.Place]
+    network: ClassVar[str]
+    """What the networks' names begin with."""
+
+    workdir: pathlib.Path
+    seeds: int
+    changes: tuple[str, ...] = ()
+    variants: tuple[str, ...] = ()
+
+    @property
+    @abc.abstractmethod
+    def images(self) -> pathlib.Path:
+        """What is trained on."""
+
+    @property
+    @abc.abstractmethod
+    def evaluation(self) -> tuple[str, ...]:
+        """The flags of the evaluations: where the datasets are, and how they are described."""
+
+    @property
+    @abc.abstractmethod
+    def about(self) -> tuple[str, Any]:
+        """What is trained on, as JSON has it, and its name."""
+
+    def claim(self) -> None:
+        """Marks the workdir as this study's.
+
+        Raises:
+            UserError: its runs were made of other images or with other changes of the configs.
+        """
+        name, value = self.about
+        claim(self.workdir, {name: value, "changes": sorted(self.changes)}, f"other {name}")
+
+    def each(self) -> Iterator[tuple[str, int]]:
+        """Variant and seed of every run: the trunk alone, then one seed of all heads after another.
+
+        The tables come in their order, so that what a study has not got to are the last ones. The
+        trunk alone is evaluated where a table has it.
+        """
+        yield TRUNK_ALONE, 0
+        done: set[tuple[str, int]] = set()
+        for comparison in self.comparisons.values():
+            variants = dict.fromkeys(row.variant for row in comparison.rows)
+            wanted = [each for each in variants if each in (self.variants or variants)]
+            for seed in range(self.seeds):
+                for variant in wanted:
+                    if variant != TRUNK_ALONE and (variant, seed) not in done:
+                        done.add((variant, seed))
+                        yield variant, seed
+
+    def folder(self, variant: str, seed: int) -> pathlib.Path:
+        """The workdir of a run."""
+        return self.workdir / "runs" / (variant if variant == TRUNK_ALONE else f"{variant}-{seed}")
+
+    def runs(self) -> list[Run]:
+        """What is run. The first makes the trunk's weights, the second its maps, for all others."""
+        return [self._run(variant, seed) for variant, seed in self.each()]
+
+    def _run(self, variant: str, seed: int) -> Run:
+        folder, trunk = self.folder(variant, seed), self.workdir / WEIGHTS / TRUNK
+        if variant == TRUNK_ALONE:
+            name, weights = TRUNK, trunk
+            first = Command(("convert", SOURCE, str(trunk)), lambda: is_weights_folder(trunk))
+        else:
+            name, weights = f"{self.network}_{variant}", folder / WEIGHTS
+            flags = (
+                f"--config={pathlib.Path(self.place.config).stem}:{variant}",
+                f"--workdir={folder}",
+                f"--config.seed={seed}",
+                f"--config.start={trunk}",
+                f"--config.data.images={self.images}",
+                f"--config.data.maps={self.workdir / 'maps'}",
+                *self.changes,
+            )
+            first = Command(("main", *flags), lambda: (folder / REPORT).is_file())
+        evaluated = folder / _EVALUATION
+        second = (
+            f"--config=evaluate:{name}",
+            f"--workdir={evaluated}",
+            f"--config.weights={weights}",
+            f"--config.datasets={','.join(self.place.datasets)}",
+            "--config.scales=(1.0,)",
+            *self.evaluation,
+        )
+        commands = [first]
+        if any(row.variant == variant for table in self.comparisons.values() for row in table.rows):
+            commands.append(Command(("main", *second), lambda: (evaluated / REPORT).is_file()))
+        return Run(f"{variant}, seed {seed}", folder, tuple(commands))
+
+    def results(self) -> Results:
+        """The results of all runs that have ended; those of the trunk alone stand for each seed."""
+        runs, settings = [], {}
+        for variant, seed in self.each():
+            folder = self.folder(variant, seed)
+            if not (folder / _EVALUATION / REPORT).is_file():
+                continue
+            report = read_report(folder / _EVALUATION / REPORT)
+            entries = {name: scores_of(report.entries[name]) for name in self.place.datasets}
+            if variant == TRUNK_ALONE:
+                runs += [RunScores(variant, each, entries) for each in range(self.seeds)]
+                continue
+            trained = read_report(folder / REPORT)
+            assert trained.run is not None
+            runs.append(RunScores(variant, seed, entries, _notes(trained.run)))
+            settings[variant] = settings_of(trained.run.config)
+        about = dict([self.about]) | {"settings": shared_settings(settings)}
+        return Results(self.kind, about, tuple(runs))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PhotographHeads(HeadsPlan):
+    """Heads that are trained and evaluated on real photographs.
+
+    Attributes:
+        data_root: the folder of the datasets that are evaluated.
+        photographs: the folder of those that are trained on, a folder for each landmark.
+
+    Raises:
+        UserError: a folder is not there.
+    """
+
+    kind = HEADS
+    comparisons = plan.HEAD_COMPARISONS
+    place = plan.PHOTOGRAPHS
+    network = TRUNK
+
+    data_root: pathlib.Path
+    photographs: pathlib.Path
+
+    def __post_init__(self):
+        for folder in (self.images, *(self.data_root / name for name in self.place.datasets)):
+            if not folder.is_dir():
+                raise UserError(f"there is no folder {folder}; check --data_root and --train")
+
+    @property
+    def images(self) -> pathlib.Path:
+        """See `HeadsPlan`."""
+        return self.photographs
+
+    @property
+    def evaluation(self) -> tuple[str, ...]:
+        """See `HeadsPlan`."""
+        return f"--config.data_root={self.data_root}", "--config.long_side=256"
+
+    @property
+    def about(self) -> tuple[str, Any]:
+        """How many photographs there are of each landmark."""
+        folders = sorted(path for path in self.images.iterdir() if path.is_dir())
+        return "photographs", {path.name: sum(1 for _ in path.iterdir()) for path in folders}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LandmarkHeads(HeadsPlan):
+    """Heads that are trained and evaluated on generated landmarks.
+
+    Attributes:
+        world: their folder.
+
+    Raises:
+        UserError: there is no such world.
+    """
+
+    kind = LANDMARK_HEADS
+    comparisons = plan.LANDMARK_COMPARISONS
+    place = plan.LANDMARKS
+    network = f"early_{TRUNK}"
+
+    world: pathlib.Path
+
+    def __post_init__(self):
+        check_world(self.world)
+
+    @property
+    def images(self) -> pathlib.Path:
+        """See `HeadsPlan`."""
+        return self.world / NAME
+
+    @property
+    def evaluation(self) -> tuple[str, ...]:
+        """See `HeadsPlan`."""
+        return (f"--config.data_root={self.world}",)
+
+    @property
+    def about(self) -> tuple[str, Any]:
+        """The world's numbers."""
+        return "world", world_of(self.world)
+
+
+def _notes(run: ReportedRun) -> dict[str, Any]:
+    """Which step's head was kept."""
+    return {"model": run.config.get("model"), "step": run.counts.get("steps")}
