@@ -14,10 +14,10 @@ The protocol, written before any head was evaluated on the evaluation split:
 1. The world and the trunk were chosen by the baseline alone, on the validation split: it has to
    fail by arrangement. After the training below its Medium mAP x 100 there is 36.8 among
    look-alikes and 75.5 without them, seed 0.
-2. The rate was chosen by `baseline` and `fusion`, seed 0, on the validation split, of 3e-3 and 6e-3:
-   the baseline has 33.6 at the latter. Steps and batch are what two cores do in a minute or two.
-   All variants have the same settings. `channel_wise` was looked at once on the validation split
-   while the steps were 1500, for the time that it takes.
+2. The rate was chosen by `baseline` and `fusion`, seed 0, on the validation split, of 3e-3 and
+   6e-3: the baseline has 33.6 at the latter. Steps and batch are what two cores do in a minute or
+   two. All variants have the same settings. `channel_wise` was looked at once on the validation
+   split while the steps were 1500, for the time that it takes.
 3. The loss is L_cls alone, as in the paper's Tables S3 to S5, without margin, as the class vectors
    begin at random and trainings are short.
 4. The evaluation split is looked at once, with the last step's head.

@@ -29,6 +29,9 @@ def test_reads_what_was_prepared(tmp_path):
     for place, index in enumerate(kept):
         expected = turned if index == 2 else content(index)
         assert prepared.read(place) == (images.keys[index], expected)
+        assert prepared.as_source().read(place) == expected
+    assert prepared.as_source().keys == [images.keys[index] for index in kept]
+    assert prepared.as_source().sha256 != images.sha256
 
 
 def test_a_moved_dataset_stays_readable_also_in_another_process(tmp_path):

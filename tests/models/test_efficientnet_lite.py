@@ -9,6 +9,7 @@ import torch
 
 from senet_jax.convert.sources import read_source
 from senet_jax.features.runner import Describer
+from senet_jax.models.families.early_lite import EarlyLiteSettings
 from senet_jax.models.families.lite0 import EfficientNetLiteSettings
 from senet_jax.models.inference import transpose
 from senet_jax.models.preprocessing import Preprocessing, normalise
@@ -92,6 +93,31 @@ def test_padding_and_transposing_change_nothing(transposed):
         outside = np.array(local[index])
         outside[:height, :width] = 0
         assert not outside.any()
+
+
+def test_the_head_of_an_early_stage_is_on_the_maps_of_the_whole_trunk():
+    sizes = {field: getattr(SMALL, field) for field in ("stem_width", "depths", "widths")}
+    early = EarlyLiteSettings("early", outputs=16, stages=4, **sizes)
+    model, whole = build_model(early), _lively()
+    drawn = jax.jit(model.init)(jax.random.key(1), jnp.zeros((1, 32, 32, 3)))
+    variables = {
+        kind: {**drawn[kind], "trunk": {block: whole[kind]["trunk"][block] for block in blocks}}
+        for kind in drawn
+        if (blocks := drawn[kind]["trunk"])
+    }
+    images, apply = _images(), jax.jit(model.apply)
+    together, maps = apply(variables, _padded(images, (72, 96)), ValidRegion(np.array(SIZES)))
+    for index, image in enumerate(images):
+        descriptor, own = apply(variables, image[None])
+        expected = build_model(SMALL).apply(whole, image[None])[1]["s4"]
+        # Random weights multiply roundings, and this is compiled differently.
+        assert np.linalg.norm(own["s4"] - expected) <= 1e-4 * np.linalg.norm(expected)
+        assert "s5" not in own and "local" not in own
+        height, width = own["neck"].shape[1:3]
+        inside = maps["neck"][index, :height, :width]
+        for ours, alone in ((inside, own["neck"][0]), (together[index], descriptor[0])):
+            assert np.linalg.norm(ours - alone) <= 1e-3 * np.linalg.norm(alone)
+    assert (height, width) == (2, 2) and output_of(early, "global").stride(early) == 16
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 70)])

@@ -8,15 +8,17 @@ import pytest
 
 from senet_jax import main as main_module
 from senet_jax.convert.sources import read_source
+from senet_jax.data.builder import build
+from senet_jax.data.synthetic_landmarks import TINY, training_source, write_evaluation
 from senet_jax.main import main
 from senet_jax.metrics.bootstrap import crossed_interval
 from senet_jax.study.heads import TRUNK, LandmarkHeads, PhotographHeads
-from senet_jax.study.plan import HEAD_COMPARISONS, PHOTOGRAPHS, TRUNK_ALONE
+from senet_jax.study.plan import DATASETS, HEAD_COMPARISONS, PHOTOGRAPHS, TRUNK_ALONE
 from senet_jax.study.results import HEADS, Results, RunScores, read_results
 from senet_jax.study.written import parts_of, write_parts, write_report
 from senet_jax.system.errors import UserError
 from senet_jax.training import heads
-from senet_jax.weights import save_weights
+from senet_jax.weights import load_weights, save_weights
 from tests.data.pictures import encoded, picture, write_dataset
 from tests.oracles.lite0 import needs_lite0
 
@@ -150,6 +152,30 @@ def test_stopped_in_the_middle_it_comes_to_the_same(plan_in, tmp_path, monkeypat
     ]
     assert {run.notes["model"] for run in runs[2:]} == {"lite0_baseline"}
     assert [run.entries["photos"]["medium"].size for run in runs] == [2] * 4
+
+
+@needs_lite0
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
+def test_heads_on_generated_landmarks(tmp_path, monkeypatch):
+    monkeypatch.setattr(main_module, "tune_for_inference", lambda: None)
+    world = tmp_path / "world"
+    build(training_source(TINY), world / "synthetic_landmarks")
+    write_evaluation(TINY, "evaluation", world)
+    plan = LandmarkHeads(
+        workdir=tmp_path / "study",
+        world=world,
+        seeds=1,
+        changes=("--config.steps=2", "--config.warmup_steps=1", "--config.batch_size=8"),
+        variants=("fusion",),
+    )
+    plan.claim()
+    save_weights(plan.workdir / "weights" / TRUNK, read_source(f"pretrained:{TRUNK}")[0])
+    _finish(plan)
+    [run] = plan.results().runs
+    assert (run.name, run.notes) == ("fusion", {"model": "early_lite0_fusion", "step": 2})
+    assert run.entries.keys() == set(DATASETS)
+    assert load_weights(plan.folder("fusion", 0) / "weights").architecture.stages == 5
 
 
 def test_what_is_not_there_is_told(tmp_path):
