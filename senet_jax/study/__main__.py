@@ -62,6 +62,12 @@ def main() -> None:
     command = commands.add_parser("landmarks", help="heads that are trained on generated landmarks")
     _add_common(command)
     _add_world(command)
+    command.add_argument(
+        "--data_root",
+        type=local_path,
+        metavar="DIR",
+        help="evaluate them on photos and miniphotos there as well",
+    )
     _add_seeds(command)
     command.set_defaults(make=_train_on_landmarks)
 
@@ -180,7 +186,8 @@ def _train_on_photographs(flags: argparse.Namespace) -> None:
 def _train_on_landmarks(flags: argparse.Namespace) -> None:
     from senet_jax.study.heads import LandmarkHeads
 
-    _train_heads(flags, LandmarkHeads(**_given_of_heads(flags), world=_world(flags)))
+    given = _given_of_heads(flags)
+    _train_heads(flags, LandmarkHeads(**given, world=_world(flags), data_root=flags.data_root))
 
 
 def _given_of_heads(flags: argparse.Namespace) -> dict[str, Any]:

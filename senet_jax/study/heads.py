@@ -52,8 +52,11 @@ class HeadsPlan(abc.ABC):
 
     @property
     @abc.abstractmethod
-    def evaluation(self) -> tuple[str, ...]:
-        """The flags of the evaluations: where the datasets are, and how they are described."""
+    def evaluations(self) -> Mapping[str, tuple[plan.Place, tuple[str, ...]]]:
+        """By the folder in a run's: what is evaluated, where it is and how it is described.
+
+        The last two are flags.
+        """
 
     @property
     @abc.abstractmethod
@@ -111,18 +114,12 @@ class HeadsPlan(abc.ABC):
                 *self.changes,
             )
             first = Command(("main", *flags), lambda: (folder / REPORT).is_file())
-        evaluated = folder / _EVALUATION
-        second = (
-            f"--config=evaluate:{name}",
-            f"--workdir={evaluated}",
-            f"--config.weights={weights}",
-            f"--config.datasets={','.join(self.place.datasets)}",
-            "--config.scales=(1.0,)",
-            *self.evaluation,
-        )
         commands = [first]
         if any(row.variant == variant for table in self.comparisons.values() for row in table.rows):
-            commands.append(Command(("main", *second), lambda: (evaluated / REPORT).is_file()))
+            commands += [
+                _evaluation(folder / part, name, weights, place, flags)
+                for part, (place, flags) in self.evaluations.items()
+            ]
         return Run(f"{variant}, seed {seed}", folder, tuple(commands))
 
     def results(self) -> Results:
@@ -130,10 +127,13 @@ class HeadsPlan(abc.ABC):
         runs, settings = [], {}
         for variant, seed in self.each():
             folder = self.folder(variant, seed)
-            if not (folder / _EVALUATION / REPORT).is_file():
+            entries = {}
+            for part, (place, _) in self.evaluations.items():
+                if (folder / part / REPORT).is_file():
+                    found = read_report(folder / part / REPORT).entries
+                    entries |= {name: scores_of(found[name]) for name in place.datasets}
+            if not entries:
                 continue
-            report = read_report(folder / _EVALUATION / REPORT)
-            entries = {name: scores_of(report.entries[name]) for name in self.place.datasets}
             if variant == TRUNK_ALONE:
                 runs += [RunScores(variant, each, entries) for each in range(self.seeds)]
                 continue
@@ -166,9 +166,9 @@ class PhotographHeads(HeadsPlan):
     photographs: pathlib.Path
 
     def __post_init__(self):
-        for folder in (self.images, *(self.data_root / name for name in self.place.datasets)):
-            if not folder.is_dir():
-                raise UserError(f"there is no folder {folder}; check --data_root and --train")
+        if not self.photographs.is_dir():
+            raise UserError(f"there is no folder {self.photographs}; check --data_root and --train")
+        _check_photographs(self.data_root)
 
     @property
     def images(self) -> pathlib.Path:
@@ -176,9 +176,9 @@ class PhotographHeads(HeadsPlan):
         return self.photographs
 
     @property
-    def evaluation(self) -> tuple[str, ...]:
+    def evaluations(self) -> Mapping[str, tuple[plan.Place, tuple[str, ...]]]:
         """See `HeadsPlan`."""
-        return f"--config.data_root={self.data_root}", "--config.long_side=256"
+        return {_EVALUATION: (self.place, _photographs_in(self.data_root))}
 
     @property
     def about(self) -> tuple[str, Any]:
@@ -193,9 +193,10 @@ class LandmarkHeads(HeadsPlan):
 
     Attributes:
         world: their folder.
+        data_root: the folder of the photographs on which they are evaluated as well, if on any.
 
     Raises:
-        UserError: there is no such world.
+        UserError: there is no such world, or a folder of photographs is not there.
     """
 
     kind = LANDMARK_HEADS
@@ -204,9 +205,12 @@ class LandmarkHeads(HeadsPlan):
     network = f"early_{TRUNK}"
 
     world: pathlib.Path
+    data_root: pathlib.Path | None = None
 
     def __post_init__(self):
         check_world(self.world)
+        if self.data_root is not None:
+            _check_photographs(self.data_root)
 
     @property
     def images(self) -> pathlib.Path:
@@ -214,14 +218,47 @@ class LandmarkHeads(HeadsPlan):
         return self.world / NAME
 
     @property
-    def evaluation(self) -> tuple[str, ...]:
+    def evaluations(self) -> Mapping[str, tuple[plan.Place, tuple[str, ...]]]:
         """See `HeadsPlan`."""
-        return (f"--config.data_root={self.world}",)
+        flags: tuple[str, ...] = (f"--config.data_root={self.world}",)
+        found = {_EVALUATION: (self.place, flags)}
+        if self.data_root is not None:
+            found["abroad"] = plan.ABROAD, _photographs_in(self.data_root)
+        return found
 
     @property
     def about(self) -> tuple[str, Any]:
         """The world's numbers."""
         return "world", world_of(self.world)
+
+
+def _photographs_in(data_root: pathlib.Path) -> tuple[str, ...]:
+    """The flags of an evaluation on photographs."""
+    return f"--config.data_root={data_root}", "--config.long_side=256"
+
+
+def _check_photographs(data_root: pathlib.Path) -> None:
+    for name in plan.PHOTOGRAPHS.datasets:
+        if not (data_root / name).is_dir():
+            raise UserError(f"there is no folder {data_root / name}; check --data_root")
+
+
+def _evaluation(
+    workdir: pathlib.Path,
+    name: str,
+    weights: pathlib.Path,
+    place: plan.Place,
+    flags: tuple[str, ...],
+) -> Command:
+    evaluate = (
+        f"--config=evaluate:{name}",
+        f"--workdir={workdir}",
+        f"--config.weights={weights}",
+        f"--config.datasets={','.join(place.datasets)}",
+        "--config.scales=(1.0,)",
+        *flags,
+    )
+    return Command(("main", *evaluate), lambda: (workdir / REPORT).is_file())
 
 
 def _notes(run: ReportedRun) -> dict[str, Any]:

@@ -55,6 +55,12 @@ PHOTOGRAPHS = Place(
 
 LANDMARKS = dataclasses.replace(WORLD, config="configs/landmarks.py")
 """The same world, where heads are trained on a trunk that was trained on ImageNet."""
+ABROAD = dataclasses.replace(
+    PHOTOGRAPHS,
+    what="of real photographs, by heads that saw generated landmarks alone",
+    config=LANDMARKS.config,
+)
+"""Real photographs, on which these heads are evaluated as well."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,6 +189,12 @@ def _on_early_maps(table: Comparison) -> Comparison:
 
 LANDMARK_COMPARISONS = {name: _on_early_maps(COMPARISONS[name]) for name in ("s3", "s4", "s5")}
 """The same of heads that are trained on generated landmarks."""
+LANDMARK_COMPARISONS["abroad"] = Comparison(
+    "abroad",
+    "From generated landmarks to real photographs",
+    (_BASELINE, _FUSION, _DIRECT, _DOT, _CONCAT, _CHANNEL_WISE),
+    place=ABROAD,
+)
 
 
 def variants_of(names: list[str]) -> dict[str, tuple[str, ...]]:

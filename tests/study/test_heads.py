@@ -77,6 +77,14 @@ def test_a_table_waits_for_all_of_its_rows():
     assert [name for name, _, _ in parts_of(some)] == ["heads"]
 
 
+def _write_photographs(data_root):
+    for name in PHOTOGRAPHS.datasets:
+        write_dataset(data_root, name, boxes=[(0, 0, 60, 60)] * 2)
+        for image in "abcqr":
+            content = encoded(picture(64, 64, seed=ord(image)), ".png")
+            (data_root / name / "jpg" / f"{image}.jpg").write_bytes(content)
+
+
 @pytest.fixture
 def plan_in(tmp_path, monkeypatch):
     monkeypatch.setattr(main_module, "tune_for_inference", lambda: None)
@@ -84,11 +92,7 @@ def plan_in(tmp_path, monkeypatch):
         path = tmp_path / "train" / f"landmark_{index % 3}" / f"{index}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encoded(picture(64, 64, seed=index), ".png"))
-    for name in PHOTOGRAPHS.datasets:
-        write_dataset(tmp_path, name, boxes=[(0, 0, 60, 60)] * 2)
-        for image in "abcqr":
-            content = encoded(picture(64, 64, seed=ord(image)), ".png")
-            (tmp_path / name / "jpg" / f"{image}.jpg").write_bytes(content)
+    _write_photographs(tmp_path)
     changes = {
         "held_out": "landmark_0",
         "data.side": 64,
@@ -162,9 +166,11 @@ def test_heads_on_generated_landmarks(tmp_path, monkeypatch):
     world = tmp_path / "world"
     build(training_source(TINY), world / "synthetic_landmarks")
     write_evaluation(TINY, "evaluation", world)
+    _write_photographs(tmp_path)
     plan = LandmarkHeads(
         workdir=tmp_path / "study",
         world=world,
+        data_root=tmp_path,
         seeds=1,
         changes=("--config.steps=2", "--config.warmup_steps=1", "--config.batch_size=8"),
         variants=("fusion",),
@@ -174,12 +180,20 @@ def test_heads_on_generated_landmarks(tmp_path, monkeypatch):
     _finish(plan)
     [run] = plan.results().runs
     assert (run.name, run.notes) == ("fusion", {"model": "early_lite0_fusion", "step": 2})
-    assert run.entries.keys() == set(DATASETS)
+    assert run.entries.keys() == {*DATASETS, *PHOTOGRAPHS.datasets}
     assert load_weights(plan.folder("fusion", 0) / "weights").architecture.stages == 5
 
 
 def test_what_is_not_there_is_told(tmp_path):
     with pytest.raises(UserError, match=r"there is no folder .*photos_train; check --data_root"):
+        PhotographHeads(
+            workdir=tmp_path / "w",
+            data_root=tmp_path,
+            photographs=tmp_path / "photos_train",
+            seeds=5,
+        )
+    (tmp_path / "photos_train").mkdir()
+    with pytest.raises(UserError, match=r"there is no folder .*photos; check --data_root"):
         PhotographHeads(
             workdir=tmp_path / "w",
             data_root=tmp_path,
