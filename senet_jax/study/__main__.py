@@ -4,7 +4,7 @@
   python -m senet_jax.study systems --workdir=runs/systems --data_root=datasets --datasets=photos \
       --systems='random:lite0:0; pretrained:lite0; pretrained:lite0+alpha_qe; weights/r50'
   python -m senet_jax.study photographs --workdir=runs/photographs --data_root=datasets --seeds=5
-  python -m senet_jax.study landmarks --workdir=runs/landmarks --world=runs/study/world --seeds=5
+  python -m senet_jax.study landmarks --workdir=runs/landmarks --data_root=datasets --seeds=5
   python -m senet_jax.study report runs/study/results/results.json --to=RESULTS.md
 
 s1 to s5 are the tables of the paper's supplement, ablations is s3, s4 and s5, and all is all: on
