@@ -37,7 +37,7 @@ from senet_jax.rerank.neighbours import Neighbours, mutual_sample, nearest_other
 from senet_jax.rerank.query_expansion import DatabaseAugmentation, expanded_queries
 from senet_jax.rerank.retrieval import Retrieval, search
 from senet_jax.search.database import BlockedDatabase
-from senet_jax.search.exact import found_lists
+from senet_jax.search.exact import top_k
 from senet_jax.search.inverted_lists import InvertedLists
 from senet_jax.search.ranked_list import RankedList
 from senet_jax.system.errors import CommandParser, run_command
@@ -156,7 +156,7 @@ def exact_seconds(path: pathlib.Path) -> float:
 
     def ask() -> None:
         for start in range(0, ASKED, _BATCH):
-            found_lists(database.parts[0][start : start + _BATCH], database, OTHERS + 1)
+            top_k(database.parts[0][start : start + _BATCH], database, OTHERS + 1)
 
     ask()  # Compiles.
     return _timed(ask) * database.size / ASKED

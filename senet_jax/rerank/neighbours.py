@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from senet_jax.rerank.retrieval import Retrieval
+from senet_jax.rerank.retrieval import Retrieval, shortlists, similarities
 from senet_jax.search.database import BlockedDatabase, read_items
-from senet_jax.search.exact import found_lists
+from senet_jax.search.exact import top_k
 from senet_jax.search.inverted_lists import InvertedLists, import_faiss
 from senet_jax.search.ranked_list import NO_MORE, FoundLists, RankedList
 from senet_jax.system.progress import Progress, clear
@@ -90,63 +90,82 @@ def nearest_others(
     """
     if recall < 1 and database.size > SMALL_DATABASE:
         found = _by_lists(database, count, label, recall)
-    else:
-        found = _exactly(database, np.arange(database.size), count, label)
-    for start, lists in zip(range(0, database.size, BATCH_ROWS), found, strict=True):
-        items = np.arange(start, min(start + BATCH_ROWS, database.size))
-        yield Neighbours(
-            Retrieval(_rows(database, items), database, lists.ranked), lists.similarities
-        )
+        if found is not None:
+            yield from _others_found(database, found, count)
+            return
+    for items, ranked in _exactly(database, np.arange(database.size), count, label):
+        asked = Retrieval(_rows(database, items), database, ranked)
+        products = np.full(ranked.ranks.shape, np.nan, np.float32)
+        for shortlist in shortlists(asked, asked.length):
+            # Equal rows have equal products of each pair alone, and not those of matrices.
+            of_pairs = similarities(shortlist.queries, shortlist.descriptors)
+            products[shortlist.rows] = np.where(shortlist.are_ranked, of_pairs, np.float32(np.nan))
+        yield Neighbours(asked, products)
 
 
 def _exactly(
     database: BlockedDatabase, items: np.ndarray, count: int, label: str
-) -> Iterator[FoundLists]:
-    """The nearest others of some items, a batch at a time: int32[b min(count, n - 1)]."""
+) -> Iterator[tuple[np.ndarray, RankedList]]:
+    """Batches of items, and their nearest others int32[b min(count, n - 1)]."""
     progress = Progress(label, len(items), "rows")
     for batch in _batches(items):
-        found = found_lists(_rows(database, batch), database, count + 1)
-        yield _others(found, batch, count)
+        ranks = top_k(_rows(database, batch), database, count + 1).ranks
+        order = _order_of_others(ranks, batch, min(count, database.size - 1))
+        yield batch, RankedList(np.take_along_axis(ranks, order, axis=1), database.size)
         progress.advance(len(batch))
 
 
 def _by_lists(
     database: BlockedDatabase, count: int, label: str, recall: float
-) -> Iterator[FoundLists]:
-    """The same of all items, by as many probes as the recall takes; exactly where that is many."""
+) -> FoundLists | None:
+    """The nearest items of all, the items themselves among them: int32[n count + 1].
+
+    None where the recall takes so many probes that exact search is not much slower, and where the
+    sample has no mutual neighbours.
+    """
     database = dataclasses.replace(database, share=(0, 1))  # Each process does everything.
     pairs = mutual_sample(database, count)
+    if not len(pairs):
+        return None
     lists = InvertedLists.learned(database)
     needed = _needed_probes(lists, pairs)
     # By two standard errors of the sample more than is asked for.
-    share = min(1, recall + 2 * math.sqrt(recall * (1 - recall) / max(len(pairs), 1)))
-    probes = int(needed[math.ceil(share * len(pairs)) - 1]) if len(pairs) else len(lists.centroids)
+    share = min(1, recall + 2 * math.sqrt(recall * (1 - recall) / len(pairs)))
+    probes = int(needed[math.ceil(share * len(pairs)) - 1])
     is_worth_it = probes <= MOST_PROBED * len(lists.centroids)
-    _print(
-        f"{label}: {probes:,} of {len(lists.centroids):,} lists find "
-        f"{100 * (needed <= probes).mean():.1f} % of {len(pairs):,} mutual neighbours of a sample, "
-        f"recall={recall:g} is asked for{'' if is_worth_it else ': all rows are searched exactly'}"
-    )
+    if not Progress.quiet:
+        reached = 100 * float((needed <= probes).mean())
+        asked = f"recall={recall:g} is asked for"
+        instead = "" if is_worth_it else ": all rows are searched exactly"
+        clear()
+        print(
+            f"{label}: {probes:,} of {len(lists.centroids):,} lists find {reached:.1f} % of "
+            f"{len(pairs):,} mutual neighbours of a sample, {asked}{instead}",
+            file=sys.stderr,
+            flush=True,
+        )
     if not is_worth_it:
-        yield from _exactly(database, np.arange(database.size), count, label)
-        return
+        return None
     progress = Progress(label, database.size - len(set(database.unranked)), "rows")
-    found = lists.nearest(probes, count + 1, progress.advance)
+    return lists.nearest(probes, count + 1, progress.advance)
+
+
+def _others_found(database: BlockedDatabase, found: FoundLists, count: int) -> Iterator[Neighbours]:
+    """What was found, a batch at a time and without the items themselves."""
     for batch in _batches(np.arange(database.size)):
-        ranked = RankedList(found.ranked.ranks[batch], database.size)
-        yield _others(FoundLists(ranked, found.similarities[batch]), batch, count)
+        ranks, products = found.ranked.ranks[batch], found.similarities[batch]
+        order = _order_of_others(ranks, batch, min(count, database.size - 1))
+        ranks, products = (np.take_along_axis(each, order, axis=1) for each in (ranks, products))
+        ranked = RankedList(ranks, database.size)
+        yield Neighbours(Retrieval(_rows(database, batch), database, ranked), products)
 
 
-def _others(found: FoundLists, items: np.ndarray, count: int) -> FoundLists:
-    """Without the items themselves, of lists of one more than is wanted."""
-    ranks = found.ranked.ranks
-    # Of many equal rows an item may not find itself: its last neighbour goes instead.
-    order = np.argsort(ranks == items[:, None], axis=1, kind="stable")
-    order = order[:, : min(count, found.ranked.database_size - 1)]
-    ranks, similarities = (
-        np.take_along_axis(part, order, axis=1) for part in (ranks, found.similarities)
-    )
-    return FoundLists(RankedList(ranks, found.ranked.database_size), similarities)
+def _order_of_others(ranks: np.ndarray, items: np.ndarray, count: int) -> np.ndarray:
+    """Where in lists of one item more than is wanted the others stand: int[b count].
+
+    Of many equal rows an item may not find itself: its last neighbour goes instead.
+    """
+    return np.argsort(ranks == items[:, None], axis=1, kind="stable")[:, :count]
 
 
 def mutual_sample(database: BlockedDatabase, count: int, seed: int = 0) -> np.ndarray:
@@ -166,15 +185,20 @@ def mutual_sample(database: BlockedDatabase, count: int, seed: int = 0) -> np.nd
     rng = np.random.default_rng(seed)
     ranked = np.setdiff1d(np.arange(database.size), list(database.unranked))
     sampled = rng.permutation(ranked)[: SAMPLED_ROWS // (1 + _LOOKED_AT)]
-    label = "searching a sample exactly"
-    lists = np.concatenate([f.ranked.ranks for f in _exactly(database, sampled, count, label)])
+    lists = _all_lists(database, sampled, count)
     chosen = rng.permuted(lists, axis=1)[:, :_LOOKED_AT]
     pairs = np.stack([np.repeat(sampled, chosen.shape[1]), chosen.ravel()], axis=1)
     pairs = pairs[np.isin(pairs[:, 1], ranked)]
     others = np.unique(pairs[:, 1])
-    lists = np.concatenate([f.ranked.ranks for f in _exactly(database, others, count, label)])
+    lists = _all_lists(database, others, count)
     are_mutual = lists[np.searchsorted(others, pairs[:, 1])] == pairs[:, :1]
     return pairs[are_mutual.any(axis=1)]
+
+
+def _all_lists(database: BlockedDatabase, items: np.ndarray, count: int) -> np.ndarray:
+    found = _exactly(database, items, count, "searching a sample exactly")
+    width = max(min(count, database.size - 1), 0)
+    return np.concatenate([np.zeros((0, width), np.int32), *(each.ranks for _, each in found)])
 
 
 def _needed_probes(lists: InvertedLists, pairs: np.ndarray) -> np.ndarray:
@@ -204,9 +228,3 @@ def _rows(database: BlockedDatabase, items: np.ndarray) -> np.ndarray:
     """float32[b d], zeros for items without a rank by score."""
     are_ranked = ~np.isin(items, list(database.unranked))
     return read_items(database, np.where(are_ranked, items, NO_MORE))
-
-
-def _print(line: str) -> None:
-    if not Progress.quiet:
-        clear()
-        print(line, file=sys.stderr, flush=True)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from senet_jax.search.database import BlockedDatabase
-from senet_jax.search.ranked_list import FoundLists, RankedList
+from senet_jax.search.ranked_list import RankedList
 from senet_jax.search.scores import gathered, scores_of_blocks
 
 _AFTER_ALL_ITEMS = np.iinfo(np.int32).max
@@ -20,16 +20,6 @@ def top_k(
     k: int,
     on_rows: Callable[[int], None] = lambda count: None,
 ) -> RankedList:
-    """Each query's k best items, without their scores; see `found_lists`."""
-    return found_lists(queries, database, k, on_rows).ranked
-
-
-def found_lists(
-    queries: np.ndarray,
-    database: BlockedDatabase,
-    k: int,
-    on_rows: Callable[[int], None] = lambda count: None,
-) -> FoundLists:
     """Each query's k best items by dot product in float32, exactly; among equals the lower index.
 
     The ranking is the one that `positions_by_score` counts in. The database is read block by block,
@@ -42,15 +32,13 @@ def found_lists(
         on_rows: told how many more rows were searched.
 
     Returns:
-        Ranks int32[q min(k, n)] with their scores.
+        Ranks int32[q min(k, n)].
 
     Raises:
         UserError: a descriptor that should be ranked is not finite, or its score is not.
     """
     if k >= database.size:
-        scores = _all_scores(queries, database, on_rows)
-        order = np.argsort(-scores, axis=1, kind="stable").astype(np.int32)
-        return _listed(order, np.take_along_axis(scores, order, axis=1), database)
+        return RankedList(_whole_ranking(queries, database, on_rows), database.size)
     shape = (len(queries), k)
     nothing = np.full(shape, -np.inf, np.float32), np.full(shape, _AFTER_ALL_ITEMS, np.int32)
     best = {device: jax.device_put(nothing, device) for device in jax.local_devices()}
@@ -62,20 +50,13 @@ def found_lists(
         for lists in zip(*best.values(), strict=True)
     )
     order = np.lexsort((items, -scores))[:, : shape[1]]
-    items, scores = (np.take_along_axis(part, order, axis=1) for part in (items, scores))
-    return _listed(items, scores, database)
+    return RankedList(np.take_along_axis(items, order, axis=1), database.size)
 
 
-def _listed(items: np.ndarray, scores: np.ndarray, database: BlockedDatabase) -> FoundLists:
-    """int32[q k], float32[q k], which is -inf for an item without a rank by score."""
-    similarities = np.where(scores > -np.inf, scores, np.float32(np.nan))
-    return FoundLists(RankedList(items, database.size), similarities)
-
-
-def _all_scores(
+def _whole_ranking(
     queries: np.ndarray, database: BlockedDatabase, on_rows: Callable[[int], None]
 ) -> np.ndarray:
-    """The scores of all items, where a list of them is as large: float32[q n].
+    """All items, best first: the list itself is as large as the scores. int32[q n].
 
     So every process computes all of them.
     """
@@ -85,7 +66,7 @@ def _all_scores(
         rows = min(database.block_rows, database.size - start)
         scores[:, start : start + rows] = of_block[:, :rows]
         on_rows(rows)
-    return scores
+    return np.argsort(-scores, axis=1, kind="stable").astype(np.int32)
 
 
 @jax.jit

@@ -89,6 +89,11 @@ class TestByLists:
         assert np.concatenate(found).tolist() == oracle.nearest_others(rows, 5)
         assert "recall=0.95 is asked for: all rows are searched exactly" in capsys.readouterr().err
 
+    def test_without_mutual_neighbours_all_rows_are_searched_exactly(self):
+        database = BlockedDatabase((clustered(20),))
+        (found,) = nearest_others(database, 0, "test", 0.9)
+        assert found.asked.ranked.ranks.shape == (20, 0)
+
     def test_a_broken_descriptor_is_named(self):
         rows = clustered(200)
         rows[11] = np.nan
