@@ -17,6 +17,7 @@ import scipy.sparse.linalg
 
 from senet_jax.rerank.graph import mutual_graph
 from senet_jax.rerank.method import DatabaseStage, Keep, Method, Prepared, Resources
+from senet_jax.rerank.neighbours import check_recall, recall_setting
 from senet_jax.rerank.retrieval import Retrieval, shortlists, similarities
 from senet_jax.search.database import BlockedDatabase
 from senet_jax.search.ranked_list import NO_MORE
@@ -44,13 +45,29 @@ class Diffusion(Method):
         1e-6, "the residual at which the solver stops, relative to the start", at_least=0
     )
     iterations: int = setting(20, "the number at which it stops in any case", at_least=1)
+    recall: float = recall_setting()
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_recall(self.recall)
 
     def prepare(self, database: BlockedDatabase, resources: Resources) -> Prepared:
         """Builds the graph."""
-        graph = _kept_graph(database, self.graph_neighbours, resources.keep)
+        graph = self._kept_graph(database, resources.keep)
         identity = scipy.sparse.eye_array(database.size, format="csr")
         system = identity - self.alpha * _normalised(graph, self.power)
         return Prepared(database, database, functools.partial(self._diffused, system))
+
+    def _kept_graph(self, database: BlockedDatabase, keep: Keep) -> scipy.sparse.csr_array:
+        settings = {"neighbours": self.graph_neighbours, "recall": self.recall}
+
+        def pieces() -> Iterator[dict[str, np.ndarray]]:
+            graph = mutual_graph(database, **settings)
+            yield {"similarities": graph.data, "items": graph.indices, "ends": graph.indptr}
+
+        arrays = keep(DatabaseStage("graph", settings, database, pieces))
+        parts = (np.asarray(arrays[name]) for name in ("similarities", "items", "ends"))
+        return scipy.sparse.csr_array(tuple(parts), shape=(database.size, database.size))
 
     def _diffused(self, system: scipy.sparse.csr_array, retrieval: Retrieval) -> Retrieval:
         """The same queries with other ranks."""
@@ -108,16 +125,6 @@ class TruncatedDiffusion(Diffusion):
         y[: len(start)] = start[: self.top]
         scores = self._solution(system[items][:, items], y)
         return np.concatenate([items[np.argsort(-scores, kind="stable")], behind])
-
-
-def _kept_graph(database: BlockedDatabase, neighbours: int, keep: Keep) -> scipy.sparse.csr_array:
-    def pieces() -> Iterator[dict[str, np.ndarray]]:
-        graph = mutual_graph(database, neighbours)
-        yield {"similarities": graph.data, "items": graph.indices, "ends": graph.indptr}
-
-    arrays = keep(DatabaseStage("graph", {"neighbours": neighbours}, database, pieces))
-    parts = (np.asarray(arrays[name]) for name in ("similarities", "items", "ends"))
-    return scipy.sparse.csr_array(tuple(parts), shape=(database.size, database.size))
 
 
 def _with_others(items: np.ndarray, database: BlockedDatabase) -> np.ndarray:

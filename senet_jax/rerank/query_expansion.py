@@ -18,7 +18,7 @@ import numpy as np
 
 from senet_jax.models.layers import l2_normalise
 from senet_jax.rerank.method import FOUND_ANEW, DatabaseStage, Method, Prepared, Resources
-from senet_jax.rerank.neighbours import nearest_others
+from senet_jax.rerank.neighbours import check_recall, nearest_others, recall_setting
 from senet_jax.rerank.retrieval import (
     Retrieval,
     search,
@@ -120,18 +120,18 @@ class AverageQueryExpansion(Method):
 
 
 def augmented_rows(
-    database: BlockedDatabase, neighbours: int, alpha: float
+    database: BlockedDatabase, neighbours: int, alpha: float, recall: float = 1.0
 ) -> Iterator[np.ndarray]:
     """Every descriptor of a database expanded by its nearest others, a batch of rows at a time.
 
     See `expanded_queries`; the item itself has the weight 1 and is not among its neighbours. In
-    memory there is only one batch.
+    memory there is only one batch, and all lists where the recall is below 1; see `nearest_others`.
 
     Yields:
         float32[b d], in the order of the items.
     """
-    for found in nearest_others(database, neighbours, "augmenting the database"):
-        yield expanded_queries(found, neighbours, alpha)
+    for found in nearest_others(database, neighbours, "augmenting the database", recall):
+        yield expanded_queries(found.asked, neighbours, alpha)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,18 +143,25 @@ class DatabaseAugmentation(Method):
 
     neighbours: int = _neighbours("how many other items a descriptor learns from")
     alpha: float = _alpha()
+    recall: float = recall_setting()
     ties: ClassVar[str] = FOUND_ANEW
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_recall(self.recall)
 
     def prepare(self, database: BlockedDatabase, resources: Resources) -> Prepared:
         """Augments the database."""
         if self.neighbours == 0 or database.size == 0:
             return Prepared(database, database, lambda retrieval: retrieval)
 
+        settings = dataclasses.asdict(self)
+
         def pieces() -> Iterator[dict[str, np.ndarray]]:
-            for rows in augmented_rows(database, self.neighbours, self.alpha):
+            for rows in augmented_rows(database, **settings):
                 yield {"rows": rows}
 
-        stage = DatabaseStage("dba", dataclasses.asdict(self), database, pieces)
+        stage = DatabaseStage("dba", settings, database, pieces)
         augmented = dataclasses.replace(database, parts=(resources.keep(stage)["rows"],))
         return Prepared(database, augmented, functools.partial(_search_in, augmented))
 

@@ -74,7 +74,7 @@ class Faiss(Settings):
         try:
             index = faiss.index_factory(database.width, description, metric)
             if not index.is_trained:
-                index.train(_training_rows(database))
+                index.train(training_rows(database))
         # A text that is none to C++ is a TypeError, a matrix that is too large a MemoryError.
         except (RuntimeError, TypeError, MemoryError) as error:
             raise UserError(
@@ -163,8 +163,8 @@ def _index_of_choice(size: int) -> str:
     return f"IVF{2 ** round(math.log2(size) / 2)},Flat"
 
 
-def _training_rows(database: BlockedDatabase) -> np.ndarray:
-    """Rows at equal distances: float32[m d] with m at most `TRAINING_ROWS`."""
+def training_rows(database: BlockedDatabase) -> np.ndarray:
+    """Ranked rows at equal distances: float32[m d] with m at most `TRAINING_ROWS`."""
     stride = math.ceil(database.size / TRAINING_ROWS)
     rows = [np.zeros((0, database.width), np.float32)]
     for start in database.starts:

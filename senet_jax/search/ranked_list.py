@@ -64,10 +64,11 @@ class RankedList:
                 f"query {query} lists the item {outside[0]}, but the database has "
                 f"{self.database_size}; items count from 0"
             )
-        times_listed = np.bincount(items.astype(np.int64))
-        if (times_listed > 1).any():
+        ascending = np.sort(items)
+        repeated = ascending[1:][ascending[1:] == ascending[:-1]]
+        if repeated.size:
             raise UserError(
-                f"query {query} lists the item {np.argmax(times_listed > 1)} more than once; "
+                f"query {query} lists the item {repeated[0]} more than once; "
                 "an item has one place in a ranking"
             )
 

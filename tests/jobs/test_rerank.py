@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from senet_jax.jobs.rerank import main
-from senet_jax.rerank import graph
+from senet_jax.rerank import graph, neighbours
 from senet_jax.rerank.methods import METHODS, make_chain
 from senet_jax.rerank.retrieval import Retrieval
 from senet_jax.search.database import BlockedDatabase
@@ -108,6 +108,23 @@ def test_a_database_stage_is_kept_and_found_again(
         assert np.load(tmp_path / "second.npy").tolist() == ranks
     [stage] = (tmp_path / "prepared").iterdir()
     assert stage.name.startswith("graph-")
+
+
+def test_a_recall_below_one_is_told(run_command_here, files, tmp_path, monkeypatch):
+    pytest.importorskip("faiss", reason="faiss-cpu is not installed")
+    monkeypatch.setattr(neighbours, "SMALL_DATABASE", 0)
+    method = "dba(neighbours=3,recall=0.5),truncated_diffusion(graph_neighbours=4,recall=0.5)"
+    done = run_command_here(main, *_flags(files, method, out=tmp_path / "first.npy"))
+    assert done.returncode == 0
+    for line, what in zip(
+        done.stderr.splitlines(), ("augmenting the database", "building the graph"), strict=True
+    ):
+        assert re.fullmatch(
+            rf"{what}: [0-9]+ of 32 lists find [0-9.]+ % of [0-9]+ mutual neighbours of a sample, "
+            "recall=0.5 is asked for",
+            line,
+        )
+    assert len(list((tmp_path / "prepared").iterdir())) == 2
 
 
 def test_help_tells_every_method_and_setting(run_command_here):

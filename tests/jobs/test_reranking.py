@@ -89,9 +89,9 @@ def database_stages(monkeypatch):
     counted = []
     for module in (query_expansion, graph):
 
-        def counting(database, count, label):
+        def counting(database, count, label, recall):
             counted.append(label)
-            yield from neighbours.nearest_others(database, count, label)
+            yield from neighbours.nearest_others(database, count, label, recall)
 
         monkeypatch.setattr(module, "nearest_others", counting)
     return counted

@@ -190,7 +190,10 @@ def test_the_graph_is_the_database_stage(method):
     for _ in range(2):
         assert prepared(found).ranked.ranks.tolist() == method(found).ranked.ranks.tolist()
     [stage] = stages
-    assert (stage.name, stage.settings) == ("graph", {"neighbours": GRAPH["graph_neighbours"]})
+    assert (stage.name, stage.settings) == (
+        "graph",
+        {"neighbours": GRAPH["graph_neighbours"], "recall": 1.0},
+    )
     assert stage.database is found.database
 
 

@@ -94,9 +94,9 @@ def test_every_database_stage_is_done_once_on_what_the_one_before_has_left():
     prepared = chain.prepare(found.database, Resources(keep=keep))
     assert [stage.name for stage in stages] == ["dba", "graph", "dba"]
     assert [dict(stage.settings) for stage in stages] == [
-        {"neighbours": 4, "alpha": 2.0},
-        {"neighbours": 50},
-        {"neighbours": 5, "alpha": 0.0},
+        {"neighbours": 4, "alpha": 2.0, "recall": 1.0},
+        {"neighbours": 50, "recall": 1.0},
+        {"neighbours": 5, "alpha": 0.0, "recall": 1.0},
     ]
     augmented = DatabaseAugmentation(4, 2.0)(found).database.parts[0]
     for stage in stages[1:]:

@@ -103,7 +103,7 @@ def test_it_learns_from_rows_at_equal_distances(monkeypatch):
     monkeypatch.setattr(faiss_index, "TRAINING_ROWS", 9)
     rows = np.arange(31, dtype=np.float32)[:, None]
     database = BlockedDatabase((rows[:11], rows[11:]), unranked=[8, 9], block_rows=6)
-    assert faiss_index._training_rows(database)[:, 0].tolist() == [0, 4, 12, 16, 20, 24, 28]
+    assert faiss_index.training_rows(database)[:, 0].tolist() == [0, 4, 12, 16, 20, 24, 28]
 
 
 def test_values_that_are_not_finite_are_named(faiss):
