@@ -8,8 +8,6 @@ import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
-
 from senet_jax.system.errors import UserError
 from senet_jax.system.signals import Terminated
 
@@ -96,7 +94,8 @@ def locked_workdir(workdir: str | os.PathLike) -> Iterator[None]:
         UserError: another run is in the folder, or it cannot be written.
     """
     import jax
-    from jax.experimental import multihost_utils
+
+    from senet_jax.system.distributed import agree
 
     workdir, error = pathlib.Path(workdir), None
     with contextlib.ExitStack() as held:
@@ -105,8 +104,7 @@ def locked_workdir(workdir: str | os.PathLike) -> Iterator[None]:
                 _lock(workdir, held)
             except UserError as caught:
                 error = caught
-        if multihost_utils.broadcast_one_to_all(np.asarray(error is not None)):
-            raise error or UserError(f"process 0 cannot lock {workdir}; see what it says")
+        agree(error)
         yield
 
 

@@ -15,6 +15,7 @@ from jax.experimental import multihost_utils
 from senet_jax.data.loader import Batch
 from senet_jax.metrics.saved import REPORT
 from senet_jax.system.checksummed import write_sealed_json
+from senet_jax.system.distributed import agree
 from senet_jax.system.errors import UserError
 from senet_jax.system.files import sha256_of_file
 from senet_jax.system.process import Preemption, interruptible
@@ -135,7 +136,7 @@ class Course:
                 accepted.update(resume.resumed(before, settings, meta["step"]))
             except UserError as refusal:
                 error = UserError(f"{self._workdir}: {refusal}")
-            resume.agree(error)
+            agree(error)
 
         restored = self._checkpoints.restore(self._task.abstract_state(), accept)
         if restored is None:
@@ -294,7 +295,6 @@ class Course:
         # A kill in the hours that this may take costs no more than this.
         self._checkpoints.wait()
         assert self._evaluator is not None
-        # Every process does it, so that none waits in a collective for an hour.
         reports = self._evaluator.run(self.variables(), stopped=self._preemption.requested)
         if reports is None:
             self._stop()
