@@ -16,7 +16,7 @@ from senet_jax.features.extract import Job, extract_batches, plan_job
 from senet_jax.features.plan import Batch, Plan
 from senet_jax.features.runner import Describer
 from senet_jax.features.store import check_finite
-from senet_jax.system.distributed import agree, exchanged
+from senet_jax.system.distributed import agree, exchanged, failing_together
 from senet_jax.system.errors import UserError
 from senet_jax.system.progress import Progress
 
@@ -78,13 +78,8 @@ def _planned_together(
     describer: Describer, photographs: Sequence[Photograph], scales: Sequence[float], label: str
 ) -> Job:
     """The job with the first process's plan: another's memory might suffice for other batches."""
-    job, error = None, None
-    try:
+    with failing_together():
         job = plan_job(describer, photographs, scales, label=label, skip_unreadable=False)
-    except UserError as caught:
-        error = caught
-    agree(error)
-    assert job is not None
     [first, *_] = exchanged(json.dumps(dataclasses.asdict(job.plan)).encode())
     plan = json.loads(first)
     batches = [

@@ -158,6 +158,17 @@ def agree(error: UserError | None) -> None:
             raise UserError(f"process {index}: {message.decode()}")
 
 
+@contextlib.contextmanager
+def failing_together() -> Iterator[None]:
+    """Ends its body with an error in all processes if it does in one; see `agree`."""
+    error = None
+    try:
+        yield
+    except UserError as caught:
+        error = caught
+    agree(error)
+
+
 def announce() -> None:
     """Prints to standard error the devices of this process, and any accelerator left unused."""
     print(topology(), file=sys.stderr, flush=True)

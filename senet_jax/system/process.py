@@ -95,16 +95,12 @@ def locked_workdir(workdir: str | os.PathLike) -> Iterator[None]:
     """
     import jax
 
-    from senet_jax.system.distributed import agree
+    from senet_jax.system.distributed import failing_together
 
-    workdir, error = pathlib.Path(workdir), None
     with contextlib.ExitStack() as held:
-        if jax.process_index() == 0:
-            try:
-                _lock(workdir, held)
-            except UserError as caught:
-                error = caught
-        agree(error)
+        with failing_together():
+            if jax.process_index() == 0:
+                _lock(pathlib.Path(workdir), held)
         yield
 
 

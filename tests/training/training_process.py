@@ -22,7 +22,7 @@ from senet_jax.data.revisitop import Photograph
 from senet_jax.features.extract_together import extract_together
 from senet_jax.losses.loss import Dimensions
 from senet_jax.losses.momentum_contrast import Contrastive
-from senet_jax.system.distributed import agree
+from senet_jax.system.distributed import failing_together
 from senet_jax.system.errors import UserError, run_command
 from senet_jax.system.process import Preemption, locked_workdir
 from senet_jax.system.signals import PREEMPTED_EXIT_CODE
@@ -194,7 +194,9 @@ def refuse_alone(workdir, port, index):
     _join(port, index)
 
     def accept(meta):
-        agree(UserError(f"no, not step {meta['step']}") if index else None)
+        with failing_together():
+            if index == 1:
+                raise UserError(f"no, not step {meta['step']}")
 
     def command():
         with Checkpoints(workdir) as checkpoints:
