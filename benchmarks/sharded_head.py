@@ -23,7 +23,7 @@ from senet_jax.data import gldv2
 from senet_jax.losses.classification import classification_loss
 from senet_jax.losses.sharded_softmax import padded_rows
 from senet_jax.system.errors import CommandParser, run_command
-from senet_jax.training.collectives import sent_bytes
+from senet_jax.training.collectives import collectives
 from senet_jax.training.parallel import AXIS
 
 DEVICES = 8
@@ -71,7 +71,7 @@ def measured(function: Callable, own_rows: int, axis_of_rows: int | None) -> tup
         .compile()
     )
     held = COPIES * own_rows * WIDTH * ITEM_BYTES
-    return held, sum(sent_bytes(program.as_text(), DEVICES).values())
+    return held, sum(sent for _, sent in collectives(program.as_text(), DEVICES))
 
 
 def main() -> None:

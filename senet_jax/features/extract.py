@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import itertools
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -170,11 +170,8 @@ def extract(
     *,
     label: str,
     skip_unreadable: bool = False,
-    after_batch: Callable[[], None] = lambda: None,
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Describes photographs in memory; for what and with which errors, see `plan_for`.
-
-    What `after_batch` raises ends it.
 
     Returns:
         Descriptors, float32[n d] in the order of the list, and why each row that is zero could
@@ -189,7 +186,6 @@ def extract(
         descriptors[list(extracted.rows)] = extracted.descriptors(describer.width)
         skipped |= extracted.skipped
         progress.advance(len(extracted.rows))
-        after_batch()
     return descriptors, skipped
 
 

@@ -13,7 +13,7 @@ from senet_jax.data import gldv2
 from senet_jax.data.loader import TrainingData, spec_of_examples
 from senet_jax.data.prepared import open_prepared
 from senet_jax.forecast.lines import Line, in_bytes
-from senet_jax.training.collectives import sent_bytes
+from senet_jax.training.collectives import collectives, sent_bytes
 from senet_jax.training.optimizer import map_with_path
 from senet_jax.training.parallel import AXIS, ParallelStep, check_divisible
 from senet_jax.training.settings import TrainingSettings
@@ -53,17 +53,21 @@ def forecast_training(config: ConfigDict) -> Iterator[Line]:
     yield "state of a device", in_bytes(sum(parts.values()))
     for part, count in parts.items():
         yield f"  {part}", in_bytes(count)
-    program = _compile(setup, state)
+    lowered = _lower(setup, state)
+    program = lowered.compile()
     memory, hlo = program.memory_analysis(), program.as_text()
     assert memory is not None and hlo is not None  # XLA tells both for CPUs.
     yield (
         "besides it in a step",
         f"{in_bytes(memory.temp_size_in_bytes)}, as compiled for CPU",
     )
-    sent = sent_bytes(hlo, devices)
+    sent = sent_bytes(collectives(hlo, devices))
     yield "sent by a device in a step", in_bytes(sum(sent.values()))
     for kind, count in sorted(sent.items()):
         yield f"  {kind}", in_bytes(count)
+    if settings.step.sync_batch_norm:
+        count, sums = _batch_norms_send(setup, state, lowered)
+        yield "  of it for batch norms", f"{in_bytes(count)}, in {sums:,} sums"
     parts = settings.step.accumulate
     if parts > 1:
         yield "", f"what each of the {parts} parts of a batch sends is counted once"
@@ -127,11 +131,27 @@ def _part(path: str) -> str:
     return names[1] if names[0] == "params" else names[0]
 
 
-def _compile(setup: Setup, state: TrainState) -> jax.stages.Compiled:
+def _batch_norms_send(
+    setup: Setup, state: TrainState, lowered: jax.stages.Lowered
+) -> tuple[int, int]:
+    """What statistics over all devices take: bytes that a device sends, and how many sums.
+
+    It is how much less there is in the step without them. Before a program is compiled, when no
+    sums are joined yet.
+    """
+    step = dataclasses.replace(setup.settings.step, sync_batch_norm=False)
+    settings = dataclasses.replace(setup.settings, step=step)
+    alone = _lower(dataclasses.replace(setup, settings=settings), state)
+    both = [collectives(program.as_text("hlo"), jax.device_count()) for program in (lowered, alone)]
+    sent, sent_alone = (sum(collective.sent_bytes for collective in found) for found in both)
+    return sent - sent_alone, len(both[0]) - len(both[1])
+
+
+def _lower(setup: Setup, state: TrainState) -> jax.stages.Lowered:
     """The step's program on all devices, from shapes alone."""
     count, side = setup.settings.batch_size, setup.settings.data.side
     spec = spec_of_examples(side, any(loss.pairs for loss in setup.losses))
     batch = {
         name: jax.ShapeDtypeStruct((count, *shape), dtype) for name, (shape, dtype) in spec.items()
     }
-    return ParallelStep(setup.make_step(AXIS), state).lower(state, batch).compile()
+    return ParallelStep(setup.make_step(AXIS), state).lower(state, batch)

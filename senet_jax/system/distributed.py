@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -128,6 +129,44 @@ def leave() -> None:
     """
     if jax.process_count() > 1:
         jax.distributed.shutdown()
+
+
+def exchanged(value: bytes) -> list[bytes]:
+    """What every process gives, in all of them, in their order; all call it together."""
+    if jax.process_count() == 1:
+        return [value]
+    sizes = multihost_utils.process_allgather(np.asarray(len(value), np.int32))
+    padded = np.zeros(max(np.max(sizes), 1), np.uint8)
+    padded[: len(value)] = np.frombuffer(value, np.uint8)
+    rows = multihost_utils.process_allgather(padded)
+    return [bytes(row[:size]) for row, size in zip(np.asarray(rows), sizes, strict=True)]
+
+
+def agree(error: UserError | None) -> None:
+    """Raises an error in all processes if one of them has one; all call it together.
+
+    Without that, those that have none would wait for the others in the next collective.
+
+    Raises:
+        UserError: the process's own, or else what the first one says that has one.
+    """
+    said = exchanged(str(error or "").encode(errors="backslashreplace"))
+    if error is not None:
+        raise error
+    for index, message in enumerate(said):
+        if message:
+            raise UserError(f"process {index}: {message.decode()}")
+
+
+@contextlib.contextmanager
+def failing_together() -> Iterator[None]:
+    """Ends its body with an error in all processes if it does in one; see `agree`."""
+    error = None
+    try:
+        yield
+    except UserError as caught:
+        error = caught
+    agree(error)
 
 
 def announce() -> None:

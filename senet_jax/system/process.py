@@ -8,8 +8,6 @@ import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
-
 from senet_jax.system.errors import UserError
 from senet_jax.system.signals import Terminated
 
@@ -96,17 +94,13 @@ def locked_workdir(workdir: str | os.PathLike) -> Iterator[None]:
         UserError: another run is in the folder, or it cannot be written.
     """
     import jax
-    from jax.experimental import multihost_utils
 
-    workdir, error = pathlib.Path(workdir), None
+    from senet_jax.system.distributed import failing_together
+
     with contextlib.ExitStack() as held:
-        if jax.process_index() == 0:
-            try:
-                _lock(workdir, held)
-            except UserError as caught:
-                error = caught
-        if multihost_utils.broadcast_one_to_all(np.asarray(error is not None)):
-            raise error or UserError(f"process 0 cannot lock {workdir}; see what it says")
+        with failing_together():
+            if jax.process_index() == 0:
+                _lock(pathlib.Path(workdir), held)
         yield
 
 

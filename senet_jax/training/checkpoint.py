@@ -13,6 +13,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
+from senet_jax.system.distributed import failing_together
 from senet_jax.system.errors import UserError
 from senet_jax.training.evaluation_record import Evaluated, write_evaluated
 from senet_jax.training.state import TrainState
@@ -120,9 +121,10 @@ class Checkpoints:
         """
         self.wait()
         self._kept.scores[step] = score
-        if jax.process_index() == 0:
-            evaluated = Evaluated(score, self._score_of, reports)
-            write_evaluated(self._folder / str(step), evaluated)
+        with failing_together():
+            if jax.process_index() == 0:
+                evaluated = Evaluated(score, self._score_of, reports)
+                write_evaluated(self._folder / str(step), evaluated)
 
     def evaluated(self, step: int) -> Evaluated | None:
         """How good a step is, if it was evaluated on what scores are measured on now."""

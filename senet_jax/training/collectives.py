@@ -6,6 +6,8 @@ The text is XLA's HLO after partitioning: one device's part, with the shapes of 
 import math
 import re
 from collections import Counter
+from collections.abc import Iterable
+from typing import NamedTuple
 
 _ITEM_BYTES = {
     **dict.fromkeys(("pred", "s8", "u8"), 1),
@@ -21,15 +23,28 @@ _COLLECTIVE = re.compile(
 _ARRAY = re.compile(r"(\w+)\[([\d,]*)\]")
 
 
-def sent_bytes(hlo: str, devices: int) -> dict[str, int]:
-    """What one device sends in a program, in bytes, for each kind of collective.
+class Collective(NamedTuple):
+    """One collective of a program.
 
-    It is what the usual ring algorithms send, not a measurement; with one device it is nothing. A
-    collective within a loop is counted once.
+    Attributes:
+        kind: its name in the text, such as `all-reduce`.
+        sent_bytes: what one device sends in it.
+    """
+
+    kind: str
+    sent_bytes: int
+
+
+def collectives(hlo: str, devices: int) -> list[Collective]:
+    """The collectives of a program, in the order of the text; one within a loop is there once.
+
+    What is sent is what the usual ring algorithms send, not a measurement; with one device it is
+    nothing.
 
     Args:
-        hlo: of a program compiled for CPU, as `compiled.as_text()` gives it. Other backends may
-            split a collective into a start and an end, which is not understood.
+        hlo: of a program compiled for CPU, as `compiled.as_text()` gives it, or of what is to be
+            compiled, `lowered.as_text("hlo")`, where no collectives are joined yet. Other backends
+            may split a collective into a start and an end, which is not understood.
         devices: how many take part in each collective.
 
     Raises:
@@ -42,14 +57,21 @@ def sent_bytes(hlo: str, devices: int) -> dict[str, int]:
         "all-to-all": (devices - 1) / devices,
         "collective-permute": 1,
     }
-    sent: Counter[str] = Counter()
+    found = []
     for line in hlo.splitlines():
         if collective := _COLLECTIVE.search(line):
             if collective["start"]:
                 raise ValueError(f"a collective in two parts: {line}")
-            sent[collective["kind"]] += round(
-                of_result[collective["kind"]] * _bytes(collective["result"])
-            )
+            kind = collective["kind"]
+            found.append(Collective(kind, round(of_result[kind] * _bytes(collective["result"]))))
+    return found
+
+
+def sent_bytes(found: Iterable[Collective]) -> dict[str, int]:
+    """What one device sends in collectives, in bytes, for each kind of them."""
+    sent: Counter[str] = Counter()
+    for kind, count in found:
+        sent[kind] += count
     return dict(sent)
 
 

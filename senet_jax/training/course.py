@@ -15,6 +15,7 @@ from jax.experimental import multihost_utils
 from senet_jax.data.loader import Batch
 from senet_jax.metrics.saved import REPORT
 from senet_jax.system.checksummed import write_sealed_json
+from senet_jax.system.distributed import failing_together
 from senet_jax.system.errors import UserError
 from senet_jax.system.files import sha256_of_file
 from senet_jax.system.process import Preemption, interruptible
@@ -130,12 +131,11 @@ class Course:
         accepted = dict(settings)
 
         def accept(meta: Mapping[str, Any]) -> None:
-            before, error = meta["settings"], None
-            try:
-                accepted.update(resume.resumed(before, settings, meta["step"]))
-            except UserError as refusal:
-                error = UserError(f"{self._workdir}: {refusal}")
-            resume.agree(error)
+            with failing_together():
+                try:
+                    accepted.update(resume.resumed(meta["settings"], settings, meta["step"]))
+                except UserError as refusal:
+                    raise UserError(f"{self._workdir}: {refusal}") from None
 
         restored = self._checkpoints.restore(self._task.abstract_state(), accept)
         if restored is None:
@@ -294,16 +294,15 @@ class Course:
         # A kill in the hours that this may take costs no more than this.
         self._checkpoints.wait()
         assert self._evaluator is not None
-        # Every process does it, so that none waits in a collective for an hour.
         reports = self._evaluator.run(self.variables(), stopped=self._preemption.requested)
         if reports is None:
             self._stop()
         found = {name: report.to_json() for name, report in reports.items()}
         self._reports[str(self._step)] = found
-        if jax.process_index() == 0:
-            keep_lists(self._workdir, self._step, reports)
-        if metrics is not None:
-            metrics.write(self._step, dict(evaluation_metrics(reports)))
+        with failing_together():
+            if metrics is not None:  # In process 0.
+                keep_lists(self._workdir, self._step, reports)
+                metrics.write(self._step, dict(evaluation_metrics(reports)))
         if self._saved_step == self._step:
             score = found[next(iter(found))]["medium"]["map"]
             self._checkpoints.note_evaluated(self._step, score, found)

@@ -3,8 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
+import numpy as np
+
 from senet_jax.data.revisitop import Dataset
-from senet_jax.features.extract import extract
+from senet_jax.features.extract_together import extract_together
 from senet_jax.features.runner import Describer
 from senet_jax.metrics.evaluation_report import EvaluationReport
 from senet_jax.metrics.report import evaluate_descriptors
@@ -35,46 +38,36 @@ class Evaluator:
     ) -> dict[str, EvaluationReport] | None:
         """A report for each dataset, by name; None where it was stopped.
 
+        All processes call it together: each describes its share of the photographs and ranks its
+        share of the database, and all have the same reports.
+
         Args:
             variables: of the network.
-            stopped: whether to stop; asked after every batch of images.
+            stopped: whether to stop; asked equally often in all processes, between batches.
 
         Raises:
-            UserError: an image cannot be read.
+            UserError: in all processes, where an image cannot be read in one of them.
         """
-        try:
-            return self._reports(variables, stopped)
-        except _Stopped:
-            return None
-
-    def _reports(
-        self, variables: dict[str, Any], stopped: Callable[[], bool]
-    ) -> dict[str, EvaluationReport]:
-        def stop_if_asked() -> None:
-            if stopped():
-                raise _Stopped
-
         describer = Describer(self._architecture, PREPROCESSING, without_descriptor_norm(variables))
-        described: dict[tuple, Any] = {}
+        described: dict[tuple, np.ndarray] = {}
         reports = {}
         for dataset in self._datasets:
             parts = []
             for photographs in (dataset.queries, dataset.images):
                 key = tuple((p.path.resolve(), p.box) for p in photographs)
                 if key not in described:
-                    described[key], _ = extract(
-                        describer,
-                        photographs,
-                        self._scales,
-                        label=dataset.name,
-                        after_batch=stop_if_asked,
+                    found = extract_together(
+                        describer, photographs, self._scales, label=dataset.name, stopped=stopped
                     )
+                    if found is None:
+                        return None
+                    described[key] = found
                 parts.append(described[key])
             reports[dataset.name] = evaluate_descriptors(
-                dataset.ground_truth, parts[0], parts[1:], listed=LISTED
+                dataset.ground_truth,
+                parts[0],
+                parts[1:],
+                share=(jax.process_index(), jax.process_count()),
+                listed=LISTED,
             )
         return reports
-
-
-class _Stopped(Exception):
-    """Ends a description."""

@@ -3,10 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import jax
-import numpy as np
-from jax.experimental import multihost_utils
-
 from senet_jax.config import flat, names
 from senet_jax.system.errors import UserError, shown
 from senet_jax.training.settings import RATES
@@ -88,19 +84,6 @@ def measured(settings: Mapping[str, Any]) -> str:
     if evaluation is None:  # Of trainings that are not evaluated on the way.
         return ""
     return f"{', '.join(names(evaluation['datasets']))} at {list(evaluation['scales'])}"
-
-
-def agree(error: UserError | None) -> None:
-    """Raises the error, in all processes if one of them has one; all call this together.
-
-    Raises:
-        UserError: one of them has one.
-    """
-    if multihost_utils.process_allgather(np.asarray(error is not None)).any():
-        raise error or UserError(
-            f"process {jax.process_index()} ends, for another one refuses to resume; see what that "
-            "one says"
-        )
 
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

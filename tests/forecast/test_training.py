@@ -85,22 +85,33 @@ def test_a_state_takes_what_it_takes_when_it_is_placed(config, contrastive_weigh
     assert ("contrastive loss, momentum network" in parts) == bool(contrastive_weight)
 
 
+def _bytes(text):
+    return int(text.split(" ")[0].replace(",", ""))
+
+
+def _channels(config):
+    """Of all batch norms together, and how many of them there are."""
+    setup = make_setup(read(TrainingSettings, config), class_count=100, steps_per_epoch=9.0)
+    statistics = jax.tree.leaves(setup.abstract_state().batch_stats)  # A mean and a variance each.
+    return sum(leaf.size for leaf in statistics) // 2, len(statistics) // 2
+
+
 @pytest.mark.slow
 def test_the_compiled_step(config):
     config.data.side = 64
     config.batch_size = 16
     lines = dict(forecast_training(common.classification_only(config)))
-    found = {
-        name: int(text.split(" ")[0].replace(",", ""))
-        for name, text in lines.items()
-        if "bytes" in text
-    }
+    found = {name: _bytes(text) for name, text in lines.items() if "bytes" in text}
     kinds = ("all-gather", "all-reduce", "all-to-all", "reduce-scatter")
     of_kinds = sum(found.get(f"  {kind}", 0) for kind in kinds)
     assert found["sent by a device in a step"] == of_kinds
     # A ring sends every gradient of the network nearly twice; batch statistics come on top.
     gradients = 4 * 113_904 * 2 * 7 / 8
     assert gradients < found["  all-reduce"] < 1.1 * gradients
+    channels, norms = _channels(config)
+    # A mean and a variance, and the gradient of each.
+    assert found["  of it for batch norms"] == 4 * 4 * channels * 2 * 7 / 8
+    assert lines["  of it for batch norms"].endswith(f", in {4 * norms} sums")
     # At least what the first convolution gives: 16 channels of a quarter of each image's pixels.
     assert found["besides it in a step"] > 2 * 32 * 32 * 16 * 4
 

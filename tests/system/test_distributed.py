@@ -1,5 +1,6 @@
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from senet_jax.data.builder import build
+from senet_jax.data.revisitop import load_dataset
 from senet_jax.data.synthetic_landmarks import TINY, training_source, write_evaluation
 from senet_jax.system import distributed
 from senet_jax.system.checksummed import read_sealed_json
@@ -19,6 +21,7 @@ from senet_jax.system.errors import USER_ERROR_EXIT_CODE, UserError
 from senet_jax.training.checkpoint import Checkpoints
 from senet_jax.training.export import CHECKPOINTS, CONFIG, setup_of
 from senet_jax.training.stored_steps import StoredSteps
+from tests.tolerances import BATCHED
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
 # How the processes below wait for each other; else all is as in the command.
@@ -145,6 +148,19 @@ def test_a_host_that_falls_silent_ends_the_others(silent):
     assert "Terminating process because the JAX distributed service detected fatal" in errors
 
 
+# Says at the end how many photographs the process has described.
+COUNTED = """
+import atexit
+from senet_jax.features import extract
+read, described = extract.read_pyramid, []
+def counted(photograph, *rest):
+    described.append(photograph)
+    return read(photograph, *rest)
+extract.read_pyramid = counted
+atexit.register(lambda: print("described", len(described)))
+"""
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
@@ -177,8 +193,9 @@ def train(data):
         "config.checkpoint.every_steps": 2,
     }
     code = (
-        "from senet_jax.main import main; "
-        "from senet_jax.system.errors import run_command; run_command(main)"
+        COUNTED
+        + "from senet_jax.main import main; "
+        + "from senet_jax.system.errors import run_command; run_command(main)"
     )
 
     def start(workdir, devices, *more):
@@ -189,18 +206,19 @@ def train(data):
 
 
 def _finished(*processes):
-    """What processes that have done their work said on standard error."""
+    """What processes that have done their work said on standard error, and what they described."""
     outputs = [process.communicate(timeout=200) for process in processes]
     assert [process.returncode for process in processes] == [0] * len(processes), outputs
-    return [errors for _, errors in outputs]
+    counts = [int(re.search(r"^described (\d+)$", said, re.M)[1]) for said, _ in outputs]
+    return [errors for _, errors in outputs], counts
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one_does(train, tmp_path):
+def test_two_processes_train_as_one_does(train, data, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
-    _finished(train(one, 4))
+    _, [described] = _finished(train(one, 4))
     port = _free_port()
-    said = _finished(
+    said, shares = _finished(
         *(train(two, 2, f"--distributed=127.0.0.1:{port},2,{index}") for index in range(2))
     )
     for index in range(2):
@@ -208,6 +226,9 @@ def test_two_processes_train_as_one_does(train, tmp_path):
         assert said[index].startswith(name)
     assert "step 3/3" in said[0] and "wrote" in said[0]
     assert said[1].count("\n") == 1, said[1]
+    evaluated = load_dataset(data, "landmarks")
+    photographs = len(evaluated.queries) + len(evaluated.images)
+    assert sum(shares) == described == 2 * photographs and min(shares) > 0, shares
 
     states, scores = [], []
     for workdir in (one, two):
@@ -220,6 +241,9 @@ def test_two_processes_train_as_one_does(train, tmp_path):
         scores.append(meta["reports"] | {"3": evaluated.reports})
     assert scores[0].keys() == scores[1].keys() == {"0", "3"}
     assert scores[0]["0"] == scores[1]["0"]
+    # Four devices of a CPU have more threads than two, by which sums are split.
+    found = [np.load(run / "scores" / "landmarks_untrained.npy") for run in (one, two)]
+    np.testing.assert_allclose(*found, rtol=0, atol=BATCHED)
     for (path, expected), (_, leaf) in zip(*states, strict=True):
         bound = 1e-5 * np.abs(expected).max(initial=0)
         np.testing.assert_allclose(leaf, expected, rtol=0, atol=bound, err_msg=str(path))

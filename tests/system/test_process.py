@@ -77,4 +77,4 @@ def test_a_lock_stops_all_processes_of_a_run(tmp_path):
     assert [process.returncode for process in processes] == [USER_ERROR_EXIT_CODE] * 2
     assert not any("held" in output for output, _ in outputs)
     assert f"{tmp_path} is used by another run" in outputs[0][1]
-    assert f"process 0 cannot lock {tmp_path}" in outputs[1][1]
+    assert f"error: process 0: {tmp_path} is used by another run" in outputs[1][1]

@@ -379,5 +379,5 @@ def test_what_one_process_does_not_accept_none_does(tmp_path):
     with ended(*processes):
         outputs = [process.communicate(timeout=60)[1] for process in processes]
     assert [process.returncode for process in processes] == [USER_ERROR_EXIT_CODE] * 2, outputs
-    assert "error: process 0 ends, for another one refuses to resume; see what" in outputs[0]
+    assert outputs[0].splitlines()[-1] == "error: process 1: no, not step 1"
     assert outputs[1].splitlines()[-1] == "error: no, not step 1"

@@ -7,7 +7,8 @@ from jax import lax
 from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 
-from senet_jax.training.collectives import sent_bytes
+from senet_jax.models.layers import LayerOptions
+from senet_jax.training.collectives import collectives, sent_bytes
 
 DEVICES = 4
 # Half a megabyte a device, so that nothing is too small to be a collective.
@@ -47,16 +48,30 @@ def _program(function, devices=DEVICES):
     ],
 )
 def test_of_compiled_programs(function, expected):
-    assert sent_bytes(_program(function), DEVICES) == expected
+    assert sent_bytes(collectives(_program(function), DEVICES)) == expected
 
 
 def test_several_arrays_at_once():
     line = "  %s = (f32[2,3]{1,0}, /*index=1*/bf16[5]{0}, pred[]) all-reduce(%a, %b, %c), to=%f"
-    assert sent_bytes(f"{line}\n{line}", 2) == {"all-reduce": 2 * (24 + 10 + 1)}
+    assert sent_bytes(collectives(f"{line}\n{line}", 2)) == {"all-reduce": 2 * (24 + 10 + 1)}
 
 
 def test_one_device_sends_nothing():
-    assert sent_bytes("  %g = f32[8]{0} all-reduce(%a), channel_id=1", 1) == {"all-reduce": 0}
+    assert collectives("  %g = f32[8]{0} all-reduce(%a), channel_id=1", 1) == [("all-reduce", 0)]
+
+
+def test_a_batch_norm_sends_a_mean_and_a_variance_there_and_back():
+    norm = LayerOptions(train=True, axis_name="i").batch_norm()
+    variables = jax.eval_shape(norm.init, jax.random.key(0), jnp.zeros((1, COLUMNS)))
+
+    def gradient(x):
+        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), variables)
+        maps = functools.partial(norm.apply, zeros, mutable=["batch_stats"])
+        return jax.grad(lambda x: jnp.sum(jnp.sin(maps(x)[0])))(x)
+
+    found = collectives(_program(gradient), DEVICES)
+    vector = COLUMNS * 4 * 2 * (DEVICES - 1) // DEVICES
+    assert found == [("all-reduce", vector)] * 4
 
 
 @pytest.mark.parametrize(
@@ -68,4 +83,4 @@ def test_one_device_sends_nothing():
 )
 def test_what_is_not_understood(line, message):
     with pytest.raises(ValueError, match=message):
-        sent_bytes(line, 2)
+        collectives(line, 2)

@@ -61,11 +61,21 @@ def test_what_ended_before_its_first_checkpoint_leaves_no_line_twice(evaluated):
     assert _evaluated_steps(evaluated().workdir) == [0, 3, 6]
 
 
-def test_it_is_evaluated_after_it_is_saved(evaluated, tmp_path):
-    """A kill in an evaluation, which may take hours, costs the evaluation alone."""
+def test_a_kill_in_an_evaluation_costs_the_evaluation_alone(evaluated, tmp_path):
+    """It may take hours, so the step is saved before."""
     stored, before = StoredSteps(tmp_path / "run" / CHECKPOINTS), []
-    evaluated(seen=lambda: before.append(stored.steps()))
-    assert before == [[], [3], [3, 6]]
+
+    def killed_in_the_second():
+        before.append(stored.steps())
+        if len(before) == 2:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        evaluated(seen=killed_in_the_second)
+    again = evaluated(seen=lambda: before.append(stored.steps()))
+    assert again.returncode == 0 and "resuming from step 3\n" in again.stderr
+    assert before == [[], [3], [3], [3, 6]]
+    assert _evaluated_steps(again.workdir) == [0, 3, 6]
 
 
 @pytest.mark.parametrize(

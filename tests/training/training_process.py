@@ -18,15 +18,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
+from senet_jax.data.revisitop import Photograph
+from senet_jax.features.extract_together import extract_together
 from senet_jax.losses.loss import Dimensions
 from senet_jax.losses.momentum_contrast import Contrastive
+from senet_jax.system.distributed import failing_together
 from senet_jax.system.errors import UserError, run_command
 from senet_jax.system.process import Preemption, locked_workdir
 from senet_jax.system.signals import PREEMPTED_EXIT_CODE
-from senet_jax.training import resume
 from senet_jax.training.checkpoint import Checkpoints
 from senet_jax.training.optimizer import Duration, OptimizerSettings, make_optimizer
 from senet_jax.training.state import create_state
+from tests.features.mean_colour import MeanColour
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -191,13 +194,43 @@ def refuse_alone(workdir, port, index):
     _join(port, index)
 
     def accept(meta):
-        resume.agree(UserError(f"no, not step {meta['step']}") if index else None)
+        with failing_together():
+            if index == 1:
+                raise UserError(f"no, not step {meta['step']}")
 
     def command():
         with Checkpoints(workdir) as checkpoints:
             checkpoints.restore(state_after(0), accept)
 
     run_command(command)
+
+
+def photographs_of(folder):
+    """The JPEGs of a folder."""
+    return [Photograph(folder, path.name) for path in sorted(folder.glob("*.jpg"))]
+
+
+def describe_together(folder, port, index):
+    """Describes photographs; again until told to stop; and others, one of which is broken."""
+    _join(port, index)
+    folder, describer = pathlib.Path(folder), MeanColour("exact")
+    whole, broken = (photographs_of(folder / name) for name in ("whole", "broken"))
+    found = extract_together(describer, whole, (1.0,), label="x")
+    np.save(folder / f"{index}.npy", found)
+    print("described", sum(describer.filled), flush=True)
+    with Preemption() as preemption:
+        if index == 1:
+            signal.raise_signal(signal.SIGTERM)
+        answers = []
+
+        def stopped():
+            answers.append(preemption.requested())
+            return answers[-1]
+
+        while extract_together(describer, whole, (1.0,), label="x", stopped=stopped) is not None:
+            pass
+    print("stopped when asked for the time", len(answers), flush=True)
+    run_command(lambda: extract_together(describer, broken, (1.0,), label="x"))
 
 
 def told_before_the_first_step(workdir, port, index):
