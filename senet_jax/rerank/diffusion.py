@@ -15,6 +15,7 @@ import numpy as np
 import scipy.sparse
 import scipy.sparse.linalg
 
+from senet_jax.rerank.graph import mutual_graph
 from senet_jax.rerank.method import DatabaseStage, Keep, Method, Prepared, Resources
 from senet_jax.rerank.retrieval import Retrieval, shortlists, similarities
 from senet_jax.search.database import BlockedDatabase
@@ -110,8 +111,6 @@ class TruncatedDiffusion(Diffusion):
 
 
 def _kept_graph(database: BlockedDatabase, neighbours: int, keep: Keep) -> scipy.sparse.csr_array:
-    from senet_jax.rerank.graph import mutual_graph
-
     def pieces() -> Iterator[dict[str, np.ndarray]]:
         graph = mutual_graph(database, neighbours)
         yield {"similarities": graph.data, "items": graph.indices, "ends": graph.indptr}

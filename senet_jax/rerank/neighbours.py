@@ -6,7 +6,6 @@ import numpy as np
 
 from senet_jax.rerank.retrieval import Retrieval
 from senet_jax.search.database import BlockedDatabase, read_items
-from senet_jax.search.exact import top_k
 from senet_jax.search.ranked_list import NO_MORE, RankedList
 from senet_jax.system.progress import Progress
 
@@ -28,6 +27,8 @@ def nearest_others(database: BlockedDatabase, count: int, label: str) -> Iterato
     Yields:
         The rows that ask, in their order, and their lists int[b min(count, n - 1)].
     """
+    from senet_jax.search.exact import top_k
+
     progress = Progress(label, database.size, "rows")
     for start in range(0, database.size, BATCH_ROWS):
         items = np.arange(start, min(start + BATCH_ROWS, database.size))

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from senet_jax.rerank.method import FOUND_ANEW, DatabaseStage, Method, Prepared, Resources
+from senet_jax.rerank.neighbours import nearest_others
 from senet_jax.rerank.retrieval import (
     Retrieval,
     search,
@@ -119,8 +120,6 @@ def augmented_rows(
     Yields:
         float32[b d], in the order of the items.
     """
-    from senet_jax.rerank.neighbours import nearest_others
-
     for found in nearest_others(database, neighbours, "augmenting the database"):
         yield expanded_queries(found, neighbours, alpha)
 
