@@ -29,7 +29,8 @@ from senet_jax.system.errors import CommandParser, run_command
 from senet_jax.system.files import local_path
 
 QUERIES = 20
-INDEX, SEARCH = "senet_jax.index.__main__", "senet_jax.index.search"
+INDEX, SEARCH = "senet_jax.index.__main__", "senet_jax.search.__main__"
+WORK = "senet_jax.index.update", "senet_jax.index.search", "senet_jax.models.inference"
 FORKS = multiprocessing.get_context("forkserver")
 
 
@@ -72,7 +73,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     flags = parser.parse_args()
-    FORKS.set_forkserver_preload([INDEX, SEARCH, "flax.linen", "senet_jax.models.inference"])
+    FORKS.set_forkserver_preload([INDEX, SEARCH, *WORK, "flax.linen"])
     rng = random.Random(flags.seed)
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)

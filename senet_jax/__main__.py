@@ -33,7 +33,12 @@ COMMANDS = (
     "export",
     "study",
 )
-"""The modules of this package that are commands, in the order in which they are listed."""
+"""The modules of this package that are commands, in the order in which they are listed.
+
+Each has a function `main`, which reads the flags and then imports the work. What it has to import
+before, tables of names with their settings among it, takes JAX only where it computes: `--help` and
+mistakes come at once.
+"""
 
 
 def main() -> None:

@@ -11,7 +11,6 @@ from absl import flags
 from ml_collections import config_dict, config_flags
 
 from senet_jax import config as sections
-from senet_jax.jobs.settings import EvaluationSettings
 from senet_jax.system.errors import (
     MESSAGE_LIMIT,
     CommandParser,
@@ -22,20 +21,25 @@ from senet_jax.system.errors import (
     shown,
 )
 from senet_jax.system.files import local_path
-from senet_jax.training.head_settings import HeadSettings
-from senet_jax.training.pairs.settings import PairTrainingSettings
-from senet_jax.training.settings import TrainingSettings
 
 _HERE = pathlib.Path(__file__).parent
 CONFIGS = _HERE / "configs" if (_HERE / "configs").is_dir() else _HERE.parent / "configs"
 """The folder of the configs that come with the project: in the package, or in the repository."""
-JOBS: dict[str, type[sections.Job]] = {
-    "evaluate": EvaluationSettings,
-    "train": TrainingSettings,
-    "train_pairs": PairTrainingSettings,
-    "train_head": HeadSettings,
-}
-"""The settings of each job by its name, `config.job`."""
+JOBS = ("evaluate", "train", "train_pairs", "train_head")
+"""What `config.job` may be."""
+
+
+def settings_of(job: str) -> type[sections.Job]:
+    """The settings of one of `JOBS`."""
+    if job == "evaluate":
+        from senet_jax.jobs.settings import EvaluationSettings as settings
+    elif job == "train":
+        from senet_jax.training.settings import TrainingSettings as settings
+    elif job == "train_pairs":
+        from senet_jax.training.pairs.settings import PairTrainingSettings as settings
+    else:
+        from senet_jax.training.head_settings import HeadSettings as settings
+    return settings
 
 
 def validate(config: sections.Config) -> None:
@@ -47,17 +51,18 @@ def validate(config: sections.Config) -> None:
     job = config.get("job")
     if not isinstance(job, str) or job not in JOBS:
         raise UserError(f"config.job is {shown(job)}; jobs are {', '.join(JOBS)}")
-    sections.read(JOBS[job], config)
+    sections.read(settings_of(job), config)
 
 
 def expand_paths(config: config_dict.ConfigDict) -> None:
     """Expands `~` in the paths of a valid config."""
-    sections.expand_paths(JOBS[config.job], config)
+    sections.expand_paths(settings_of(config.job), config)
 
 
 def keys_help(config: sections.Config) -> str:
     """The keys of a config, each with the value that it has and what it means."""
-    return sections.keys_help(JOBS.get(str(config.get("job"))), config)
+    job = str(config.get("job"))
+    return sections.keys_help(settings_of(job) if job in JOBS else None, config)
 
 
 def parse_with_config(

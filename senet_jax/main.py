@@ -13,10 +13,8 @@ import sys
 from collections.abc import Callable, Sequence
 
 from senet_jax.command_line import expand_paths, parse_with_config, validate
-from senet_jax.system.distributed import announce, join, parse_processes
 from senet_jax.system.errors import CommandParser, UserError, run_command
 from senet_jax.system.files import local_path
-from senet_jax.system.runtime import tune_for_inference
 
 
 def main(arguments: Sequence[str] = sys.argv) -> None:
@@ -36,6 +34,9 @@ def main(arguments: Sequence[str] = sys.argv) -> None:
         raise UserError("--config=CONFIG and --workdir=DIR are needed (see --help)")
     validate(config)
     expand_paths(config)
+    from senet_jax.system.distributed import announce, join, parse_processes
+    from senet_jax.system.runtime import tune_for_inference
+
     processes = None if flags.distributed is None else parse_processes(flags.distributed)
     if config.job in ("evaluate", "train_head"):  # The trunk of a head only infers.
         tune_for_inference()

@@ -7,7 +7,7 @@ import pathlib
 import pytest
 from ml_collections import config_dict
 
-from senet_jax.command_line import JOBS, keys_help, validate
+from senet_jax.command_line import keys_help, settings_of, validate
 from senet_jax.config import flat, names, read, to_config
 from senet_jax.data.builder import build
 from senet_jax.data.synthetic_landmarks import TINY, training_source
@@ -273,10 +273,10 @@ def test_a_config_and_its_settings_say_the_same(arguments):
     config = _get_config(*arguments)
     if config.get("weights") == "":
         config.weights = "weights"
-    settings = read(JOBS[config.job], config)
+    settings = read(settings_of(config.job), config)
     assert to_config(settings).to_dict() == config.to_dict()
     # As a training writes them down, and reads them again.
-    assert read(JOBS[config.job], json.loads(config.to_json_best_effort())) == settings
+    assert read(settings_of(config.job), json.loads(config.to_json_best_effort())) == settings
 
 
 def test_help_says_where_a_value_of_the_recipe_is_from():
@@ -296,6 +296,6 @@ def test_a_loss_is_in_a_config_by_its_weight():
         if key in ("queue_length", "max_positives", "network_momentum") or "keys" in key:
             del config.losses[key]
     validate(config)
-    assert [loss.name for loss in read(JOBS["train"], config).losses] == ["classification"]
+    assert [loss.name for loss in read(settings_of("train"), config).losses] == ["classification"]
     with pytest.raises(UserError, match=r"config\.losses holds no loss; set config\.losses\.NAME"):
         validate(_training({"losses": config_dict.ConfigDict()}))

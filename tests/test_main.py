@@ -6,6 +6,7 @@ import pytest
 
 from senet_jax import main as main_module
 from senet_jax.main import main
+from senet_jax.system import distributed, runtime
 from senet_jax.system.distributed import Processes
 
 REPOSITORY = pathlib.Path(__file__).parents[1]
@@ -24,8 +25,8 @@ def jobs(monkeypatch):
         "_job",
         lambda name: lambda config, workdir: started.append((name, config, workdir)),
     )
-    monkeypatch.setattr(main_module, "tune_for_inference", lambda: started.append("tuned"))
-    monkeypatch.setattr(main_module, "announce", lambda: None)
+    monkeypatch.setattr(runtime, "tune_for_inference", lambda: started.append("tuned"))
+    monkeypatch.setattr(distributed, "announce", lambda: None)
     monkeypatch.setattr(main_module, "_write_page", lambda workdir: None)
     return started
 
@@ -102,7 +103,7 @@ def test_a_wrong_command_line_is_one_line(run, jobs, flags, message):
 def test_processes_join_before_the_job(run, jobs, monkeypatch, flags, before):
     """What makes CPUs faster comes first: JAX reads it when it starts."""
     joined = []
-    monkeypatch.setattr(main_module, "join", lambda processes: joined.append((processes, *jobs)))
+    monkeypatch.setattr(distributed, "join", lambda processes: joined.append((processes, *jobs)))
     done = run(*flags, "--workdir=d", "--distributed=10.0.0.1:1234,2,1")
     assert done.returncode == 0
     assert joined == [(Processes("10.0.0.1:1234", 2, 1), *before)]

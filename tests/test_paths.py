@@ -12,8 +12,9 @@ import pytest
 
 from senet_jax import main as main_module
 from senet_jax import quantise
-from senet_jax.command_line import JOBS, expand_paths, validate
+from senet_jax.command_line import expand_paths, settings_of, validate
 from senet_jax.config import flat, schema_of
+from senet_jax.system import distributed, runtime
 from senet_jax.system.errors import CommandParser, UserError
 from tests.test_commands import COMMANDS
 from tests.test_config import _evaluation, _training, _training_on_pairs
@@ -159,7 +160,7 @@ CONFIGS = {
 @pytest.mark.parametrize("job", CONFIGS)
 def test_paths_in_a_config(job, home):
     make, paths = CONFIGS[job]
-    schema = schema_of(JOBS[job], make({}))
+    schema = schema_of(settings_of(job), make({}))
     assert {key for key in schema if "folder" in f"{key} {schema[key].meaning}"} == paths
     for key in paths:
         config = make({key: "~/a"})
@@ -182,8 +183,8 @@ def test_the_config_itself_and_what_it_names(home, monkeypatch, run_command_here
     (home / "mine.py").write_text(source.read_text())
     started = []
     monkeypatch.setattr(main_module, "_job", lambda name: lambda *given: started.append(given))
-    monkeypatch.setattr(main_module, "tune_for_inference", lambda: None)
-    monkeypatch.setattr(main_module, "announce", lambda: None)
+    monkeypatch.setattr(runtime, "tune_for_inference", lambda: None)
+    monkeypatch.setattr(distributed, "announce", lambda: None)
     monkeypatch.setattr(main_module, "_write_page", lambda workdir: None)
     arguments = ["--config=~/mine.py:tiny", "--workdir=~/runs", "--config.weights=~/w"]
     done = run_command_here(lambda: main_module.main(["main", *arguments]))

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from senet_jax.data.image_source import IMAGE_BYTES
 from senet_jax.data.revisitop import Photograph
-from senet_jax.data.transforms import IMAGE_BYTES
 from senet_jax.system.files import read_regular
 from senet_jax.system.threads import usable_cores
 

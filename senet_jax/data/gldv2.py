@@ -11,8 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from senet_jax.data.image_source import ImageSource
-from senet_jax.data.transforms import IMAGE_BYTES
+from senet_jax.data.image_source import IMAGE_BYTES, ImageSource
 from senet_jax.system.errors import UserError, reason, shown
 from senet_jax.system.files import read_regular
 

@@ -6,8 +6,7 @@ import pathlib
 import numpy as np
 
 from senet_jax.data.folders import files_below
-from senet_jax.data.image_source import ImageSource
-from senet_jax.data.transforms import IMAGE_BYTES
+from senet_jax.data.image_source import IMAGE_BYTES, ImageSource
 from senet_jax.system.errors import UserError
 from senet_jax.system.files import read_regular
 

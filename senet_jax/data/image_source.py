@@ -13,6 +13,9 @@ import numpy as np
 
 from senet_jax.system.errors import UserError, shown
 
+IMAGE_BYTES = 2**32
+"""The largest image file that is read; `transforms.MOST_PIXELS` take less in any usual format."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ImageSource:

@@ -10,17 +10,12 @@ import dataclasses
 import os
 import pathlib
 
-from senet_jax.data import gldv2, held_out, image_folder, synthetic_landmarks
+from senet_jax.data import gldv2, world_sizes
 from senet_jax.data.image_source import ImageSource
 from senet_jax.system.errors import CommandParser, UserError, run_command
 from senet_jax.system.files import local_path
 from senet_jax.system.process import interruptible
 
-WORLDS = {
-    "tiny": synthetic_landmarks.TINY,
-    "demo": synthetic_landmarks.DEMO,
-    "study": synthetic_landmarks.STUDY,
-}
 _MOST_PROCESSES = 1024
 
 
@@ -55,12 +50,14 @@ def main() -> None:
     command.set_defaults(prepare=_prepare_folder)
 
     command = commands.add_parser(
-        synthetic_landmarks.NAME, help="generated landmarks: to train on, to validate, to evaluate"
+        world_sizes.NAME, help="generated landmarks: to train on, to validate, to evaluate"
     )
     command.add_argument(
         "--target", type=local_path, required=True, help="the folder of all datasets"
     )
-    command.add_argument("--size", choices=WORLDS, default="demo", help="default: %(default)s")
+    command.add_argument(
+        "--size", choices=world_sizes.SIZES, default="demo", help="default: %(default)s"
+    )
     command.add_argument(
         "--processes",
         type=int,
@@ -68,7 +65,7 @@ def main() -> None:
         metavar="N",
         help="that draw at once, the same pictures; default: %(default)s",
     )
-    for field in dataclasses.fields(synthetic_landmarks.World):
+    for field in dataclasses.fields(world_sizes.WorldSizes):
         command.add_argument(f"--{field.name}", type=int, help="in place of the size's own")
     command.set_defaults(prepare=_prepare_world)
 
@@ -100,6 +97,8 @@ def _prepare(source: ImageSource, target: str | os.PathLike) -> None:
 def _prepare_folder(arguments: argparse.Namespace) -> None:
     if not 0 <= arguments.held_out <= 0.5:
         raise UserError(f"--held_out is {arguments.held_out}; give a share from 0 to 0.5")
+    from senet_jax.data import held_out, image_folder
+
     source = image_folder.image_folder(arguments.images)
     chosen = held_out.choose(source, arguments.held_out)
     target = pathlib.Path(arguments.target)
@@ -126,10 +125,12 @@ def _prepare_folder(arguments: argparse.Namespace) -> None:
 
 
 def _prepare_world(arguments: argparse.Namespace) -> None:
-    sizes = [field.name for field in dataclasses.fields(synthetic_landmarks.World)]
+    from senet_jax.data import synthetic_landmarks
+
+    sizes = dataclasses.asdict(world_sizes.SIZES[arguments.size])
     given = {name: getattr(arguments, name) for name in sizes}
     given = {name: value for name, value in given.items() if value is not None}
-    world = dataclasses.replace(WORLDS[arguments.size], **given)
+    world = synthetic_landmarks.World(**sizes | given)
     target, processes = arguments.target, arguments.processes
     if not 1 <= processes <= _MOST_PROCESSES:
         raise UserError(f"--processes is {processes}; give 1 to {_MOST_PROCESSES}")

@@ -19,6 +19,7 @@ from senet_jax.data import transforms
 from senet_jax.data.folders import files_below, find_photographs, is_image_name
 from senet_jax.data.ground_truth import GroundTruth, load_ground_truth
 from senet_jax.data.image_header import Header, read_header
+from senet_jax.data.image_source import IMAGE_BYTES
 from senet_jax.data.thumbnail import thumbnail
 from senet_jax.data.transforms import UnreadableImage
 from senet_jax.system.errors import UserError, printable, reason, shown
@@ -276,7 +277,7 @@ def read_image_file(path: str | os.PathLike) -> bytes:
         UnreadableImage: the file is missing, no regular file, or cannot be read; see its cause.
     """
     try:
-        return read_regular(path, transforms.IMAGE_BYTES)
+        return read_regular(path, IMAGE_BYTES)
     except OSError as error:
         raise unreadable(path, f"{error.strerror}; check the file") from error
 

@@ -15,8 +15,6 @@ from senet_jax.system.optional import install_command
 
 MOST_PIXELS = 2**30
 """Of an image that OpenCV decodes."""
-IMAGE_BYTES = 2**32
-"""The largest image file that is read; so many pixels take less in any usual format."""
 
 _JPEG_START, _JPEG_PIXELS, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 # Where a file ends libjpeg reads the end of an image, as often as it asks for more: for a segment

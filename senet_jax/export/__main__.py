@@ -9,12 +9,8 @@ fast one and the trained one, differ from each other.
 """
 
 from senet_jax.export.targets import TARGETS
-from senet_jax.export.write import write_export
-from senet_jax.system.distributed import announce
 from senet_jax.system.errors import CommandParser, run_command
 from senet_jax.system.files import local_path
-from senet_jax.system.runtime import tune_for_inference, use_compilation_cache
-from senet_jax.weights import load_weights
 
 
 def main() -> None:
@@ -24,6 +20,11 @@ def main() -> None:
     parser.add_argument("out", type=local_path, metavar="OUT", help="the folder of the export")
     parser.add_argument("--to", choices=TARGETS, required=True, help="what it becomes")
     flags = parser.parse_args()
+    from senet_jax.export.write import write_export
+    from senet_jax.system.distributed import announce
+    from senet_jax.system.runtime import tune_for_inference, use_compilation_cache
+    from senet_jax.weights import load_weights
+
     tune_for_inference()
     use_compilation_cache()
     announce()

@@ -1,7 +1,7 @@
 """A network as one program that describes images of any size, from the pixels on."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -43,3 +43,13 @@ def free_images() -> jax.ShapeDtypeStruct:
     constraints = [f"{side} >= {SMALLEST_SIDE}" for side in FREE[1:]]
     sizes = export.symbolic_shape(", ".join(FREE), constraints=constraints)
     return jax.ShapeDtypeStruct((*sizes, 3), jnp.uint8)
+
+
+def exported(weights: Weights, platforms: Sequence[str]) -> export.Exported:
+    """The program of a network for some platforms."""
+    return export.export(jax.jit(program_of(weights)), platforms=platforms)(free_images())
+
+
+def traced(weights: Weights) -> Any:
+    """The operations of a network's program, a `jax.extend.core.ClosedJaxpr`."""
+    return jax.make_jaxpr(program_of(weights))(free_images())

@@ -6,11 +6,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import jax
 import numpy as np
-from jax import export
 
-from senet_jax.export.program import FREE, free_images, program_of
 from senet_jax.system.optional import optional_import
 from senet_jax.weights import Weights
 
@@ -50,11 +47,15 @@ class StableHLO(Target):
 
     def write(self, folder: pathlib.Path, weights: Weights, metadata: str) -> None:
         """See `Target`."""
-        program = export.export(jax.jit(program_of(weights)), platforms=PLATFORMS)
-        (folder / self.files[0]).write_bytes(program(free_images()).serialize())
+        from senet_jax.export.program import exported
+
+        content = exported(weights, PLATFORMS).serialize()
+        (folder / self.files[0]).write_bytes(content)
 
     def load(self, folder: pathlib.Path) -> Program:
         """See `Target`."""
+        from jax import export
+
         content = bytearray((folder / self.files[0]).read_bytes())
         program = export.deserialize(content)
         return lambda images: np.asarray(program.call(images))
@@ -102,9 +103,9 @@ class OpenVino(Target):
 def _onnx_model(weights: Weights, metadata: str) -> bytes:
     """The network in ONNX, serialised."""
     from senet_jax.export.onnx_operators import translate
+    from senet_jax.export.program import FREE, traced
 
-    traced = jax.make_jaxpr(program_of(weights))(free_images())
-    return translate(traced, FREE, {METADATA: metadata}).SerializeToString()
+    return translate(traced(weights), FREE, {METADATA: metadata}).SerializeToString()
 
 
 @functools.cache

@@ -10,14 +10,11 @@ import argparse
 
 from senet_jax.convert.sources import source_name
 from senet_jax.index.backends import BACKENDS
-from senet_jax.index.held import bring_up_to_date, chosen
-from senet_jax.index.update import DEFAULT_WEIGHTS, check_place, update
+from senet_jax.index.contents import DEFAULT_WEIGHTS
 from senet_jax.search.storage import STORAGES
-from senet_jax.system.distributed import announce
 from senet_jax.system.errors import CommandParser, run_command
 from senet_jax.system.files import local_path
 from senet_jax.system.process import interruptible, locked_workdir
-from senet_jax.system.runtime import tune_for_inference, use_compilation_cache
 from senet_jax.system.spelling import settings_help
 
 NAMED = 20
@@ -58,6 +55,11 @@ def main() -> None:
         "later as the index)",
     )
     flags = parser.parse_args()
+    from senet_jax.index.held import bring_up_to_date, chosen
+    from senet_jax.index.update import check_place, update
+    from senet_jax.system.distributed import announce
+    from senet_jax.system.runtime import tune_for_inference, use_compilation_cache
+
     check_place(flags.index)
     backend = chosen(flags.index, flags.backend)
     tune_for_inference()

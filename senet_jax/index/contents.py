@@ -25,6 +25,8 @@ from senet_jax.system.errors import UserError
 from senet_jax.system.files import parse_json, read_regular
 
 DIGEST_BYTES = 16
+DEFAULT_WEIGHTS = "pretrained:lite0"
+"""What describes the photographs of a new index."""
 UNREAD = bytes(DIGEST_BYTES)
 """In place of the digest of a file that cannot be read."""
 

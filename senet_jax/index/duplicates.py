@@ -1,9 +1,6 @@
-"""Groups the photographs of an index that are nearly the same.
+"""Groups of photographs of an index that are nearly the same."""
 
-Two photographs are in one group where the similarity of their descriptors is above a threshold, and
-also where a chain of such pairs leads from one to the other. Copies of one file always are.
-"""
-
+import pathlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -11,12 +8,9 @@ import numpy as np
 from senet_jax.index.store import Index, as_line, open_index
 from senet_jax.search.database import BlockedDatabase, as_float32
 from senet_jax.search.scores import scores_of_blocks
-from senet_jax.system.errors import CommandParser, UserError
-from senet_jax.system.files import local_path
 from senet_jax.system.progress import Progress
 from senet_jax.system.runtime import use_compilation_cache
 
-THRESHOLD = 0.95
 QUERY_ROWS = 1024
 """How many descriptors are compared with a block of the database at a time."""
 
@@ -126,24 +120,12 @@ def _group(index: Index, rows: Sequence[int]) -> list[tuple[str, float]]:
     return [(path, score_of[row]) for path, row in paths]
 
 
-def main() -> None:
-    """Compares all photographs with each other, and prints the groups."""
-    parser = CommandParser(prog="python -m senet_jax.duplicates", description=__doc__)
-    parser.add_argument("index", type=local_path, metavar="INDEX", help="the folder of the index")
-    parser.add_argument(
-        "--threshold",
-        type=float,
-        default=THRESHOLD,
-        metavar="S",
-        help=f"the least similarity of a pair, a cosine (default: {THRESHOLD})",
-    )
-    flags = parser.parse_args()
-    if not -1 <= flags.threshold <= 1:
-        raise UserError(f"the threshold {flags.threshold} is no cosine; give one from -1 to 1")
+def print_groups(folder: pathlib.Path, threshold: float) -> None:
+    """Compares all photographs of an index with each other, and prints the groups."""
     use_compilation_cache()
-    index = open_index(flags.index)
+    index = open_index(folder)
     size = index.described.size
-    found = groups(index, flags.threshold, Progress("comparing", size, "rows").advance)
+    found = groups(index, threshold, Progress("comparing", size, "rows").advance)
     for group in found:
         print(f"{len(group)} photographs, with their similarity to the first")
         for path, score in group:

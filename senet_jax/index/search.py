@@ -1,8 +1,4 @@
-"""Finds the photographs of an index that are most similar to others; senet-jax index makes one.
-
-The queries are files of photographs, in the index or not. With --box a query is cut to a box before
-it is described: one for all of them, or one for each in their order.
-"""
+"""Photographs of an index that are most similar to others: the work of `senet-jax search`."""
 
 import argparse
 import json
@@ -13,48 +9,17 @@ from senet_jax.index.found_page import Shown, found_page
 from senet_jax.index.photographs import Box, ShrunkPhotograph
 from senet_jax.index.searcher import Answer, Searcher, read_chain
 from senet_jax.index.store import as_line
-from senet_jax.search.backends import check_top
-from senet_jax.system.coordinates import coordinates
-from senet_jax.system.errors import CommandParser, UserError
-from senet_jax.system.files import atomic_write, local_path, write_json
+from senet_jax.system.errors import UserError
+from senet_jax.system.files import atomic_write, write_json
 from senet_jax.system.runtime import use_compilation_cache
 
 
-def main() -> None:
-    """Describes the queries, searches, and prints what it finds."""
-    parser = CommandParser(prog="python -m senet_jax.search", description=__doc__)
-    parser.add_argument("index", type=local_path, metavar="INDEX", help="the folder of the index")
-    parser.add_argument(
-        "queries", type=local_path, nargs="+", metavar="QUERY", help="the file of a photograph"
-    )
-    parser.add_argument(
-        "--box",
-        type=coordinates("x1,y1,x2,y2"),
-        action="append",
-        metavar="x1,y1,x2,y2",
-        help="the part of a query that counts, in pixels; once, or once for each query",
-    )
-    parser.add_argument(
-        "--top", type=int, default=10, metavar="N", help="how many to find (default: 10)"
-    )
-    parser.add_argument(
-        "--rerank",
-        metavar="METHOD,...",
-        help="bring what is found into the order of these methods, such as alpha_qe; see "
-        "senet-jax rerank --help",
-    )
-    parser.add_argument(
-        "--json", type=local_path, metavar="FILE", help="write what is found to this file as well"
-    )
-    parser.add_argument(
-        "--html",
-        type=local_path,
-        metavar="FILE",
-        help="write what is found, with small pictures, to this file as well: one page that loads "
-        "nothing from elsewhere",
-    )
-    flags = parser.parse_args()
-    check_top(flags.top)
+def search(flags: argparse.Namespace) -> None:
+    """Describes the queries, searches, and prints what it finds.
+
+    Raises:
+        UserError: a flag, the index or a photograph is wrong.
+    """
     boxes = _boxes(flags)
     chain = None if flags.rerank is None else read_chain(flags.rerank)
     use_compilation_cache()

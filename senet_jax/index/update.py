@@ -23,6 +23,7 @@ from senet_jax.features.scales import scales_of
 from senet_jax.features.shards import SHARD_BATCHES
 from senet_jax.features.store import check_finite
 from senet_jax.index.contents import (
+    DEFAULT_WEIGHTS,
     UNREAD,
     Appender,
     Contents,
@@ -41,8 +42,6 @@ from senet_jax.system.progress import Progress
 from senet_jax.weights import Weights, load_weights
 
 SKIPPED = "skipped.txt"
-DEFAULT_WEIGHTS = "pretrained:lite0"
-"""Of a new index."""
 FILES_PER_LOOK = 4096
 SAVE_SECONDS = 30.0
 """How often what was found out about files is saved while they are looked at."""

@@ -1,15 +1,10 @@
-"""Chooses the neighbours and alpha of query expansion on one dataset and reports them on another.
+"""Settings of query expansion, chosen on a dataset: the work of `senet-jax rerank.tune`."""
 
-A dataset is three files joined by commas: its ground truth (gnd_NAME.pkl or .json), the queries'
-descriptors and the database's (.npy). What is chosen has the highest mean of the Medium and Hard
-mAP on the first dataset; among equals fewer neighbours, then the smaller alpha. The second dataset
-has no say in it: its scores are those of a dataset that nobody tuned for.
-"""
-
+import argparse
 import dataclasses
 import pathlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -20,8 +15,8 @@ from senet_jax.rerank.query_expansion import QueryExpansion, expanded_queries
 from senet_jax.rerank.retrieval import Retrieval, search
 from senet_jax.search.database import BlockedDatabase
 from senet_jax.search.descriptor_files import open_descriptors
-from senet_jax.system.errors import CommandParser, UserError, shown
-from senet_jax.system.files import local_path, local_paths, write_json
+from senet_jax.system.errors import UserError
+from senet_jax.system.files import write_json
 from senet_jax.system.runtime import use_compilation_cache
 
 NO_EXPANSION = QueryExpansion(0, 0.0)
@@ -77,40 +72,13 @@ def objective(report: EvaluationReport) -> float:
     return float(np.mean([report.means(protocol)[0] for protocol in ("medium", "hard")]))
 
 
-def main() -> None:
-    """Tunes, prints, and writes the report if it is asked for."""
-    parser = CommandParser(prog="python -m senet_jax.rerank.tune", description=__doc__)
-    parser.add_argument(
-        "--on",
-        type=dataset_files,
-        metavar="GND,Q.npy,X.npy",
-        required=True,
-        help="the dataset that decides",
-    )
-    parser.add_argument(
-        "--report",
-        type=dataset_files,
-        metavar="GND,Q.npy,X.npy",
-        required=True,
-        help="the dataset that is reported",
-    )
-    parser.add_argument(
-        "--distractors",
-        type=local_paths,
-        default=[],
-        metavar="D.npy,...",
-        help="descriptors that follow both databases",
-    )
-    parser.add_argument(
-        "--neighbours", type=integers, default=[1, 2, 3, 5, 10, 20, 50], metavar="N,..."
-    )
-    parser.add_argument("--alphas", type=numbers, default=[0, 1, 2, 3], metavar="ALPHA,...")
-    parser.add_argument(
-        "--json", type=local_path, metavar="FILE", help="where the report is written"
-    )
-    flags = parser.parse_args()
-    use_compilation_cache()
+def tune(flags: argparse.Namespace) -> None:
+    """Tunes, prints, and writes the report if it is asked for.
 
+    Raises:
+        UserError: a flag or a file is wrong.
+    """
+    use_compilation_cache()
     methods = grid(flags.neighbours, flags.alphas)
     tuned, reported = (_open(files, flags.distractors) for files in (flags.on, flags.report))
     reports = scores(tuned, methods)
@@ -149,42 +117,7 @@ def _described(method: QueryExpansion) -> dict[str, Any]:
     return {"method": method_text(method)} | dataclasses.asdict(method)
 
 
-class DatasetFiles(NamedTuple):
-    """The files of a dataset."""
-
-    ground_truth: pathlib.Path
-    queries: pathlib.Path
-    database: pathlib.Path
-
-    def __str__(self) -> str:
-        """As on the command line."""
-        return ",".join(map(str, self))
-
-
-def dataset_files(text: str) -> DatasetFiles:
-    """`gnd.pkl,q.npy,x.npy` -> the three files.
-
-    Raises:
-        UserError: there are more or fewer, or one is no path of this machine.
-    """
-    files = local_paths(text)
-    if len(files) != 3:
-        raise UserError(
-            f"{shown(text)} names {len(files)} files; a dataset is GROUND_TRUTH,Q.npy,X.npy"
-        )
-    return DatasetFiles(*files)
-
-
-def integers(text: str) -> list[int]:
-    """`1,5` -> [1, 5]."""
-    return [int(word) for word in text.split(",")]
-
-
-def numbers(text: str) -> list[float]:
-    """`0,1.5` -> [0.0, 1.5]."""
-    return [float(word) for word in text.split(",")]
-
-
-def _open(files: DatasetFiles, distractors: Sequence[pathlib.Path]) -> Benchmark:
-    queries, database = open_descriptors(files.queries, files.database, distractors)
-    return Benchmark(load_ground_truth(files.ground_truth), queries, database)
+def _open(files: Sequence[pathlib.Path], distractors: Sequence[pathlib.Path]) -> Benchmark:
+    ground_truth, queries, database = files
+    descriptors = open_descriptors(queries, database, distractors)
+    return Benchmark(load_ground_truth(ground_truth), *descriptors)

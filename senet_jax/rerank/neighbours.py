@@ -16,7 +16,6 @@ import numpy as np
 
 from senet_jax.rerank.retrieval import Retrieval, shortlists, similarities
 from senet_jax.search.database import BlockedDatabase, read_items
-from senet_jax.search.exact import top_k
 from senet_jax.search.inverted_lists import InvertedLists, import_faiss
 from senet_jax.search.ranked_list import NO_MORE, FoundLists, RankedList
 from senet_jax.system.progress import Progress, clear
@@ -107,6 +106,8 @@ def _exactly(
     database: BlockedDatabase, items: np.ndarray, count: int, label: str
 ) -> Iterator[tuple[np.ndarray, RankedList]]:
     """Batches of items, and their nearest others int32[b min(count, n - 1)]."""
+    from senet_jax.search.exact import top_k
+
     progress = Progress(label, len(items), "rows")
     for batch in _batches(items):
         ranks = top_k(_rows(database, batch), database, count + 1).ranks

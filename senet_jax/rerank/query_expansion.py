@@ -12,18 +12,14 @@ import functools
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from senet_jax.models.layers import l2_normalise
 from senet_jax.rerank.method import FOUND_ANEW, DatabaseStage, Method, Prepared, Resources
 from senet_jax.rerank.neighbours import check_recall, nearest_others, recall_setting
 from senet_jax.rerank.retrieval import (
     Retrieval,
     search,
     shortlists,
-    similarities,
 )
 from senet_jax.search.database import BlockedDatabase, read_items
 from senet_jax.system.optional import optional_import
@@ -72,20 +68,14 @@ def expanded_queries(retrieval: Retrieval, neighbours: int, alpha: float) -> np.
     """
     if neighbours == 0:
         return retrieval.queries
+    from senet_jax.rerank.unit_sums import unit_sums
+
     expanded = np.empty_like(retrieval.queries)
     for shortlist in shortlists(retrieval, neighbours):
-        expanded[shortlist.rows] = _unit_sums(
+        expanded[shortlist.rows] = unit_sums(
             shortlist.queries, shortlist.descriptors, np.float32(alpha)
         )
     return expanded
-
-
-@jax.jit
-def _unit_sums(queries, neighbours, alpha):
-    """float32[b d], float32[b n d] (zeros: no neighbour) -> float32[b d]."""
-    weights = jnp.maximum(similarities(queries, neighbours), 0) ** alpha  # 0 ** 0 is 1.
-    sums = jnp.einsum("bn,bnd->bd", weights, neighbours, precision=jax.lax.Precision.HIGHEST)
-    return l2_normalise(queries + sums)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,6 +184,8 @@ class DiscriminativeQueryExpansion(Method):
 
     def rerank(self, retrieval: Retrieval) -> Retrieval:
         """New queries and what they find."""
+        from senet_jax.rerank.unit_sums import unit
+
         # In the primal form the solver draws no random numbers.
         svm = _import_linear_svm()(dual=False)
         queries = retrieval.queries.copy()
@@ -207,7 +199,7 @@ class DiscriminativeQueryExpansion(Method):
                 descriptors = read_items(retrieval.database, np.append(positives, negatives))
                 samples = np.concatenate([queries[query : query + 1], descriptors])
                 svm.fit(samples, np.arange(len(samples)) <= len(positives))
-                queries[query] = l2_normalise(jnp.asarray(svm.coef_[0], jnp.float32))
+                queries[query] = unit(svm.coef_[0])
             progress.advance()
         return search(queries, retrieval.database, retrieval.length)
 

@@ -5,14 +5,11 @@ Source: Shao et al., "Global Features are All You Need for Image Retrieval and R
 """
 
 import dataclasses
-import functools
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from senet_jax.rerank.method import Method
-from senet_jax.rerank.retrieval import Retrieval, reordered, shortlists, similarities
+from senet_jax.rerank.retrieval import Retrieval, reordered, shortlists
 from senet_jax.system.progress import Progress
 from senet_jax.system.settings import setting
 
@@ -41,10 +38,12 @@ class Refinement(Method):
 
     def rerank(self, retrieval: Retrieval) -> Retrieval:
         """The same queries with other ranks."""
+        from senet_jax.rerank.refined import refined_scores
+
         progress = Progress("refining", len(retrieval.queries), "queries")
         scores = np.zeros((len(retrieval.queries), min(self.top, retrieval.length)), np.float32)
         for shortlist in shortlists(retrieval, self.top):
-            scores[shortlist.rows] = _scores(
+            scores[shortlist.rows] = refined_scores(
                 shortlist.queries,
                 shortlist.descriptors,
                 shortlist.are_ranked,
@@ -54,36 +53,3 @@ class Refinement(Method):
             )
             progress.advance(len(shortlist.items))
         return reordered(retrieval, scores)
-
-
-@functools.partial(jax.jit, static_argnames=("neighbours", "merged"))
-def _scores(queries, descriptors, are_ranked, *, neighbours, weight, merged):
-    """float32[b d], float32[b m d], bool[b m] -> float32[b m], -inf where nothing is ranked."""
-    refined = _refined(descriptors, are_ranked, neighbours, weight)
-    first = jnp.where(are_ranked, similarities(queries, refined), -jnp.inf)
-    best, slots = jax.lax.top_k(first, min(merged, first.shape[1]))
-    candidates = jnp.take_along_axis(refined, slots[:, :, None], axis=1)
-    merged_query = jnp.max(
-        candidates, axis=1, where=jnp.isfinite(best)[:, :, None], initial=-jnp.inf
-    )
-    second = similarities(merged_query, refined)
-    return jnp.where(are_ranked, (first + second) / 2, -jnp.inf)
-
-
-def _refined(descriptors, are_ranked, neighbours, weight):
-    """float32[b m d], bool[b m] -> float32[b m d]."""
-    precise = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
-    products = precise("bmd,bnd->bmn", descriptors, descriptors)
-    slots = jnp.arange(products.shape[1])
-    is_neighbour = are_ranked[:, None, :] & (slots[:, None] != slots)
-    products = jnp.where(is_neighbour, products, -jnp.inf)
-    nearest, others = jax.lax.top_k(products, min(neighbours, len(slots)))
-    # A matrix of weights, mostly zero: the neighbours' descriptors would be many times as large.
-    query = jnp.arange(len(products))[:, None, None]
-    weights = (
-        jnp.zeros_like(products)
-        .at[query, slots[:, None], others]
-        .set(weight * jnp.maximum(nearest, 0))
-    )
-    sums = descriptors + precise("bmn,bnd->bmd", weights, descriptors)
-    return sums / (1 + weights.sum(axis=-1, keepdims=True))

@@ -11,16 +11,17 @@ drops it then.
 
 import dataclasses
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from senet_jax.search.database import BlockedDatabase, read_items
-from senet_jax.search.exact import top_k
 from senet_jax.search.ranked_list import NO_MORE, RankedList
 from senet_jax.system.errors import UserError
 from senet_jax.system.progress import Progress
+
+if TYPE_CHECKING:
+    import jax
 
 BATCH_DESCRIPTORS = 8192
 """How many descriptors of shortlists are in memory at a time: 64 MiB of 2048 numbers."""
@@ -78,6 +79,8 @@ def search(queries: np.ndarray, database: BlockedDatabase, length: int) -> Retri
     Raises:
         UserError: the queries are not as wide as the database.
     """
+    from senet_jax.search.exact import top_k
+
     database.check_queries(queries)
     progress = Progress("searching", database.size, "rows")
     ranked = top_k(queries, database, length, progress.advance)
@@ -126,13 +129,14 @@ def shortlists(retrieval: Retrieval, length: int) -> Iterator[Shortlists]:
         yield Shortlists(rows, retrieval.queries[rows], items[rows], are_ranked, descriptors)
 
 
-@jax.jit
-def similarities(queries: jax.Array, descriptors: jax.Array) -> jax.Array:
+def similarities(queries: np.ndarray, descriptors: np.ndarray) -> "jax.Array":
     """Dot products of queries with their own items: float32[q d], float32[q m d] -> float32[q m].
 
     They may differ by their rounding from those of a search, which are products of other shapes.
     """
-    return jnp.einsum("qd,qmd->qm", queries, descriptors, precision=jax.lax.Precision.HIGHEST)
+    from senet_jax.search.scores import products_with_own
+
+    return products_with_own(queries, descriptors)
 
 
 def reordered(retrieval: Retrieval, scores: np.ndarray) -> Retrieval:

@@ -3,7 +3,6 @@
 import dataclasses
 
 from senet_jax.features.local_features import LocalFeatures
-from senet_jax.rerank.geometric import verify
 from senet_jax.rerank.matches import Matches
 from senet_jax.rerank.pairwise import PairwiseMethod
 
@@ -17,8 +16,10 @@ class GeometricVerification(PairwiseMethod):
 
     def score(self, query: LocalFeatures, item: LocalFeatures) -> float:
         """How many matches agree."""
-        return len(verify(query, item))
+        return len(self.matches(query, item))
 
     def matches(self, query: LocalFeatures, item: LocalFeatures) -> Matches:
         """Those that agree."""
+        from senet_jax.rerank.geometric import verify
+
         return verify(query, item)

@@ -11,24 +11,14 @@ not listed count as not found.
 """
 
 import argparse
-import sys
 
-from senet_jax.data.ground_truth import GroundTruth, load_ground_truth
-from senet_jax.metrics.evaluation_report import EvaluationReport
 from senet_jax.metrics.protocols import PROTOCOLS
-from senet_jax.metrics.report import evaluate_descriptors, evaluate_ranks
-from senet_jax.metrics.run_report import UNNAMED, Report
-from senet_jax.metrics.saved import write_report
-from senet_jax.metrics.ties import warning_of_ties
-from senet_jax.search.descriptor_files import open_descriptors_of
-from senet_jax.search.ranked_list import RankedList
-from senet_jax.system.errors import CommandParser, UserError, run_command, shown
-from senet_jax.system.files import local_path, local_paths, open_array
-from senet_jax.system.runtime import use_compilation_cache
+from senet_jax.system.errors import CommandParser, run_command
+from senet_jax.system.files import local_path, local_paths
 
 
 def main() -> None:
-    """Prints the table and writes the report if it is asked for."""
+    """Reads the flags, and scores."""
     parser = CommandParser(prog="python -m senet_jax.score", description=__doc__)
     parser.add_argument(
         "ground_truth", type=local_path, metavar="GROUND_TRUTH", help="gnd_NAME.pkl or .json"
@@ -58,18 +48,9 @@ def main() -> None:
     )
     flags = parser.parse_args()
     _check_sources(flags, parser)
-    use_compilation_cache()
+    from senet_jax.score.scoring import score
 
-    ground_truth = load_ground_truth(flags.ground_truth)
-    if flags.query is not None:
-        report = _score_descriptors(ground_truth, flags)
-    else:
-        report = _score_ranks(ground_truth, flags)
-    if flags.json is not None:
-        write_report(flags.json, Report({UNNAMED: report}))
-    print(report.table())
-    if flags.json is not None:
-        print(f"wrote {flags.json}")
+    score(flags)
 
 
 _SOURCES = (
@@ -88,45 +69,6 @@ def _check_sources(flags: argparse.Namespace, parser: CommandParser) -> None:
             "give --query and --database (and --distractors), or --ranks, or --ranks-easy, "
             f"--ranks-medium and --ranks-hard; seen: {seen}"
         )
-
-
-def _score_descriptors(ground_truth: GroundTruth, flags: argparse.Namespace) -> EvaluationReport:
-    queries = open_descriptors_of(flags.query, ground_truth.query_names)
-    database = open_descriptors_of(flags.database, ground_truth.image_names)
-    if database.shape[:1] != (len(ground_truth.image_names),):
-        raise UserError(
-            f"{flags.database} has the shape {shown(database.shape)} for "
-            f"{len(ground_truth.image_names)} images; every image of imlist has one row, "
-            "distractors have files of their own"
-        )
-    descriptors = queries, [database, *map(open_descriptors_of, flags.distractors or [])]
-    report = evaluate_descriptors(ground_truth, *descriptors)
-    ties = warning_of_ties(ground_truth, *descriptors)
-    if ties:
-        print(f"warning: {ties}", file=sys.stderr)
-    return report
-
-
-def _score_ranks(ground_truth: GroundTruth, flags: argparse.Namespace) -> EvaluationReport:
-    if flags.ranks is not None:
-        return evaluate_ranks(ground_truth, _open_ranks(flags.ranks, ground_truth))
-    return evaluate_ranks(
-        ground_truth,
-        {
-            protocol.name: _open_ranks(getattr(flags, f"ranks_{protocol.name}"), ground_truth)
-            for protocol in PROTOCOLS
-        },
-    )
-
-
-def _open_ranks(path: str, ground_truth: GroundTruth) -> RankedList:
-    ranks = open_array(path)
-    try:
-        return RankedList.of_queries(
-            ranks, len(ground_truth.query_names), len(ground_truth.image_names)
-        )
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from error
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from senet_jax.search.descriptor_files import open_descriptors
 from senet_jax.system.errors import CommandParser, run_command
 from senet_jax.system.files import atomic_write, local_path, local_paths
 from senet_jax.system.progress import Progress
-from senet_jax.system.runtime import use_compilation_cache
 from senet_jax.system.spelling import settings_help
 
 
@@ -48,8 +47,9 @@ def main() -> None:
     flags = parser.parse_args()
     check_top(flags.top)
     backend = read_backend(flags.backend)
-    use_compilation_cache()
+    from senet_jax.system.runtime import use_compilation_cache
 
+    use_compilation_cache()
     queries, database = open_descriptors(flags.queries, flags.database, flags.distractors)
     # A place that cannot be written is found out before the work, not after it.
     with atomic_write(flags.out) as temporary, temporary.open("wb") as file:

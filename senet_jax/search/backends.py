@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from senet_jax.search.database import BlockedDatabase
-from senet_jax.search.exact import top_k
 from senet_jax.search.faiss_index import Faiss, FaissIndex
 from senet_jax.search.ranked_list import NO_MORE, RankedList
 from senet_jax.system.errors import UserError, shown
@@ -45,6 +44,8 @@ class ExactIndex:
         self, queries: np.ndarray, k: int, on_rows: Callable[[int], None] = lambda count: None
     ) -> RankedList:
         """See `exact.top_k`."""
+        from senet_jax.search.exact import top_k
+
         return top_k(queries, self.database, k, on_rows)
 
 

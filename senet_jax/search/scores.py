@@ -96,3 +96,9 @@ def _dot_products(
     products = jnp.matmul(block, queries.T, precision=jax.lax.Precision.HIGHEST).T
     are_finite = (jnp.isfinite(products) | ~is_ranked).all()
     return jnp.where(is_ranked, products, -jnp.inf), are_finite
+
+
+@jax.jit
+def products_with_own(queries: jax.Array, descriptors: jax.Array) -> jax.Array:
+    """Each query's dot products with items of its own: float32[q d], [q m d] -> [q m]."""
+    return jnp.einsum("qd,qmd->qm", queries, descriptors, precision=jax.lax.Precision.HIGHEST)

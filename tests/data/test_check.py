@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from configs import evaluate
-from senet_jax.data import check
-from senet_jax.data.check import find_problems
+from senet_jax.data import problems
+from senet_jax.data.problems import find_problems
 from senet_jax.data.revisitop import Photograph
 from senet_jax.system.progress import Progress
 
@@ -99,7 +99,7 @@ def test_photographs_too_large_for_the_memory(tmp_path):
 
 
 def test_scales_are_those_of_the_config():
-    assert max(evaluate.get_config("tiny").scales) == check.LARGEST_SCALE
+    assert max(evaluate.get_config("tiny").scales) == problems.LARGEST_SCALE
 
 
 @pytest.mark.parametrize(
@@ -125,8 +125,8 @@ def test_boxes(tmp_path, box, expected):
 def test_every_box_of_an_image_that_is_read_once(tmp_path, monkeypatch):
     _write(tmp_path, q=CONTENT)
     paths = []
-    read = check.read_image_file
-    monkeypatch.setattr(check, "read_image_file", lambda path: paths.append(path) or read(path))
+    read = problems.read_image_file
+    monkeypatch.setattr(problems, "read_image_file", lambda path: paths.append(path) or read(path))
     photographs = [("q.jpg",), ("q.jpg", (0, 0, 40, 0)), ("q.jpg", (0, 0, 99, 40))]
     assert _problems(tmp_path, *photographs) == ["box q.jpg", "clamped q.jpg"]
     assert paths == [tmp_path / "q.jpg"]
@@ -154,7 +154,7 @@ def test_duplicates_are_equal_pixels_of_equal_shape(tmp_path):
 
 def test_progress_counts_files(tmp_path, monkeypatch, capsys):
     _write(tmp_path, a=CONTENT)
-    monkeypatch.setattr(check, "Progress", functools.partial(Progress, seconds_between=(0,)))
+    monkeypatch.setattr(problems, "Progress", functools.partial(Progress, seconds_between=(0,)))
     list(find_problems([Photograph(tmp_path, "a.jpg"), Photograph(tmp_path, "b.jpg")]))
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("reading: 1/2 images, ")

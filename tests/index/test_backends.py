@@ -9,12 +9,12 @@ import pytest
 
 from senet_jax.index import __main__ as command
 from senet_jax.index import held
-from senet_jax.index import search as search_module
 from senet_jax.index import searcher as searcher_module
 from senet_jax.index.backends import read_backend
 from senet_jax.index.find import find
 from senet_jax.index.held import bring_up_to_date
 from senet_jax.index.store import open_index
+from senet_jax.search.__main__ import main as search_main
 from senet_jax.search.database import as_float32
 from senet_jax.system.errors import UserError
 from tests.index.conftest import Colours
@@ -63,7 +63,7 @@ def test_what_is_found_follows_the_folder(run, town, queries, backend, run_comma
     shutil.copy(town.photos / "1/4.jpg", town.photos / "copy.jpg")
     town.update()  # As a run leaves it that was ended before it came to the backend.
     _assert_right(town, queries)
-    done = run_command_here(search_module.main, town.index, town.photos / "moved.jpg", "--top=1")
+    done = run_command_here(search_main, town.index, town.photos / "moved.jpg", "--top=1")
     assert done.returncode == 0 and done.stdout.splitlines()[1].endswith("moved.jpg")
     said = f"{backend} does not hold 1 descriptors yet, which are compared one by one; see"
     assert said in done.stdout

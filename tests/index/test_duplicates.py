@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
+from senet_jax.duplicates import main
 from senet_jax.index import duplicates
 from senet_jax.index.duplicates import Components, groups, similar_rows
 from senet_jax.index.store import open_index
@@ -90,7 +91,7 @@ def test_groups_are_of_photographs(pairs):
 
 
 def test_the_command(pairs, run_command_here):
-    done = run_command_here(duplicates.main, pairs.index)
+    done = run_command_here(main, pairs.index)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[0] == "3 photographs, with their similarity to the first"
@@ -105,6 +106,6 @@ def test_the_command(pairs, run_command_here):
 
 @pytest.mark.parametrize("threshold", ["1.5", "nan", "-2"])
 def test_a_threshold_is_a_cosine(pairs, run_command_here, threshold):
-    done = run_command_here(duplicates.main, pairs.index, f"--threshold={threshold}")
+    done = run_command_here(main, pairs.index, f"--threshold={threshold}")
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert "is no cosine; give one from -1 to 1" in done.stderr

@@ -7,10 +7,10 @@ import os
 import pytest
 
 from senet_jax.index import held
-from senet_jax.index import search as search_module
 from senet_jax.index import searcher as searcher_module
 from senet_jax.index.held import bring_up_to_date
 from senet_jax.index.photographs import LONG_SIDE
+from senet_jax.search.__main__ import main as search_main
 from tests.data.pictures import encoded, picture, with_broken_pixels, with_claimed_size
 from tests.index.conftest import Colours
 
@@ -141,7 +141,7 @@ def search(hostile, run_command_here, monkeypatch, capsys):
     monkeypatch.setattr(searcher_module.Describer, "of", lambda weights: Colours())
     hostile.update()
     capsys.readouterr()
-    return lambda *arguments: run_command_here(search_module.main, hostile.index, *arguments)
+    return lambda *arguments: run_command_here(search_main, hostile.index, *arguments)
 
 
 def test_each_that_is_broken_is_no_query(hostile, search):

@@ -6,10 +6,10 @@ import shutil
 import numpy as np
 import pytest
 
-from senet_jax.index import search as search_module
 from senet_jax.index import searcher as searcher_module
 from senet_jax.index.find import find
 from senet_jax.index.store import as_line, open_index
+from senet_jax.search.__main__ import main as search_main
 from senet_jax.search.database import as_float32
 from senet_jax.system.errors import UserError
 from tests.data.pictures import encoded, picture
@@ -50,7 +50,7 @@ def run(town, run_command_here, monkeypatch, capsys):
     town.update()
     capsys.readouterr()
     monkeypatch.setattr(searcher_module.Describer, "of", lambda weights: Colours())
-    return lambda *arguments: run_command_here(search_module.main, town.index, *arguments)
+    return lambda *arguments: run_command_here(search_main, town.index, *arguments)
 
 
 def test_the_json_is_the_contract(town, run, tmp_path):
@@ -120,7 +120,7 @@ def test_mistakes_are_one_line(run, town, arguments, message):
 
 
 def test_an_index_that_is_none(tmp_path, weights, run_command_here):
-    done = run_command_here(search_module.main, tmp_path / "nowhere", tmp_path / "a.jpg")
+    done = run_command_here(search_main, tmp_path / "nowhere", tmp_path / "a.jpg")
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: no index in {tmp_path / 'nowhere'}; run senet-jax index")
     assert not (tmp_path / "nowhere").exists()

@@ -6,13 +6,13 @@ import re
 import numpy as np
 import pytest
 
-from senet_jax.index import search as search_module
 from senet_jax.index import searcher as searcher_module
 from senet_jax.index.find import find
 from senet_jax.index.photographs import ShrunkPhotograph
 from senet_jax.index.searcher import RERANKED, Searcher, read_chain
 from senet_jax.rerank.methods import make_chain
 from senet_jax.rerank.retrieval import search
+from senet_jax.search.__main__ import main as search_main
 from senet_jax.system.errors import UserError
 from senet_jax.weights import save_weights
 from tests.index.conftest import Colours
@@ -89,9 +89,7 @@ def test_geometry_by_the_network_of_the_index(town, run_command_here, monkeypatc
     town.update()
     arguments = [town.index, town.photos / "2/2.jpg", "--box=10,10,80,60", "--top=4"]
     outputs = [f"--json={tmp_path / 'found.json'}", f"--html={tmp_path / 'found.html'}"]
-    done = run_command_here(
-        search_module.main, *arguments, "--rerank=alpha_qe,geometric(top=4)", *outputs
-    )
+    done = run_command_here(search_main, *arguments, "--rerank=alpha_qe,geometric(top=4)", *outputs)
     assert (done.returncode, done.stderr.count("error")) == (0, 0)
     [entry] = json.loads((tmp_path / "found.json").read_text())
     assert all(set(r) == {"rank", "path", "score", "rank_before"} for r in entry["results"])

@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from senet_jax.jobs.rerank import main
 from senet_jax.rerank import graph, neighbours
+from senet_jax.rerank.__main__ import main
 from senet_jax.rerank.methods import METHODS, make_chain
 from senet_jax.rerank.retrieval import Retrieval
 from senet_jax.search.database import BlockedDatabase

@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 
 from senet_jax.data.ground_truth import GroundTruth
-from senet_jax.jobs.rerank import main as rerank_main
-from senet_jax.jobs.tune import NO_EXPANSION, Benchmark, grid, main, objective, scores
+from senet_jax.jobs.tune import NO_EXPANSION, Benchmark, grid, objective, scores
 from senet_jax.metrics.report import evaluate_descriptors, evaluate_ranks
+from senet_jax.rerank.__main__ import main as rerank_main
 from senet_jax.rerank.methods import make_chain
 from senet_jax.rerank.query_expansion import QueryExpansion
 from senet_jax.rerank.retrieval import search
+from senet_jax.rerank.tune import main
 from senet_jax.search.database import BlockedDatabase
 from senet_jax.system.errors import UserError
 from tests.rerank.retrievals import clustered

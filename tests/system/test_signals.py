@@ -1,4 +1,5 @@
 import gc
+import importlib
 import os
 import pathlib
 import signal
@@ -61,6 +62,32 @@ def test_other_exceptions_that_python_drops_are_told(monkeypatch):
     with signals.raised():
         Broken()
     assert told == [ZeroDivisionError]
+
+
+@pytest.mark.parametrize(("number", "kind"), RAISED)
+def test_an_import_is_brought_to_its_end_first(tmp_path, monkeypatch, number, kind):
+    source = (
+        f"import os, time\nos.kill({os.getpid()}, {int(number)})\ntime.sleep(0.1)\nis_whole = True"
+    )
+    (tmp_path / "interrupted_module.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(kind), signals.raised():
+        importlib.import_module("interrupted_module")
+        time.sleep(10)
+        pytest.fail("it was lost")
+    assert sys.modules.pop("interrupted_module").is_whole
+
+
+def test_an_import_that_hangs_can_be_interrupted(tmp_path, monkeypatch):
+    """Such as that of a config file."""
+    source = f"import os, time\nos.kill({os.getpid()}, {int(signal.SIGINT)})\ntime.sleep(10)"
+    (tmp_path / "hanging_module.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(signals, "_IMPORT_SECONDS", 0.1)
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), signals.raised():
+        importlib.import_module("hanging_module")
+    assert time.monotonic() - start < 5
 
 
 TWICE = """

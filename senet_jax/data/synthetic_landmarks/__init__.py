@@ -10,8 +10,9 @@ from senet_jax.data.synthetic_landmarks.evaluation_set import (
     write_evaluation,
 )
 from senet_jax.data.synthetic_landmarks.redrawn import redrawn
-from senet_jax.data.synthetic_landmarks.training_set import NAME, training_source
+from senet_jax.data.synthetic_landmarks.training_set import training_source
 from senet_jax.data.synthetic_landmarks.world import DEMO, STUDY, TINY, Shot, World
+from senet_jax.data.world_sizes import NAME
 
 __all__ = [
     "DATASETS",

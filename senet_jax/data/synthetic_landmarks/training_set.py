@@ -8,8 +8,7 @@ import numpy as np
 from senet_jax.data.image_source import ImageSource
 from senet_jax.data.synthetic_landmarks.drawing import Draw, draw_here, jpeg
 from senet_jax.data.synthetic_landmarks.world import World
-
-NAME = "synthetic_landmarks"
+from senet_jax.data.world_sizes import NAME
 
 
 def training_source(world: World, draw: Draw = draw_here) -> ImageSource:

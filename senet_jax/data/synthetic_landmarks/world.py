@@ -13,6 +13,7 @@ import numpy as np
 from senet_jax.data.synthetic_landmarks.grammar import Landmark, draw_family
 from senet_jax.data.synthetic_landmarks.scene import building_box, render
 from senet_jax.data.synthetic_landmarks.views import SEVERITIES, View, draw_view
+from senet_jax.data.world_sizes import SIZES, WorldSizes
 from senet_jax.system.errors import UserError, shown
 
 SPLITS = ("training", "validation", "evaluation")
@@ -24,22 +25,6 @@ _DISTRACTOR_NAME = re.compile(r"distractor-([0-9]{7,9})")
 _LANDMARK_NAME = re.compile(
     rf"family-([0-9]{{4,9}})-([0-9])-({'|'.join(SEVERITIES)})-([0-9]{{1,9}})"
 )
-
-_SMALLEST = {
-    "seed": 0,
-    "side": 32,
-    "training_families": 1,
-    "validation_families": 1,
-    "evaluation_families": 1,
-    "siblings": 2,
-    "training_views": 2,
-    "queries": 1,
-    "easy": 1,
-    "hard": 1,
-    "junk": 0,
-    "distractors": 0,
-}
-_LARGEST = {"seed": 2**32 - 1, "side": 1024, "siblings": 8}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,48 +47,8 @@ class Shot:
 
 
 @dataclasses.dataclass(frozen=True)
-class World:
-    """How large a world is; the defaults are the demo's.
-
-    Attributes:
-        seed: from 0 to 2**32 - 1; another seed is another world.
-        side: the pictures' width and height in pixels.
-        training_families: families of landmarks to learn from.
-        validation_families: families to make choices by.
-        evaluation_families: families that nothing is chosen by.
-        siblings: landmarks in a family, each other's look-alikes.
-        training_views: pictures of each landmark of the training split.
-        queries: queries of each landmark of an evaluated split.
-        easy: easy database pictures of each landmark of an evaluated split.
-        hard: hard database pictures of each.
-        junk: pictures of each that are too bad to count.
-        distractors: database pictures of buildings of no family, in each evaluated split.
-
-    Raises:
-        UserError: a number that is too small or too large.
-    """
-
-    seed: int = 0
-    side: int = 64
-    training_families: int = 200
-    validation_families: int = 24
-    evaluation_families: int = 40
-    siblings: int = 4
-    training_views: int = 14
-    queries: int = 1
-    easy: int = 3
-    hard: int = 3
-    junk: int = 1
-    distractors: int = 400
-
-    def __post_init__(self):
-        for name, smallest in _SMALLEST.items():
-            value, largest = getattr(self, name), _LARGEST.get(name, 10_000_000)
-            if type(value) is not int or not smallest <= value <= largest:
-                raise UserError(
-                    f"a world's {name} is {shown(value)}; give an integer from {smallest} to "
-                    f"{largest}"
-                )
+class World(WorldSizes):
+    """A world, which is all that its sizes say."""
 
     @property
     def training_classes(self) -> int:
@@ -198,30 +143,8 @@ def _distractor(index: int) -> Shot:
     return Shot(f"distractor-{index:07d}", None, 0, ("easy", "hard")[index % 2], index)
 
 
-DEMO = World()
-"""The demo's world."""
-
-STUDY = World(
-    side=192,
-    training_families=240,
-    validation_families=12,
-    queries=2,
-    distractors=1000,
-)
-"""A world in which no position of a narrow trunk sees a whole front; see configs/study.py."""
-
-TINY = World(
-    side=32,
-    training_families=4,
-    validation_families=2,
-    evaluation_families=3,
-    siblings=3,
-    training_views=4,
-    easy=2,
-    hard=1,
-    distractors=5,
-)
-"""A world for tests."""
+TINY, DEMO, STUDY = (World(**dataclasses.asdict(SIZES[name])) for name in ("tiny", "demo", "study"))
+"""The worlds of `SIZES`."""
 
 
 def _rng(seed: int, stream: int, *place: int) -> np.random.Generator:
