@@ -220,8 +220,8 @@ class LandmarkHeads(HeadsPlan):
     @property
     def evaluations(self) -> Mapping[str, tuple[plan.Place, tuple[str, ...]]]:
         """See `HeadsPlan`."""
-        flags: tuple[str, ...] = (f"--config.data_root={self.world}",)
-        found = {_EVALUATION: (self.place, flags)}
+        found: dict[str, tuple[plan.Place, tuple[str, ...]]] = {}
+        found[_EVALUATION] = self.place, (f"--config.data_root={self.world}",)
         if self.data_root is not None:
             found["abroad"] = plan.ABROAD, _photographs_in(self.data_root)
         return found
