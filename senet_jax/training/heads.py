@@ -139,7 +139,7 @@ def initial_head(architecture: Settings, seed: int) -> dict[str, Any]:
     structure is not added, for the gain of its last norm is 0; stacked it would be summed.
     """
     model = build_model(architecture, from_maps=True)
-    variables = initial_variables(model, seed, (1, 8, 8, architecture.outputs))
+    variables = initial_variables(model, seed, jnp.zeros((1, 8, 8, architecture.outputs)))
 
     def begin(path: str, leaf: jax.Array) -> jax.Array:
         layer, name = path.split("/")[-2:]
