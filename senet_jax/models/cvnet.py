@@ -5,7 +5,6 @@ a pair of images is then scored from their maps alone. The first image is the qu
 the key: axes `h w` are the query's, `u v` the key's.
 """
 
-import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -328,12 +327,8 @@ def initial_reranker(architecture: Architecture, seed: int) -> dict[str, Any]:
     return initial_variables(Reranker(), seed, *_least_inputs(architecture))["params"]
 
 
-@functools.cache
-def reranker_shapes(architecture: Architecture) -> Mapping[str, Any]:
-    """The tree of a re-ranker's `params`, with shapes and dtypes in place of arrays.
-
-    As `registry.variable_shapes` it is found once in a process, and nobody may change it.
-    """
+def reranker_shapes(architecture: Architecture) -> dict[str, Any]:
+    """The tree of a re-ranker's `params`, with shapes and dtypes in place of arrays."""
     inputs = _least_inputs(architecture)
     return jax.eval_shape(Reranker().init, jax.random.key(0), *inputs)["params"]
 

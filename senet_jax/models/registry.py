@@ -4,7 +4,6 @@ A family of the project is a file under `models/families/` and a line here; any 
 `register` one of its own. A file of weights never makes anything be imported.
 """
 
-import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -151,11 +150,8 @@ def random_variables(architecture: Settings, seed: int) -> Mapping[str, Any]:
     return jax.tree.map(np.asarray, initial_variables(build_model(architecture), seed))
 
 
-@functools.cache
-def variable_shapes(architecture: Settings, **options: Any) -> Mapping[str, Any]:
+def variable_shapes(architecture: Settings, **options: Any) -> dict[str, Any]:
     """The tree of a network's variables, with shapes and dtypes in place of arrays.
-
-    To find them the network is traced, once in a process: nobody may change the tree.
 
     Args:
         architecture: the network.
