@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python -m
+# A file's tests share what is made for them; see tests/conftest.py for the order of the files.
+PYTEST := $(RUN) pytest -n 2 --dist=loadfile --no-loadscope-reorder
 
 .PHONY: demo announce-demo test quick fuzz docs lint format clean
 
@@ -29,10 +31,10 @@ $(VENV)/installed-demo: requirements.txt
 	touch $@
 
 test: lint
-	$(RUN) pytest -n 2
+	$(PYTEST)
 
 quick: lint
-	$(RUN) pytest -n 2 -m "not slow"
+	$(PYTEST) -m "not slow"
 
 # As long as it takes, a night for instance; what it finds is left in tests/fuzz/corpus.
 fuzz: $(VENV)/installed

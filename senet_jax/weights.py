@@ -10,6 +10,7 @@ network's head, and carried the re-ranker of a CVNet checkpoint along; it is rea
 """
 
 import dataclasses
+import functools
 import hashlib
 import os
 import pathlib
@@ -81,7 +82,7 @@ class Weights:
     sha256: str | None = None
 
     def __post_init__(self):
-        expected = tensor_shapes(self.architecture)
+        expected = dict(tensor_shapes(self.architecture))
         if any(path not in expected for path in self.tensors):
             for name, shapes in extra_shapes(self.architecture).items():
                 if any(_is_in(name, path) for path in self.tensors):
@@ -226,12 +227,17 @@ def unflatten(leaves: Mapping[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def tensor_shapes(architecture: Settings) -> dict[str, tuple[int, ...]]:
-    """Path of each Flax variable of a network -> its shape."""
+@functools.cache
+def tensor_shapes(architecture: Settings) -> Mapping[str, tuple[int, ...]]:
+    """Path of each Flax variable of a network -> its shape.
+
+    To find them the network is traced, once in a process.
+    """
     return {path: leaf.shape for path, leaf in flatten(variable_shapes(architecture))}
 
 
-def extra_shapes(architecture: Settings) -> dict[str, dict[str, tuple[int, ...]]]:
+@functools.cache
+def extra_shapes(architecture: Settings) -> Mapping[str, Mapping[str, tuple[int, ...]]]:
     """For each extra part that weights of a network may have, by name, as `tensor_shapes`."""
     return {
         name: {path: leaf.shape for path, leaf in flatten(shapes(architecture), f"params/{name}/")}

@@ -1,3 +1,4 @@
+import collections
 import os
 import subprocess
 import sys
@@ -16,6 +17,12 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
 # So do the tests, small programs too: what one process has compiled, none compiles again.
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+
+def pytest_collection_modifyitems(items):
+    """Begins with the files of the most slow tests, so that no worker has one left at the end."""
+    slow = collections.Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture

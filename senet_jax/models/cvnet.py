@@ -19,6 +19,7 @@ from senet_jax.models.architecture import Architecture
 from senet_jax.models.families.reranker import RERANKER
 from senet_jax.models.layers import Array, torch_init
 from senet_jax.models.pooling import LearnableGeneralisedMean
+from senet_jax.models.registry import initial_variables
 from senet_jax.models.resnet import BEFORE_RELU, ResNetClassifier
 from senet_jax.models.senet import SENet
 from senet_jax.models.valid_region import ValidRegion, positions_inside
@@ -316,10 +317,24 @@ def reranker_params(variables: Mapping[str, Any]) -> Any:
     return variables["params"][RERANKER]
 
 
+def initial_reranker(architecture: Architecture, seed: int) -> dict[str, Any]:
+    """The `params` of a re-ranker before any training.
+
+    Args:
+        architecture: of the trunk.
+        seed: the same parameters for the same.
+    """
+    return initial_variables(Reranker(), seed, *_least_inputs(architecture))["params"]
+
+
 def reranker_shapes(architecture: Architecture) -> dict[str, Any]:
     """The tree of a re-ranker's `params`, with shapes and dtypes in place of arrays."""
+    inputs = _least_inputs(architecture)
+    return jax.eval_shape(Reranker().init, jax.random.key(0), *inputs)["params"]
+
+
+def _least_inputs(architecture: Architecture) -> tuple[Array, Sequence[Resizing], PairRegion]:
+    """What `Reranker` takes, of an image as small as can be."""
     side = 2
-    stage3 = jax.ShapeDtypeStruct((1, side, side, architecture.stage_widths[2]), jnp.float32)
-    region = PairRegion(jnp.full((1, 4), side))
-    to_scales = resizings((side, side), (side, side))
-    return jax.eval_shape(Reranker().init, jax.random.key(0), stage3, to_scales, region)["params"]
+    stage3 = jnp.zeros((1, side, side, architecture.stage_widths[2]), jnp.float32)
+    return stage3, resizings((side, side), (side, side)), PairRegion(jnp.full((1, 4), side))

@@ -123,15 +123,13 @@ def build_model(architecture: Settings, **options: Any) -> Any:
     return family_of(architecture).build(architecture, **options)
 
 
-def initial_variables(
-    model: Any, seed: int, shape: tuple[int, int, int, int] = (1, 32, 32, 3)
-) -> dict[str, Any]:
+def initial_variables(model: Any, seed: int, *inputs: Any) -> dict[str, Any]:
     """The variables of a network before any training, by the authors' initialisation.
 
     Args:
         model: the network.
         seed: the same variables for the same.
-        shape: of what it takes, images or, with the option `from_maps`, maps.
+        *inputs: what it takes, with any values; an image where nothing is given.
     """
     import jax  # It takes a second to import, and names and settings need none of it.
     import jax.numpy as jnp
@@ -139,7 +137,7 @@ def initial_variables(
     # It runs once: on a CPU to compile it well takes longer than to run it badly.
     quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else {}
     init = jax.jit(model.init, compiler_options=quick)
-    return init(jax.random.key(seed), jnp.zeros(shape))
+    return init(jax.random.key(seed), *(inputs or [jnp.zeros((1, 32, 32, 3))]))
 
 
 def random_variables(architecture: Settings, seed: int) -> Mapping[str, Any]:

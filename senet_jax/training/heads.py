@@ -36,7 +36,6 @@ from senet_jax.models.registry import (
     family_of,
     find_architecture,
     initial_variables,
-    variable_shapes,
 )
 from senet_jax.models.settings import Settings
 from senet_jax.system.errors import UserError, shown
@@ -53,7 +52,14 @@ from senet_jax.training.optimizer import Duration, make_optimizer, map_with_path
 from senet_jax.training.settings import StepSettings
 from senet_jax.training.state import TrainState, create_state
 from senet_jax.training.step import Batch, make_step
-from senet_jax.weights import TENSORS, Weights, flatten, load_weights, save_weights
+from senet_jax.weights import (
+    TENSORS,
+    Weights,
+    flatten,
+    load_weights,
+    save_weights,
+    tensor_shapes,
+)
 
 VALIDATION = "validation"
 _QUERIES, _OTHERS = 2, 8
@@ -115,7 +121,7 @@ def check_trunk(weights: Weights, architecture: Settings) -> None:
     """Raises a `UserError` unless weights hold the trunk of a network; they may hold more."""
     _trunk_maps(architecture)
     shapes = {path: tensor.shape for path, tensor in weights.tensors.items()}
-    needed = _of_trunk({path: leaf.shape for path, leaf in flatten(variable_shapes(architecture))})
+    needed = _of_trunk(tensor_shapes(architecture))
     same_kind = isinstance(architecture, type(weights.architecture))
     if not same_kind or any(shapes.get(path) != shape for path, shape in needed.items()):
         raise UserError(
@@ -175,7 +181,7 @@ def initial_head(architecture: Settings, channels: int, seed: int) -> dict[str, 
         seed: of what is random.
     """
     model = build_model(architecture, from_maps=True)
-    variables = initial_variables(model, seed, (1, 8, 8, channels))
+    variables = initial_variables(model, seed, jnp.zeros((1, 8, 8, channels)))
 
     def begin(path: str, leaf: jax.Array) -> jax.Array:
         layer, name = path.split("/")[-2:]
@@ -202,8 +208,7 @@ def with_head(
         settings: by which the head was trained.
     """
     note = {key: trunk.source[key] for key in ("note",) if key in trunk.source}
-    paths = _of_trunk(dict(flatten(variable_shapes(architecture))))
-    tensors = {path: trunk.tensors[path] for path in paths}
+    tensors = {path: trunk.tensors[path] for path in _of_trunk(tensor_shapes(architecture))}
     tensors |= dict(flatten(jax.tree.map(np.asarray, dict(head))))
     return dataclasses.replace(
         trunk,

@@ -11,7 +11,14 @@ import numpy as np
 import optax
 
 from senet_jax.losses.loss import Dimensions
-from senet_jax.models.cvnet import RERANKER, PairRegion, Reranker, reranker_shapes, resizings
+from senet_jax.models.cvnet import (
+    RERANKER,
+    PairRegion,
+    Reranker,
+    initial_reranker,
+    reranker_shapes,
+    resizings,
+)
 from senet_jax.training.export import trained_on
 from senet_jax.training.optimizer import Duration, make_optimizer
 from senet_jax.training.pairs.settings import PairTrainingSettings
@@ -65,12 +72,7 @@ class PairSetup:
     def initial_state(self, start: Start | None = None) -> TrainState:
         """The state before the first step: nothing is taken."""
         del start
-        side = 2
-        stage3 = jnp.zeros((1, side, side, self.weights.architecture.stage_widths[2]))
-        to_scales = resizings((side, side), (side, side))
-        region = PairRegion(jnp.full((1, 4), side))
-        key = jax.random.key(self.settings.seed)
-        return self._state_of(Reranker().init(key, stage3, to_scales, region)["params"])
+        return self._state_of(initial_reranker(self.weights.architecture, self.settings.seed))
 
     def abstract_state(self) -> TrainState:
         """The state's structure, with shapes and dtypes in place of arrays.
