@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from senet_jax.models.architecture import Architecture
+from senet_jax.models.convolutions import paired_conv, winograd_same_conv
 from senet_jax.models.families.reranker import RERANKER
 from senet_jax.models.layers import Array, torch_init
 from senet_jax.models.pooling import LearnableGeneralisedMean
@@ -37,6 +38,8 @@ BLOCKS = (
     ((32, 3, 1), (32, 3, 1), (64, 3, 2)),
     ((64, 3, 1), (64, 3, 1), (128, 3, 1)),
 )
+# Of convolutions that fill a CPU's products of matrices.
+FULL_WIDTH = 32
 
 
 class CVNetGlobal(SENet):
@@ -165,18 +168,24 @@ class CentrePivotConv(nn.Module):
     width: int
     kernel: int
     stride: int
+    fast: bool = False
 
     @nn.compact
     def __call__(self, of_thinned_keys: Array, of_thinned_queries: Array) -> Array:
-        """float[b h w pu pv c] and float[b ph pw u v c] -> float[b ph pw pu pv d]."""
-        options = {"padding": self.kernel // 2, "kernel_init": torch_init}
+        """float[b pu pv h w c] and float[b ph pw u v c] -> float[b ph pw pu pv d]."""
+        options: dict[str, Any] = {"padding": self.kernel // 2, "kernel_init": torch_init}
+        if self.fast and self.width < FULL_WIDTH:
+            options["conv_general_dilated"] = paired_conv
         over_query, over_key = (
             nn.Conv(self.width, (self.kernel, self.kernel), self.stride, name=name, **options)
             for name in ("over_query", "over_key")
         )
-        queries_last = of_thinned_keys.transpose(0, 3, 4, 1, 2, 5)
-        pivoted = over_query(queries_last).transpose(0, 3, 4, 1, 2, 5)
-        return pivoted + over_key(of_thinned_queries)
+        return _other_first(over_query(of_thinned_keys)) + over_key(of_thinned_queries)
+
+
+def _other_first(correlations: Array) -> Array:
+    """The axes of the other image in front: float[b h w u v c] -> float[b u v h w c]."""
+    return correlations.transpose(0, 3, 4, 1, 2, 5)
 
 
 class CentrePivotLayer(nn.Module):
@@ -185,13 +194,14 @@ class CentrePivotLayer(nn.Module):
     width: int
     kernel: int
     stride: int
+    fast: bool = False
 
     @nn.compact
     def __call__(
         self, of_thinned_keys: Array, of_thinned_queries: Array, region: PairRegion
     ) -> Array:
         """As `CentrePivotConv`; `region` is that of its output, and zero is all outside of it."""
-        conv = CentrePivotConv(self.width, self.kernel, self.stride, name="conv")
+        conv = CentrePivotConv(self.width, self.kernel, self.stride, self.fast, name="conv")
         maps = conv(of_thinned_keys, of_thinned_queries)
         scale = self.param("scale", nn.initializers.ones, (self.width,))
         bias = self.param("bias", nn.initializers.zeros, (self.width,))
@@ -206,25 +216,42 @@ class CentrePivotLayer(nn.Module):
         return jnp.repeat(groups, self.width // GROUPS, axis=-1)[:, None, None, None, None]
 
 
-def correlations(query: Array, key: Array) -> Array:
+def correlations(one: Array, other: Array, key_first: bool = False) -> Array:
     """What the maps of two images have in common, at each pair of positions.
 
-    float32[b s h w d] and float32[b t u v d] -> float32[b h w u v s*t], negative ones as 0.
+    Args:
+        one: the query's maps, float32[b s h w d].
+        other: the key's, float32[b t u v d].
+        key_first: whether `one` is the key's and `other` the query's.
+
+    Returns:
+        float32[b h w u v c], negative ones as 0; channels are the query's scales times the key's.
     """
-    products = jnp.einsum("bshwd,btuvd->bhwuvst", query, key)
-    return nn.relu(products.reshape(*products.shape[:5], -1))
+    products = nn.relu(jnp.einsum("bshwd,btuvd->bshwtuv", one, other))
+    # XLA on CPUs is slower if it moves them while it makes them.
+    products = jax.lax.optimization_barrier(products)
+    scales = (4, 1) if key_first else (1, 4)
+    products = products.transpose(0, 2, 3, 5, 6, *scales)
+    return products.reshape(*products.shape[:5], -1)
 
 
 class Reranker(nn.Module):
     """The layers of CVNet-Rerank behind the trunk.
 
     They are used through `maps` and `scores`; calling it runs both, and makes the parameters.
+
+    Attributes:
+        fast: compute convolutions in forms that are faster on CPUs.
     """
 
+    fast: bool = False
+
     def setup(self):
-        conv = {"padding": 1, "use_bias": False, "kernel_init": torch_init}
+        conv: dict[str, Any] = {"padding": 1, "use_bias": False, "kernel_init": torch_init}
+        if self.fast:
+            conv["conv_general_dilated"] = winograd_same_conv
         self.compress = [nn.Conv(WIDTH, (3, 3), **conv) for _ in SCALES]
-        self.blocks = [[CentrePivotLayer(*layer) for layer in block] for block in BLOCKS]
+        self.blocks = [[CentrePivotLayer(*layer, self.fast) for layer in block] for block in BLOCKS]
         self.mlp = [nn.Dense(width) for width in (BLOCKS[-1][-1][0], 2)]
 
     def maps(self, stage3: Array, to_scales: Sequence[Resizing]) -> Array:
@@ -272,13 +299,14 @@ class Reranker(nn.Module):
         step, region = first.stride, region.strided(first.stride)
         # It is all that looks at the correlations, and it looks at parts of them only.
         maps = first(
-            correlations(query, key[:, :, ::step, ::step]),
+            correlations(key[:, :, ::step, ::step], query, key_first=True),
             correlations(query[:, :, ::step, ::step], key),
             region,
         )
         for layer in others:
             step, region = layer.stride, region.strided(layer.stride)
-            maps = layer(maps[:, :, :, ::step, ::step], maps[:, ::step, ::step], region)
+            of_thinned_keys = _other_first(maps[:, :, :, ::step, ::step])
+            maps = layer(of_thinned_keys, maps[:, ::step, ::step], region)
         return nn.relu(self.mlp[0](region.mean(maps)))
 
     def __call__(self, stage3: Array, to_scales: Sequence[Resizing], region: PairRegion) -> Array:
@@ -288,7 +316,10 @@ class Reranker(nn.Module):
 
 
 def _resized(maps: Array, matrices: tuple[Array, Array]) -> Array:
-    return jnp.einsum("ih,jw,bhwc->bijc", *matrices, maps)
+    rows, columns = matrices
+    maps = jnp.einsum("ih,bhwc->biwc", rows, maps)
+    # Row by row, or XLA would move the columns of all rows to where one product takes them.
+    return jnp.broadcast_to(columns, (*maps.shape[:2], *columns.shape)) @ maps
 
 
 def maps_of_images(
@@ -304,10 +335,11 @@ def maps_of_images(
         to_scales: of each image, see `resizings_of_images`.
     """
     stage3 = stage3_before_relu(model, variables, images, region)
+    reranker = Reranker(fast=model.options.fast_blocks)
     params = {"params": reranker_params(variables)}
 
     def of_image(stage3: Array, to_scales: Sequence[Resizing]) -> Array:
-        return Reranker().apply(params, stage3[None], to_scales, method="maps")[0]
+        return reranker.apply(params, stage3[None], to_scales, method="maps")[0]
 
     return jax.vmap(of_image)(stage3, to_scales)
 

@@ -24,9 +24,10 @@ from senet_jax.system.progress import Progress
 from senet_jax.weights import Weights
 
 # Maps are padded to multiples, so that few programs are compiled.
-MAP_MULTIPLE = 8
-# On two CPU cores so many pairs of positions take as long as compiling one program.
-PROGRAM_POSITIONS = 50_000_000
+MAP_MULTIPLE = 2
+# On two CPU cores twice as many pairs of positions take as long as compiling one program, but a
+# program is kept for later runs.
+PROGRAM_POSITIONS = 25_000_000
 # Of how many pairs of positions the correlations are held at once. A pair of large photographs has
 # ten million; two CPU cores are filled by far less.
 CPU_POSITIONS, ACCELERATOR_POSITIONS = 2**18, 2**26
@@ -145,8 +146,8 @@ class PairScores:
 def _scores(params: dict, queries: jax.Array, keys: jax.Array, sizes: jax.Array) -> jax.Array:
     # Accelerators multiply in fewer bits unless they are told not to.
     with jax.default_matmul_precision("highest"):
-        region = PairRegion(sizes)
-        scores = Reranker().apply({"params": params}, queries, keys, region, method="scores")
+        region, reranker = PairRegion(sizes), Reranker(fast=jax.default_backend() == "cpu")
+        scores = reranker.apply({"params": params}, queries, keys, region, method="scores")
     return cast(jax.Array, scores)
 
 

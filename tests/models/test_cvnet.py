@@ -171,8 +171,9 @@ def _interpolated(maps, size):
     return torch.nn.functional.interpolate(tensor, size, mode="bilinear", align_corners=True)[0, 0]
 
 
+@pytest.mark.parametrize("fast", [False, True])
 @pytest.mark.parametrize(("kernel", "stride"), [(5, 2), (3, 1), (3, 2)])
-def test_centre_pivot_is_a_sparse_convolution_in_four_dimensions(kernel, stride):
+def test_centre_pivot_is_a_sparse_convolution_in_four_dimensions(kernel, stride, fast):
     """Of its dense 4-D kernel only what is central in one image's axes is not zero."""
     rng = np.random.default_rng(0)
     shape, inputs, outputs = (5, 4, 3, 6), 2, 3
@@ -195,12 +196,23 @@ def test_centre_pivot_is_a_sparse_convolution_in_four_dimensions(kernel, stride)
         expected[place] = np.tensordot(window, dense, 5)
     expected += params["over_query"]["bias"] + params["over_key"]["bias"]
     tensor = jnp.asarray(tensor[None], jnp.float32)
-    ours = CentrePivotConv(outputs, kernel, stride).apply(
+    ours = CentrePivotConv(outputs, kernel, stride, fast).apply(
         {"params": jax.tree.map(np.float32, params)},
-        tensor[:, :, :, ::stride, ::stride],
+        tensor[:, :, :, ::stride, ::stride].transpose(0, 3, 4, 1, 2, 5),
         tensor[:, ::stride, ::stride],
     )
     np.testing.assert_allclose(ours[0], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_channels_are_the_querys_scales_times_the_keys():
+    rng = np.random.default_rng(0)
+    query, key = (rng.normal(size=(1, 2, *size, 5)).astype(np.float32) for size in ((2, 3), (4, 1)))
+    there, back = correlations(query, key), correlations(key, query, key_first=True)
+    np.testing.assert_allclose(there, np.transpose(back, (0, 3, 4, 1, 2, 5)), atol=FEW_ROUNDINGS)
+    product = query[0, 0, 1, 2] @ key[0, 1, 3, 0], query[0, 1, 1, 2] @ key[0, 0, 3, 0]
+    assert product[0] != product[1]
+    found = np.asarray(there)[0, 1, 2, 3, 0, 1:3]
+    np.testing.assert_allclose(found, np.maximum(product, 0), rtol=FEW_ROUNDINGS, atol=1e-6)
 
 
 @pytest.mark.parametrize("norm", [1e-2, 1e-3])

@@ -10,7 +10,13 @@ from senet_jax.data.revisitop import Photograph
 from senet_jax.data.transforms import UnreadableImage
 from senet_jax.features.cache import FeatureCache
 from senet_jax.rerank import pair_scores as pair_scores_module
-from senet_jax.rerank.pair_scores import PROGRAM_POSITIONS, PairScores, map_cache, pair_shapes
+from senet_jax.rerank.pair_scores import (
+    MAP_MULTIPLE,
+    PROGRAM_POSITIONS,
+    PairScores,
+    map_cache,
+    pair_shapes,
+)
 from senet_jax.rerank.pairs import PairCount
 from tests.data.pictures import encoded, picture
 from tests.oracles import pyramid
@@ -220,8 +226,8 @@ def test_batches_are_as_full_as_they_can_be():
 @pytest.mark.parametrize("repeats", [1, 20, 100])
 def test_few_shapes_hold_all_maps(repeats):
     sizes = np.random.default_rng(0).integers(1, 65, (500, 4)).repeat(repeats, axis=0)
-    shapes, apart = pair_shapes(sizes), -(-sizes // 8) * 8
-    assert (shapes >= sizes).all() and (shapes % 8 == 0).all()
+    shapes, apart = pair_shapes(sizes), -(-sizes // MAP_MULTIPLE) * MAP_MULTIPLE
+    assert (shapes >= sizes).all() and (shapes % MAP_MULTIPLE == 0).all()
 
     def cost(shapes):
         programs = len(np.unique(shapes, axis=0))
