@@ -73,7 +73,7 @@ FAMILY = Family(
                     (r"neck/bn", "head.neck.1"),
                 )
             ),
-            lambda keys: "head.neck.0.weight" in keys,
+            lambda keys: lite0.NECK in keys,
             layout_of_module,
             place=place_of_blocks(
                 r"_blocks\.\d+\.", head=r"(SSM|head)\.", trunk=r"_(conv_stem|bn0|blocks)\."

@@ -97,10 +97,12 @@ MODULES: tuple[Renaming, ...] = (
     (r"fc", "head.fc"),
 )
 """Paths here -> the module names of the package, and of SENet's authors for their head."""
+NECK = "head.neck.0.weight"
+"""A key of the networks that `families.early_lite` has, and no key of these."""
 _NAMING = Naming(
     "efficientnet_lite_pytorch",
     key_by_module(MODULES),
-    lambda keys: "_conv_stem.weight" in keys,
+    lambda keys: "_conv_stem.weight" in keys and NECK not in keys,
     layout_of_module,
     place=place_of_blocks(
         r"_blocks\.\d+\.",
