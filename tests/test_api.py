@@ -18,6 +18,7 @@ from senet_jax.data.revisitop import read_image
 from senet_jax.models.preprocessing import Preprocessing
 from senet_jax.models.registry import find_architecture
 from senet_jax.system import progress as progress_module
+from senet_jax.system import runtime
 from senet_jax.system.progress import Progress
 from senet_jax.weights import Weights, save_weights, tensor_shapes
 from tests.data.pictures import encoded, picture, write_dataset
@@ -115,7 +116,7 @@ def test_a_box_is_the_part_within(model, paths, pixels):
 @pytest.fixture
 def evaluated(root, tmp_path, monkeypatch, run_command_here):
     """The workdir of the job `evaluate` on the same photographs."""
-    monkeypatch.setattr(main_module, "tune_for_inference", lambda: None)
+    monkeypatch.setattr(runtime, "tune_for_inference", lambda: None)
     flags = [
         "--config=evaluate:tiny_baseline",
         f"--workdir={tmp_path}",

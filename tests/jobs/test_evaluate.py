@@ -8,11 +8,11 @@ import sys
 import numpy as np
 import pytest
 
-from senet_jax import main as main_module
 from senet_jax.data.revisitop import load_dataset
 from senet_jax.features import described_list
 from senet_jax.main import main
 from senet_jax.score.__main__ import main as score_main
+from senet_jax.system import runtime
 from senet_jax.weights import load_weights, save_weights
 from tests.data.pictures import MINIPHOTOS, encoded, needs_miniphotos, picture, write_dataset
 from tests.oracles import pyramid, scorer
@@ -75,7 +75,7 @@ def evaluate(places, tmp_path, run_command_here, monkeypatch):
     """Runs the job in this process."""
 
     # The memory of this process stays as it is.
-    monkeypatch.setattr(main_module, "tune_for_inference", lambda: None)
+    monkeypatch.setattr(runtime, "tune_for_inference", lambda: None)
 
     def run(*flags, workdir=tmp_path / "run", model=MODEL):
         return run_command_here(lambda: main(_arguments(places, workdir, *flags, model=model)))

@@ -9,9 +9,9 @@ import shutil
 import numpy as np
 import pytest
 
-from senet_jax import main as main_module
 from senet_jax.features import origin
 from senet_jax.main import main
+from senet_jax.system import runtime
 from senet_jax.weights import save_weights
 from tests.data.pictures import encoded, picture, write_dataset
 from tests.oracles.lively_twin import lively_weights
@@ -43,7 +43,7 @@ def finished(tmp_path_factory):
         _write(root / "datasets" / "noise" / "jpg" / f"d{seed}.jpg", 10 + seed)
     save_weights(root / "weights", lively_weights(MODEL))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(main_module, "tune_for_inference", lambda: None)
+        patched.setattr(runtime, "tune_for_inference", lambda: None)
         main(_arguments(root))
     return root
 
@@ -51,7 +51,7 @@ def finished(tmp_path_factory):
 @pytest.fixture
 def world(finished, tmp_path, monkeypatch):
     """A copy of both, with the times of the files."""
-    monkeypatch.setattr(main_module, "tune_for_inference", lambda: None)
+    monkeypatch.setattr(runtime, "tune_for_inference", lambda: None)
     return shutil.copytree(finished, tmp_path / "world")
 
 

@@ -6,10 +6,10 @@ import pathlib
 import numpy as np
 import pytest
 
-from senet_jax import main as main_module
 from senet_jax.convert.__main__ import main as convert
 from senet_jax.main import main
 from senet_jax.models.preprocessing import normalise
+from senet_jax.system import runtime
 from senet_jax.weights import load_weights
 from tests.data.pictures import encoded, picture, write_dataset
 from tests.oracles import lite0
@@ -28,7 +28,7 @@ HEADING = "lite0, trained on ImageNet, not on landmarks"
 @pytest.fixture
 def evaluate(tmp_path, run_command_here, monkeypatch):
     # The memory of this process stays as it is.
-    monkeypatch.setattr(main_module, "tune_for_inference", lambda: None)
+    monkeypatch.setattr(runtime, "tune_for_inference", lambda: None)
 
     def run(*flags):
         assert run_command_here(convert, "pretrained:lite0", tmp_path / "weights").returncode == 0

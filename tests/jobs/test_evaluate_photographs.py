@@ -6,8 +6,8 @@ import pathlib
 import numpy as np
 import pytest
 
-from senet_jax import main as main_module
 from senet_jax.main import main
+from senet_jax.system import runtime
 from senet_jax.system.files import write_json
 from senet_jax.weights import save_weights
 from tests.data.pictures import encoded, exif, picture, with_claimed_size, with_segment
@@ -59,7 +59,7 @@ def town(tmp_path):
 @pytest.fixture
 def evaluate(tmp_path, run_command_here, monkeypatch):
     # The memory of this process stays as it is.
-    monkeypatch.setattr(main_module, "tune_for_inference", lambda: None)
+    monkeypatch.setattr(runtime, "tune_for_inference", lambda: None)
 
     def run(names, workdir):
         truth = {

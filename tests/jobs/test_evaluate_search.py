@@ -4,12 +4,12 @@ import pathlib
 import numpy as np
 import pytest
 
-from senet_jax import main as main_module
 from senet_jax.data.revisitop import load_dataset
 from senet_jax.main import main
 from senet_jax.metrics.report import evaluate_ranks
 from senet_jax.metrics.saved import read_report
 from senet_jax.search.ranked_list import RankedList
+from senet_jax.system import runtime
 from senet_jax.weights import save_weights
 from tests.data.pictures import encoded, picture, write_dataset
 from tests.oracles.lively_twin import lively_weights
@@ -39,7 +39,7 @@ def places(tmp_path_factory):
 def evaluate(places, run_command_here, monkeypatch):
     """Runs the job in one workdir for all tests, so that photographs are described once."""
     # The memory of this process stays as it is.
-    monkeypatch.setattr(main_module, "tune_for_inference", lambda: None)
+    monkeypatch.setattr(runtime, "tune_for_inference", lambda: None)
 
     def run(*flags):
         arguments = [

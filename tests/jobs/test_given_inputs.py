@@ -6,9 +6,9 @@ import h5py
 import numpy as np
 import pytest
 
-from senet_jax import main as main_module
 from senet_jax.convert.sources import read_source
 from senet_jax.main import main
+from senet_jax.system import runtime
 from senet_jax.weights import save_weights
 from tests.data.pictures import encoded, picture, write_dataset
 from tests.oracles.delg_files import delg_local
@@ -37,7 +37,7 @@ def town(tmp_path_factory):
 def evaluate(town, run_command_here, monkeypatch):
     """In one workdir, in which all is described after the first time."""
     # The memory of this process stays as it is.
-    monkeypatch.setattr(main_module, "tune_for_inference", lambda: None)
+    monkeypatch.setattr(runtime, "tune_for_inference", lambda: None)
 
     def run(*flags):
         arguments = [

@@ -7,13 +7,13 @@ import shutil
 import numpy as np
 import pytest
 
-from senet_jax import main as main_module
 from senet_jax.data.revisitop import load_dataset
 from senet_jax.main import main
 from senet_jax.metrics.report import evaluate_ranks
 from senet_jax.metrics.saved import has_lists, read_report
 from senet_jax.score.__main__ import main as score
 from senet_jax.search.ranked_list import RankedList
+from senet_jax.system import runtime
 from senet_jax.weights import save_weights
 from tests.data.pictures import encoded, picture, write_dataset
 from tests.oracles.lively_twin import lively_weights
@@ -35,7 +35,7 @@ def finished(tmp_path_factory):
     (root / "town" / "jpg" / "b.jpg").write_bytes(b"no picture")
     save_weights(root / "weights", lively_weights("tiny_baseline"))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(main_module, "tune_for_inference", lambda: None)
+        patched.setattr(runtime, "tune_for_inference", lambda: None)
         main(_arguments(root, "dba,alpha_qe"))
     return root
 
@@ -48,7 +48,7 @@ def root(finished, tmp_path):
 
 @pytest.fixture
 def evaluate(root, run_command_here, monkeypatch):
-    monkeypatch.setattr(main_module, "tune_for_inference", lambda: None)
+    monkeypatch.setattr(runtime, "tune_for_inference", lambda: None)
 
     def run(method):
         done = run_command_here(lambda: main(_arguments(root, method)))

@@ -6,7 +6,6 @@ import pathlib
 import numpy as np
 import pytest
 
-from senet_jax import main as main_module
 from senet_jax.data.revisitop import load_dataset
 from senet_jax.jobs.descriptions import Searchable
 from senet_jax.jobs.whitened import whitened
@@ -16,6 +15,7 @@ from senet_jax.metrics.saved import read_report
 from senet_jax.search.database import BlockedDatabase, as_float32
 from senet_jax.search.storage import quantise
 from senet_jax.search.whitening import fit_shrunk_whitening
+from senet_jax.system import runtime
 from senet_jax.weights import save_weights
 from tests.data.pictures import encoded, picture, write_dataset
 from tests.oracles.lively_twin import lively_weights
@@ -44,7 +44,7 @@ def test_it_is_learned_on_all_that_is_searched_and_kept(tmp_path, storage, monke
 
 
 def test_a_report_of_whitened_descriptors(tmp_path, run_command_here, monkeypatch):
-    monkeypatch.setattr(main_module, "tune_for_inference", lambda: None)
+    monkeypatch.setattr(runtime, "tune_for_inference", lambda: None)
     write_dataset(tmp_path, "roxford5k", boxes=[(0, 0, 48, 40), (4, 4, 40, 36)])
     for seed, name in enumerate("abcqr"):
         path = tmp_path / "roxford5k" / "jpg" / f"{name}.jpg"

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from senet_jax import main as main_module
 from senet_jax.convert.__main__ import main as convert
 from senet_jax.convert.compare import main as compare
 from senet_jax.main import main
 from senet_jax.models import registry
 from senet_jax.models.family import Family
+from senet_jax.system import runtime
 from senet_jax.system.errors import UserError
 from tests.convert.checkpoints import assert_equal_states, load
 from tests.data.pictures import encoded, picture, write_dataset
@@ -98,7 +98,7 @@ def test_a_family_from_outside_goes_through_the_ordinary_doors(
     for name in "abcqr":
         image = picture(*SHAPE, seed=ord(name))
         (folder / f"{name}.jpg").write_bytes(encoded(image, ".png"))
-    monkeypatch.setattr(main_module, "tune_for_inference", lambda: None)
+    monkeypatch.setattr(runtime, "tune_for_inference", lambda: None)
     evaluated = run_command_here(
         lambda: main(
             [

@@ -6,6 +6,7 @@ import pytest
 from senet_jax import main as main_module
 from senet_jax.features import described_list
 from senet_jax.features import extract as extract_module
+from senet_jax.system import runtime
 from senet_jax.weights import save_weights
 from tests.data.pictures import encoded, picture
 from tests.oracles.lively_twin import lively_weights
@@ -37,7 +38,7 @@ def evaluated(world):
     workdir = world / "evaluated"
     save_weights(world / "weights", lively_weights("tiny_baseline"))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(main_module, "tune_for_inference", lambda: None)
+        patched.setattr(runtime, "tune_for_inference", lambda: None)
         for method in ("dba,alpha_qe", "aqe"):
             main_module.main(
                 [

@@ -6,7 +6,6 @@ import re
 import numpy as np
 import pytest
 
-from senet_jax import main as main_module
 from senet_jax.convert.sources import read_source
 from senet_jax.data.builder import build
 from senet_jax.data.synthetic_landmarks import TINY, training_source, write_evaluation
@@ -16,6 +15,7 @@ from senet_jax.study.heads import TRUNK, LandmarkHeads, PhotographHeads
 from senet_jax.study.plan import DATASETS, HEAD_COMPARISONS, PHOTOGRAPHS, TRUNK_ALONE
 from senet_jax.study.results import HEADS, Results, RunScores, read_results
 from senet_jax.study.written import parts_of, write_parts, write_report
+from senet_jax.system import runtime
 from senet_jax.system.errors import UserError
 from senet_jax.training import heads
 from senet_jax.weights import load_weights, save_weights
@@ -87,7 +87,7 @@ def _write_photographs(data_root):
 
 @pytest.fixture
 def plan_in(tmp_path, monkeypatch):
-    monkeypatch.setattr(main_module, "tune_for_inference", lambda: None)
+    monkeypatch.setattr(runtime, "tune_for_inference", lambda: None)
     for index in range(12):
         path = tmp_path / "train" / f"landmark_{index % 3}" / f"{index}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -162,7 +162,7 @@ def test_stopped_in_the_middle_it_comes_to_the_same(plan_in, tmp_path, monkeypat
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
 def test_heads_on_generated_landmarks(tmp_path, monkeypatch):
-    monkeypatch.setattr(main_module, "tune_for_inference", lambda: None)
+    monkeypatch.setattr(runtime, "tune_for_inference", lambda: None)
     world = tmp_path / "world"
     build(training_source(TINY), world / "synthetic_landmarks")
     write_evaluation(TINY, "evaluation", world)
