@@ -16,6 +16,7 @@ from senet_jax.index.held import bring_up_to_date
 from senet_jax.index.store import open_index
 from senet_jax.search.__main__ import main as search_main
 from senet_jax.search.database import as_float32
+from senet_jax.system import distributed, runtime
 from senet_jax.system.errors import UserError
 from tests.index.conftest import Colours
 from tests.index.held_rows import assert_finds_all, database
@@ -25,8 +26,8 @@ from tests.index.held_rows import assert_finds_all, database
 def run(town, run_command_here, monkeypatch):
     """The index command, with backends that are asked for twice the wanted rows and no more."""
     monkeypatch.setattr(held, "SPARE", 0)
-    for name in ("announce", "tune_for_inference"):
-        monkeypatch.setattr(command, name, lambda: None)
+    monkeypatch.setattr(distributed, "announce", lambda: None)
+    monkeypatch.setattr(runtime, "tune_for_inference", lambda: None)
     monkeypatch.setattr(searcher_module.Describer, "of", lambda weights: Colours())
     flags = (town.photos, town.index, f"--weights={town.weights}")
     return lambda *more: run_command_here(command.main, *flags, *more)

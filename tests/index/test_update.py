@@ -13,6 +13,7 @@ from senet_jax.index import update as update_module
 from senet_jax.index.photographs import ShrunkPhotograph
 from senet_jax.index.store import open_index
 from senet_jax.search.database import as_float32
+from senet_jax.system import distributed, runtime
 from senet_jax.system.errors import UserError
 from senet_jax.system.process import locked_workdir
 from senet_jax.weights import save_weights
@@ -194,8 +195,8 @@ def test_a_photograph_that_is_changed_while_it_is_read(town):
 
 @pytest.fixture
 def run(town, run_command_here, monkeypatch):
-    for name in ("announce", "tune_for_inference"):
-        monkeypatch.setattr(command, name, lambda: None)
+    monkeypatch.setattr(distributed, "announce", lambda: None)
+    monkeypatch.setattr(runtime, "tune_for_inference", lambda: None)
     return lambda *arguments: run_command_here(command.main, *arguments)
 
 
