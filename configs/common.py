@@ -11,12 +11,26 @@ The data and the weights that the trainings on GLDv2-clean start from:
   python -m senet_jax.convert R-50-1x64d.pyth weights/imagenet_r50
 """
 
+from collections.abc import Sequence
+
 from ml_collections import ConfigDict
 
 from senet_jax.config import to_config
 from senet_jax.losses.classification import Classification
 from senet_jax.losses.momentum_contrast import Contrastive
 from senet_jax.training.settings import TrainingSettings
+
+
+def check_variant(variant: str, variants: Sequence[str], file: str) -> None:
+    """Raises a `ValueError` unless a config file has a variant.
+
+    Args:
+        variant: what stands behind the file's colon.
+        variants: those that there are.
+        file: for the message.
+    """
+    if variant not in variants:
+        raise ValueError(f"name a variant, --config=configs/{file}:NAME; {', '.join(variants)}")
 
 
 def train(model: str) -> ConfigDict:

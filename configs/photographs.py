@@ -35,6 +35,7 @@ the study tells what heads lose and gain by little training, and nothing of whic
 
 from ml_collections import ConfigDict
 
+from configs import common
 from senet_jax.config import to_config
 from senet_jax.losses.classification import Classification
 from senet_jax.training.head_settings import HeadSettings
@@ -48,9 +49,7 @@ def get_config(variant: str) -> ConfigDict:
     Args:
         variant: see above.
     """
-    if variant not in VARIANTS:
-        names = ", ".join(VARIANTS)
-        raise ValueError(f"name a variant, --config=configs/photographs.py:NAME; {names}")
+    common.check_variant(variant, VARIANTS, "photographs.py")
     config = to_config(
         HeadSettings(
             model=f"lite0_{variant}",

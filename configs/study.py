@@ -40,9 +40,7 @@ def get_config(variant: str) -> ConfigDict:
     Args:
         variant: see above.
     """
-    if variant not in (*_SWITCHES, *_LOSSES):
-        names = ", ".join((*_SWITCHES, *_LOSSES))
-        raise ValueError(f"name a variant, --config=configs/study.py:NAME; {names}")
+    common.check_variant(variant, (*_SWITCHES, *_LOSSES), "study.py")
     config = common.train(f"study_{variant}" if variant in _SWITCHES else "study")
     config.start = ""
     config.descriptor_norm = True

@@ -229,10 +229,7 @@ def unflatten(leaves: Mapping[str, Any]) -> dict[str, Any]:
 
 @functools.cache
 def tensor_shapes(architecture: Settings) -> Mapping[str, tuple[int, ...]]:
-    """Path of each Flax variable of a network -> its shape.
-
-    To find them the network is traced, once in a process.
-    """
+    """Path of each Flax variable of a network -> its shape; traces it, once in a process."""
     return {path: leaf.shape for path, leaf in flatten(variable_shapes(architecture))}
 
 
