@@ -223,7 +223,7 @@ class LandmarkHeads(HeadsPlan):
         found: dict[str, tuple[plan.Place, tuple[str, ...]]] = {}
         found[_EVALUATION] = self.place, (f"--config.data_root={self.world}",)
         if self.data_root is not None:
-            found["abroad"] = plan.ABROAD, _photographs_in(self.data_root)
+            found["transfer"] = plan.TRANSFER, _photographs_in(self.data_root)
         return found
 
     @property

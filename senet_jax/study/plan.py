@@ -55,7 +55,7 @@ PHOTOGRAPHS = Place(
 
 LANDMARKS = dataclasses.replace(WORLD, config="configs/landmarks.py")
 """The same world, where heads are trained on a trunk that was trained on ImageNet."""
-ABROAD = dataclasses.replace(
+TRANSFER = dataclasses.replace(
     PHOTOGRAPHS,
     what="of real photographs, by heads that saw generated landmarks alone",
     config=LANDMARKS.config,
@@ -187,14 +187,16 @@ def _on_early_maps(table: Comparison) -> Comparison:
     )
 
 
-LANDMARK_COMPARISONS = {name: _on_early_maps(COMPARISONS[name]) for name in ("s3", "s4", "s5")}
+LANDMARK_COMPARISONS = {
+    **{name: _on_early_maps(COMPARISONS[name]) for name in ("s3", "s4", "s5")},
+    "transfer": Comparison(
+        "transfer",
+        "From generated landmarks to real photographs",
+        (_BASELINE, _FUSION, _DIRECT, _DOT, _CONCAT, _CHANNEL_WISE),
+        place=TRANSFER,
+    ),
+}
 """The same of heads that are trained on generated landmarks."""
-LANDMARK_COMPARISONS["abroad"] = Comparison(
-    "abroad",
-    "From generated landmarks to real photographs",
-    (_BASELINE, _FUSION, _DIRECT, _DOT, _CONCAT, _CHANNEL_WISE),
-    place=ABROAD,
-)
 
 
 def variants_of(names: list[str]) -> dict[str, tuple[str, ...]]:
