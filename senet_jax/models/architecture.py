@@ -66,7 +66,7 @@ def ablations(sizes: SelfSimilarityConfig) -> dict[str, SelfSimilarityConfig | N
 # trace.
 _LIMITS = {
     **Settings.LIMITS,
-    "depths": (1, 48),
+    "depths": (0, 48),
     "stem_width": (1, 2**14),
     "stage_widths": (4, 2**14),
     "stage_strides": (1, 4),
@@ -80,7 +80,8 @@ class Architecture(Settings):
     """A network with a ResNet trunk, complete; each family narrows what its networks may have.
 
     Attributes:
-        depths: residual blocks of each of the four stages.
+        depths: residual blocks of each of the four stages; one without any hands on what it gets,
+            but the third has some, as second stages look at its map.
         stem_width: channels after the stem.
         stage_widths: channels after each stage; a bottleneck is a quarter as wide.
         stage_strides: stride of the first block of each stage.
@@ -105,6 +106,12 @@ class Architecture(Settings):
         super().check()
         if sum(self.depths) > _MOST_BLOCKS:
             raise TypeError(f"it has {sum(self.depths)} blocks, more than {_MOST_BLOCKS}")
+        if not self.depths[2]:
+            raise TypeError("its third stage has no block")
+        before = (self.stem_width, *self.stage_widths)
+        for stage, (depth, stride) in enumerate(zip(self.depths, self.stage_strides, strict=True)):
+            if not depth and (stride, before[stage + 1]) != (1, before[stage]):
+                raise TypeError(f"its stage {stage + 1} has no block to change a map with")
 
     def stride(self, stage: int) -> int:
         """How many pixels of an image, along a side, are one position after a stage (1 to 4)."""

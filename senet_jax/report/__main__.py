@@ -9,7 +9,7 @@ ranked_lists.png holds the first ten items that were found for three queries: th
 of the one that it started from, where a dataset was evaluated before and after; of an evaluation
 those of the search and of every re-ranking. They are drawn from the lists that the run has kept.
 
-With --beside, page and lists show another run too, a training of another network for instance.
+With --beside, page and pictures show another run too, a training of another network for instance.
 
 learning_curve.png, of a training, holds the loss, and the mAP under Medium of each evaluated
 dataset, over the steps.
@@ -58,6 +58,7 @@ def main() -> None:
 
     workdir: pathlib.Path = flags.workdir
     entries, run = read_run(workdir)
+    rival = None if flags.beside is None else read_rival(flags.beside, run)
     page = write_html_report(workdir, flags.beside)
     evaluated = evaluated_names(entries, run)
     kept = [name for name in evaluated if has_lists(name, run.files_crc32)]
@@ -65,11 +66,13 @@ def main() -> None:
     needed = [flags.dataset] if flags.dataset else kept or evaluated * (not is_training(run))
     pictures = {}
     if is_training(run):
-        pictures[LEARNING_CURVE] = draw_learning_curve(read_metrics(workdir))
+        both = rival is not None and is_training(rival.run)
+        other = (rival.label, read_metrics(rival.workdir)) if both else None
+        pictures[LEARNING_CURVE] = draw_learning_curve(read_metrics(workdir), other)
     if needed:
         shown = ranked_dataset(workdir, entries, run, needed[0])
-        if flags.beside is not None:
-            shown = lists_beside(workdir, shown, read_rival(flags.beside, run))
+        if rival is not None:
+            shown = lists_beside(workdir, shown, rival)
         pictures[RANKED_LISTS] = _draw_lists(shown)
     if not pictures:
         raise UserError(f"{workdir / REPORT} has no scores of a dataset; evaluate one")

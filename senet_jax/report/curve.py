@@ -19,13 +19,18 @@ _MEAN_AVERAGE_PRECISION = re.compile(r"eval/(.+)/medium/map")
 # Told apart by colour-blind eyes too: Okabe and Ito (2008).
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _LABEL_HEIGHT = 0.12  # Of the axes' height.
+_BESIDE = (0, (3, 2))  # How the lines of another training are dashed.
+
+Metrics = Sequence[Mapping[str, Any]]
 
 
-def draw_learning_curve(metrics: Sequence[Mapping[str, Any]]) -> Figure:
+def draw_learning_curve(metrics: Metrics, beside: tuple[str, Metrics] | None = None) -> Figure:
     """Draws the training's loss over the steps, and the mAP under Medium of each database, if any.
 
     Args:
         metrics: as `training.metrics.read_metrics` gives them.
+        beside: another training, what it is called and its metrics, whose loss and mAP of the same
+            databases are dashed.
     """
     figure = make_figure(1280, 480)
     databases = evaluated_datasets(metrics)
@@ -34,15 +39,19 @@ def draw_learning_curve(metrics: Sequence[Mapping[str, Any]]) -> Figure:
     loss_axes, *map_axes = figure.subplots(1, 2 if databases else 1, squeeze=False)[0]
     for axes in (loss_axes, *map_axes):
         _style(axes, max(line["step"] for line in metrics))
+    label, others = beside or ("", ())
     loss_axes.plot(*series(metrics, LOSS), color=INK, linewidth=2, clip_on=False)
-    _title(loss_axes, "Training loss", "mean over the steps since the point before")
+    loss_axes.plot(*series(others, LOSS), color=INK, linewidth=1.5, linestyle=_BESIDE)
+    note = f"; dashed: {label}" if beside else ""
+    _title(loss_axes, "Training loss", f"mean over the steps since the point before{note}")
     for axes in map_axes:
-        _draw_precision(axes, metrics, databases)
+        _draw_precision(axes, metrics, databases, others)
+        _title(axes, "mAP under Medium, per cent", f"open circles: before the training{note}")
     return figure
 
 
 def _draw_precision(
-    axes: Axes, metrics: Sequence[Mapping[str, Any]], databases: Sequence[str]
+    axes: Axes, metrics: Metrics, databases: Sequence[str], others: Metrics
 ) -> None:
     ends = {}
     for name, colour in zip(databases, itertools.cycle(COLOURS)):
@@ -59,13 +68,16 @@ def _draw_precision(
             zorder=3,
             clip_on=False,
         )
-        ends[name] = values[-1], colour
+        ends[name] = f"{values[-1]:.1f}", values[-1], colour
+        steps, theirs = series(others, map_key(name))
+        if theirs.size:
+            axes.plot(steps, 100 * theirs, color=colour, linewidth=1.5, linestyle=_BESIDE)
+            ends[name] = f"{values[-1]:.1f}, dashed {100 * theirs[-1]:.1f}", values[-1], colour
     axes.set_ylim(bottom=0)
     _label_ends(axes, ends)
-    _title(axes, "mAP under Medium, per cent", "open circles: before the training")
 
 
-def series(metrics: Sequence[Mapping[str, Any]], key: str) -> tuple[np.ndarray, np.ndarray]:
+def series(metrics: Metrics, key: str) -> tuple[np.ndarray, np.ndarray]:
     """The steps at which a metric was written, int64[n], and its values, float64[n]."""
     lines = [line for line in metrics if key in line]
     return (
@@ -89,7 +101,7 @@ def map_key(dataset: str) -> str:
     return f"eval/{dataset}/medium/map"
 
 
-def evaluated_datasets(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
+def evaluated_datasets(metrics: Metrics) -> list[str]:
     """The datasets whose mAP was written."""
     matches = (_MEAN_AVERAGE_PRECISION.fullmatch(key) for line in metrics for key in line)
     return list(dict.fromkeys(match[1] for match in matches if match))
@@ -110,11 +122,11 @@ def _title(axes: Axes, title: str, note: str) -> None:
     axes.text(0, 1.045, note, transform=axes.transAxes, fontsize=11, color=QUIET)
 
 
-def _label_ends(axes: Axes, ends: Mapping[str, tuple[float, str]]) -> None:
-    """Names each curve beside its end, with its last value."""
+def _label_ends(axes: Axes, ends: Mapping[str, tuple[str, float, str]]) -> None:
+    """Names each curve beside its end, with its last value, its height and its colour."""
     top = axes.get_ylim()[1]
-    heights = spread([value / top for value, _ in ends.values()], _LABEL_HEIGHT)
-    for (name, (value, colour)), height in zip(ends.items(), heights, strict=True):
+    heights = spread([value / top for _, value, _ in ends.values()], _LABEL_HEIGHT)
+    for (name, (said, _, colour)), height in zip(ends.items(), heights, strict=True):
         label = functools.partial(axes.text, 1.03, transform=axes.transAxes, color=colour)
-        label(height, f"{value:.1f}", fontsize=13, weight="bold", verticalalignment="bottom")
+        label(height, said, fontsize=13, weight="bold", verticalalignment="bottom")
         label(height, name, fontsize=10.5, verticalalignment="top")

@@ -24,7 +24,7 @@ def test_series():
 
 def test_the_loss_and_every_database_are_drawn():
     loss, precision = _drawn(draw_learning_curve(METRICS))
-    assert loss == [[[5, 8.5], [10, 4.0]]]
+    assert loss == [[[5, 8.5], [10, 4.0]], []]
     assert precision == [[[0, 25], [10, 50]], [[0, 20], [10, pytest.approx(12.34)]]]
 
 
@@ -46,7 +46,23 @@ def test_every_curve_is_named_in_its_colour_with_its_last_value():
 
 def test_a_training_without_evaluation():
     (loss,) = _drawn(draw_learning_curve(METRICS[1:3]))
-    assert loss == [[[5, 8.5], [10, 4.0]]]
+    assert loss == [[[5, 8.5], [10, 4.0]], []]
+
+
+def test_another_training_is_dashed_in_the_colours_of_the_databases():
+    other = [
+        {"step": 4, "train/loss": 3.0},
+        {"step": 8, "eval/town/medium/map": 0.75, "eval/b/medium/map": 0.9},
+    ]
+    figure = draw_learning_curve(METRICS, ("rival", other))
+    loss, precision = _drawn(figure)
+    assert loss == [[[5, 8.5], [10, 4.0]], [[4, 3.0]]]
+    town, dashed, a = figure.axes[1].lines
+    assert precision[1] == [[8, 75]] and dashed.get_color() == town.get_color() != a.get_color()
+    assert not town.is_dashed() and dashed.is_dashed() and figure.axes[0].lines[1].is_dashed()
+    said = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert sum(text.endswith("; dashed: rival") for text in said) == 2
+    assert "50.0, dashed 75.0" in said and "12.3" in said
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,14 @@ _STUDY = dataclasses.replace(
     stage_strides=(1, 1, 2, 2),
     self_similarity=SelfSimilarityConfig(width=16, window=7),
 )
+# For pictures of 64 pixels: a position of its map of 8 x 8 sees 27 of them, the window 32 more.
+_DEMO = dataclasses.replace(
+    _TINY,
+    name="demo",
+    depths=(1, 0, 1, 0),
+    stage_widths=(64, 64, 128, 128),
+    stage_strides=(1, 1, 2, 1),
+)
 
 
 def _with_ablations(base: SENetSettings, sizes: SelfSimilarityConfig) -> list[SENetSettings]:
@@ -135,6 +143,7 @@ FAMILY = Family(
             *(SENetSettings(f"r{depth}", depths=DEPTHS[depth]) for depth in DEPTHS),
             _TINY,
             _STUDY,
+            _DEMO,
         )
         if base.self_similarity is not None
         for settings in _with_ablations(base, base.self_similarity)
