@@ -16,11 +16,13 @@ $(VENV)/installed: requirements.txt requirements-dev.txt requirements-docs.txt r
 demo: announce-demo $(VENV)/installed-demo
 	$(RUN) senet_jax.data.prepare synthetic_landmarks --size=demo --target=runs/demo/data
 	$(RUN) senet_jax.main --config=configs/demo.py --workdir=runs/demo
-	$(RUN) senet_jax.report runs/demo
+	$(RUN) senet_jax.main --config=configs/demo.py --config.model=demo_baseline --workdir=runs/demo/baseline
+	$(RUN) senet_jax.report runs/demo --beside=runs/demo/baseline
 
 announce-demo:
-	@echo "This trains a tiny SENet on generated landmarks and evaluates it: about 6.5 minutes on two"
-	@echo "quiet CPU cores, besides the download of packages into $(VENV); nothing else is downloaded."
+	@echo "This trains a tiny SENet on generated landmarks, then the same network without its module, and"
+	@echo "evaluates both: about MIN minutes on two quiet CPU cores, besides the download of packages into"
+	@echo "$(VENV); nothing else is downloaded."
 	@echo "It leaves runs/demo/report.json, report.html, learning_curve.png, ranked_lists.png and the weights."
 	@echo "Ctrl-C stops it; make demo goes on where it was."
 

@@ -86,5 +86,4 @@ SIZES = {
         side=192, training_families=240, validation_families=12, queries=2, distractors=1000
     ),
 }
-"""For tests, for the demo, and for studies: in the last one no position of a narrow trunk sees a
-whole front; see configs/study.py."""
+"""For tests, for the demo and the study of whole networks, and for the study of heads."""

@@ -13,12 +13,12 @@ from senet_jax.models.settings import Settings
 from senet_jax.system.errors import UserError, shown
 
 ARCHITECTURES: dict[str, Any] = {}
-"""The settings of every named network: SENet `r50`, `r101`, `r152`, `tiny` and `study`, each with
+"""The settings of every named network: SENet `r50`, `r101`, `r152`, `tiny` and `demo`, each with
 its ablations `_direct`, `_dot`, `_concat`, `_fusion` and `_baseline`; the ImageNet trunks
 `resnet50|101|152`; CVNet-Global `cvnet_r50`, `cvnet_r101`; GeM `gem_r50`, `gem_r101`;
 EfficientNet-Lite0 `lite0`, and with SENet's head `lite0_channel_wise` and its ablations, or on the
 maps of an early stage `early_lite0_channel_wise` and its; colour
-`thumbnails`; keypoints by `disk`; and those of registered families. The sizes of `tiny` and `study`
+`thumbnails`; keypoints by `disk`; and those of registered families. The sizes of `tiny` and `demo`
 are the project's own, for tests, the demo and studies."""
 
 _FAMILIES: dict[str, Family] = {}

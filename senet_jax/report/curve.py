@@ -42,11 +42,11 @@ def draw_learning_curve(metrics: Metrics, beside: tuple[str, Metrics] | None = N
     label, others = beside or ("", ())
     loss_axes.plot(*series(metrics, LOSS), color=INK, linewidth=2, clip_on=False)
     loss_axes.plot(*series(others, LOSS), color=INK, linewidth=1.5, linestyle=_BESIDE)
-    note = f"; dashed: {label}" if beside else ""
-    _title(loss_axes, "Training loss", f"mean over the steps since the point before{note}")
+    dashed = f"; dashed: {label}" if beside else ""
+    _title(loss_axes, "Training loss", "mean over the steps since the point before")
     for axes in map_axes:
         _draw_precision(axes, metrics, databases, others)
-        _title(axes, "mAP under Medium, per cent", f"open circles: before the training{note}")
+        _title(axes, f"mAP under Medium, per cent{dashed}", "open circles: before the training")
     return figure
 
 

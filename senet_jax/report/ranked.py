@@ -21,7 +21,7 @@ WORDS = 20  # Below a tile.
 QUERY = 2 * TILE + WORDS + GAP  # As high as two rows beside it.
 _MARGIN, _HEADER, _CAPTION, _BELOW, _LINE = 40, 84, 30, 40, 22
 _NARROWEST = 900  # The words above take as much.
-_SHORTEST_LABEL, _LETTER = 112, 10.5
+_SHORTEST_LABEL, _LETTER, _BOLD_LETTER = 112, 10.5, 11.3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Layout:
             top=_HEADER + notes * _LINE,
             rows=max(len(example.rows) for example in examples),
             columns=max(len(f.images) for example in examples for f in example.rows.values()),
-            label_width=max(_SHORTEST_LABEL, round(_LETTER * letters) + GAP),
+            label_width=max(_SHORTEST_LABEL, round(_BOLD_LETTER * letters) + GAP),
         )
 
     def query_corner(self, block: int) -> tuple[int, int]:

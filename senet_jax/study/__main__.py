@@ -42,7 +42,7 @@ def main() -> None:
         what = COMPARISONS[name].title if name in COMPARISONS else f"{', '.join(tables)}"
         command = commands.add_parser(name, help=what)
         _add_common(command)
-        _add_world(command)
+        _add_world(command, "demo")
         _add_seeds(command)
         command.set_defaults(make=_train, tables=tables)
 
@@ -61,7 +61,7 @@ def main() -> None:
 
     command = commands.add_parser("landmarks", help="heads that are trained on generated landmarks")
     _add_common(command)
-    _add_world(command)
+    _add_world(command, "study")
     command.add_argument(
         "--data_root",
         type=local_path,
@@ -132,12 +132,13 @@ def _add_data_root(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_world(command: argparse.ArgumentParser) -> None:
+def _add_world(command: argparse.ArgumentParser, size: str) -> None:
     command.add_argument(
         "--world",
         type=local_path,
         metavar="DIR",
-        help="made by data.prepare synthetic_landmarks --size=study; default: WORKDIR/world",
+        help=f"made by data.prepare synthetic_landmarks --size={size} --seed=1; default: "
+        "WORKDIR/world",
     )
 
 

@@ -208,7 +208,7 @@ class LandmarkHeads(HeadsPlan):
     data_root: pathlib.Path | None = None
 
     def __post_init__(self):
-        check_world(self.world)
+        check_world(self.world, "study")
         if self.data_root is not None:
             _check_photographs(self.data_root)
 

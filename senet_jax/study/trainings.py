@@ -58,7 +58,7 @@ class TrainingPlan:
     changes: tuple[str, ...] = ()
 
     def __post_init__(self):
-        check_world(self.world)
+        check_world(self.world, "demo")
 
     def flags(self, variant: str, seed: int) -> list[str]:
         """The config of a run as the command line names it."""
@@ -207,13 +207,19 @@ class TrainingPlan:
         return found
 
 
-def check_world(folder: pathlib.Path) -> None:
-    """Raises a `UserError` unless a folder holds the datasets of generated landmarks."""
+def check_world(folder: pathlib.Path, size: str) -> None:
+    """Raises a `UserError` unless a folder holds the datasets of generated landmarks.
+
+    Args:
+        folder: of the world.
+        size: of the one that the study's protocol names.
+    """
     for dataset in DATASETS:
         if not (folder / dataset).is_dir():
             raise UserError(
                 f"{folder} holds no {dataset}; make it with python -m "
-                f"senet_jax.data.prepare synthetic_landmarks --target={folder} --size=study"
+                f"senet_jax.data.prepare synthetic_landmarks --target={folder} --size={size} "
+                "--seed=1"
             )
 
 

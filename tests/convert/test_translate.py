@@ -33,7 +33,7 @@ def _empty_state(name):
 
 
 # Their checkpoints are those of `tiny`'s, or there are none.
-ALIKE = ("study_baseline", "study_fusion", "thumbnails")
+ALIKE = ("demo_baseline", "demo_fusion", "thumbnails")
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def test_self_similarity_module_has_its_parameters():
 
 
 def test_every_network_has_its_ablations():
-    for base in ("r50", "r101", "r152", "tiny", "study"):
+    for base in ("r50", "r101", "r152", "tiny", "demo"):
         module = ARCHITECTURES[base].self_similarity
         assert ARCHITECTURES[f"{base}_direct"].self_similarity == dataclasses.replace(
             module, similarity="direct"

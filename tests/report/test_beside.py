@@ -37,7 +37,7 @@ def test_the_command_shows_both(workdir, other, run_command_here):
     assert (workdir / RANKED_LISTS).is_file()
     document = Document((workdir / PAGE).read_text(encoding="utf-8"))
     labels = [text.partition(":")[0] for text in document.said("h4")]
-    assert labels == ["tiny", "other", "untrained"] * 2  # The networks have one name.
+    assert labels == ["demo", "other", "untrained"] * 2  # The networks have one name.
     assert any(text.startswith("Beside it stands other, of ") for text in document.said("p"))
     assert any(text.startswith("Against other: ") for text in document.said("p"))
 
@@ -47,7 +47,7 @@ def test_lists_stand_below_one_s_own(trained, other):
     rival = read_rival(other, run)
     ranked = ranked_dataset(trained, entries, run, "town")
     both = lists_beside(trained, ranked, rival)
-    assert [each.label for each in both.lists] == ["tiny", "other", "untrained"]
+    assert [each.label for each in both.lists] == ["demo", "other", "untrained"]
     theirs = ranked_dataset(other, *read_run(other), "town").lists[0]
     np.testing.assert_array_equal(both.lists[1].found.ranked.ranks, theirs.found.ranked.ranks)
     entries = entries_beside(entries, rival)

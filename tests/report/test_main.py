@@ -43,7 +43,7 @@ def test_two_pictures_stand_beside_a_training_s_report(workdir, run_command_here
     assert cv2.imread(str(curve)).shape == (480, 1280, 3)
     height, width, _ = cv2.imread(str(lists)).shape
     assert height > 2 * QUERY and width > QUERY + 3 * TILE
-    assert [each.label for each in shown.lists] == ["tiny", "untrained"]
+    assert [each.label for each in shown.lists] == ["demo", "untrained"]
     report = json.loads((workdir / REPORT).read_text())
     for each, name in zip(shown.lists, ("town", "town_untrained"), strict=True):
         aps = [query["ap"] for query in report[name]["medium"]["per_query"]]
@@ -81,8 +81,10 @@ def test_the_demo_says_what_it_leaves():
     assert any(left in line for line in said)
     commands = [line for line in lines if "runs/demo" in line and line.startswith("\t$(RUN) ")]
     modules = [line.split()[1] for line in commands]
-    assert modules == ["senet_jax.data.prepare", "senet_jax.main", "senet_jax.report"]
-    assert commands[2].endswith(" runs/demo")
+    trained = ["senet_jax.main"] * 2
+    assert modules == ["senet_jax.data.prepare", *trained, "senet_jax.report"]
+    assert commands[2].endswith(" --config.model=demo_baseline --workdir=runs/demo/baseline")
+    assert commands[3].endswith(" runs/demo --beside=runs/demo/baseline")
 
 
 @pytest.mark.parametrize("file", [REPORT, "metrics.jsonl", "ranks/town.npy", "scores/town.npy"])

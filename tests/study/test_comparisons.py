@@ -71,7 +71,7 @@ def test_the_control_differs_from_the_baseline_by_two_layers():
     from senet_jax.weights import flatten
 
     paths = [
-        {path for path, _ in flatten(variable_shapes(ARCHITECTURES[f"study_{name}"]))}
+        {path for path, _ in flatten(variable_shapes(ARCHITECTURES[f"demo_{name}"]))}
         for name in ("baseline", "fusion")
     ]
     added = {f"params/ssm/fuse_{layer}/{leaf}" for layer in (0, 1) for leaf in ("kernel", "bias")}

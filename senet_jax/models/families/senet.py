@@ -99,13 +99,6 @@ _TINY = SENetSettings(
     self_similarity=SelfSimilarityConfig(width=16, window=5),
     outputs=128,
 )
-# For pictures of 192 pixels: a position of its map of 12 x 12 sees 51 of them, the window 96 more.
-_STUDY = dataclasses.replace(
-    _TINY,
-    name="study",
-    stage_strides=(1, 1, 2, 2),
-    self_similarity=SelfSimilarityConfig(width=16, window=7),
-)
 # For pictures of 64 pixels: a position of its map of 8 x 8 sees 27 of them, the window 32 more.
 _DEMO = dataclasses.replace(
     _TINY,
@@ -142,7 +135,6 @@ FAMILY = Family(
         for base in (
             *(SENetSettings(f"r{depth}", depths=DEPTHS[depth]) for depth in DEPTHS),
             _TINY,
-            _STUDY,
             _DEMO,
         )
         if base.self_similarity is not None
