@@ -61,7 +61,9 @@ def test_json_there_and_back(name):
         {"name": 7},
         {"depths": [1, 1, 1]},
         {"depths": "1111"},
-        {"depths": [1, 1, 1, 0]},
+        {"depths": [1, 1, 1, 0]},  # Nothing makes the map of stage 3 as wide as that of stage 4.
+        {"depths": [1, 0, 1, 1], "stage_widths": [32, 32, 96, 128]},  # Nor half as large.
+        {"depths": [1, 1, 0, 1], "stage_widths": [32, 64, 64, 128]},
         {"depths": [1, 1, 1, 1.5]},
         {"outputs": "128"},
         {"outputs": True},

@@ -34,6 +34,7 @@ from tests.tolerances import (
 
 TINY = ("tiny", "tiny_direct", "tiny_dot", "tiny_concat", "tiny_fusion", "tiny_baseline")
 HEADS = ("tiny_classifier", "tiny_learnable")
+EMPTY_STAGES = "demo"
 FAST = ("tiny", "tiny_dot")
 ONE_BY_ONE = (7, 5)  # The maps of the last stage are 1x1.
 PANORAMA = (48, 400)
@@ -79,7 +80,7 @@ def _assert_as_near_to_float64_as_the_twin(name, images):
 
 
 @pytest.mark.parametrize(
-    "name", [*FAST, *(_slow(name) for name in (*TINY, *HEADS) if name not in FAST)]
+    "name", [*FAST, EMPTY_STAGES, *(_slow(name) for name in (*TINY, *HEADS) if name not in FAST)]
 )
 def test_equals_the_twin_on_an_odd_crop(name):
     _assert_as_near_to_float64_as_the_twin(name, _images(8, ODD))
