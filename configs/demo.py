@@ -14,11 +14,12 @@ The network is `demo`: the code of R50 with two blocks, narrow stages and a wind
 position of its map of 8 x 8 sees 27 of the 64 pixels, a window or two of a building, so that how
 these are arranged is left to the module. The settings are not the paper's: nothing is pretrained,
 so descriptors are kept apart by a batch norm that is folded into the last layer afterwards, and the
-optimiser is AdamW. They were chosen on the validation split of the generated world, by Medium mAP
-x 100 among look-alikes, seed 0: MEASURED.
+optimiser is AdamW. They were chosen on the validation split of the generated world. Medium mAP
+x 100 there, among look-alikes and without them, seed 0: after these 1000 steps 45.3 and 66.4,
+without the module 30.5 and 58.3; after 1400 steps 52.9 and 71.3, without it 34.3 and 63.7, with the
+two layers of its fusion alone 34.2 and 62.1.
 
-What part of the difference the structure makes, and what the two layers that fuse it, one training
-does not tell: `senet-jax study ablations` asks with more seeds, in another world; see
+One training of each tells little: `senet-jax study ablations` makes more, in another world; see
 configs/study.py.
 """
 
