@@ -125,19 +125,22 @@ class HeadsPlan(abc.ABC):
             training = ("main", *flags, f"--workdir={folder}")
             first = Command(training, lambda: (folder / REPORT).is_file())
         commands = [first]
-        if variant in self._methods:
-            commands += [
-                evaluation(folder / part, name, weights, list(place.datasets), flags)
-                for part, (place, flags) in self.evaluations.items()
-            ]
-            for method in self._methods[variant]:
-                commands += self._reranking(folder, name, weights, method)
+        commands += [
+            evaluation(folder / part, name, weights, list(place.datasets), flags)
+            for part, (place, flags) in self.evaluations.items()
+            if variant in plan.variants_of(self._tables_of(place))
+        ]
+        for method in self._methods.get(variant, ()):
+            commands += self._reranking(folder, name, weights, method)
         return Run(f"{variant}, seed {seed}", folder, tuple(commands))
+
+    def _tables_of(self, place: plan.Place) -> Iterator[plan.Comparison]:
+        return (table for table in self.comparisons.values() if table.place == place)
 
     @property
     def _methods(self) -> Mapping[str, tuple[str, ...]]:
-        """The variants that are evaluated, and by what the lists of each are re-ranked."""
-        return plan.variants_of(self.comparisons.values())
+        """By what the lists of each variant are re-ranked."""
+        return plan.variants_of(self._tables_of(self.place))
 
     def _reranking(
         self, folder: pathlib.Path, name: str, weights: pathlib.Path, method: str

@@ -205,7 +205,6 @@ def _with_methods(row: Row) -> tuple[Row, ...]:
         "alpha QE of 5, alpha 2": "alpha_qe",
         "alpha QE of 20, alpha 1": "alpha_qe(neighbours=20,alpha=1)",
         "alpha QE, tuned": TUNED,
-        "database augmentation": "dba",
         "diffusion": "diffusion",
     }
     rows = (Row(f"{row.label} + {label}", row.variant, name) for label, name in methods.items())
