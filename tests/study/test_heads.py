@@ -186,6 +186,12 @@ def test_heads_on_generated_landmarks(tmp_path, monkeypatch):
         changes=("--config.steps=2", "--config.warmup_steps=1", "--config.batch_size=8"),
         variants=("both",),
     )
+    # Heads of the table of photographs are evaluated on these as well.
+    for variant, is_transferred in (("both", False), ("fusion", True)):
+        [*_, run] = dataclasses.replace(plan, variants=(variant,)).runs()
+        workdirs = [f"--workdir={run.folder / part}" for part in ("evaluation", "transfer")]
+        flags = {flag for command in run.commands for flag in command.arguments}
+        assert [each in flags for each in workdirs] == [True, is_transferred]
     plan.claim()
     save_weights(plan.workdir / "weights" / TRUNK, read_source(f"pretrained:{TRUNK}")[0])
     _finish(plan, monkeypatch)
@@ -194,7 +200,7 @@ def test_heads_on_generated_landmarks(tmp_path, monkeypatch):
     chosen = read_json(folder / "tuned" / "landmarks.json")["chosen"]["method"]
     assert run.notes == {"model": "early_lite0_channel_wise", "step": 2, TUNED: chosen}
     tuned = {entry_of(dataset, TUNED) for dataset in DATASETS}
-    assert run.entries.keys() == {*DATASETS, *PHOTOGRAPHS.datasets, *tuned}
+    assert run.entries.keys() == {*DATASETS, *tuned}
     assert load_weights(folder / "weights").architecture.stages == 5
     assert {"loss_classification", "loss_contrastive"} <= read_metrics(folder)[-1].keys()
 
