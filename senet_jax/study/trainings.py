@@ -116,14 +116,11 @@ class TrainingPlan:
         )
 
     def _reranking(self, variant: str, folder: pathlib.Path, method: str) -> Command:
-        config = self.config(variant)
-        datasets = names(config.evaluation.datasets)
-        described = (
-            f"--config.data_root={self.world}",
-            f"--config.scales={tuple(config.evaluation.scales)}",
-        )
-        weights = folder / WEIGHTS
-        return evaluation(folder / _RERANKED, config.model, weights, datasets, described, method)
+        settings = read(TrainingSettings, self.config(variant))
+        datasets, scales = names(settings.evaluation.datasets), tuple(settings.evaluation.scales)
+        described = f"--config.data_root={self.world}", f"--config.scales={scales}"
+        workdir, weights = folder / _RERANKED, folder / WEIGHTS
+        return evaluation(workdir, settings.model, weights, datasets, described, method)
 
     def budget(self) -> list[tuple[str, str]]:
         """What the study takes and what of it is done, in lines: what, and its figures."""
