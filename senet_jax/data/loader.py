@@ -159,9 +159,7 @@ class TrainingData:
         example = {"labels": label} | self._augmented("images", pixels, rng)
         if self._pairs:
             rng = random_generator(self._seed, Purpose.POSITIVE, position)
-            members = self._members[label]
-            others = members[members != index]
-            partner = rng.choice(others) if others.size else index
+            partner = self._members.partner(index, label, rng)
             _, pixels, faults_of_partner = self._readable(partner)
             example |= self._augmented("positives", pixels, rng)
             faults += faults_of_partner

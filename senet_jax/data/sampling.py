@@ -61,6 +61,12 @@ class ClassMembers:
         start = self._ends[label - 1] if label else 0
         return self._images[start : self._ends[label]]
 
+    def partner(self, index: int, label: int, rng: np.random.Generator) -> int:
+        """Another image of an image's class; one that is alone is its own partner."""
+        members = self[label]
+        others = members[members != index]
+        return int(rng.choice(others)) if others.size else index
+
 
 @dataclasses.dataclass(frozen=True)
 class ShuffledImages:

@@ -160,7 +160,7 @@ def _train(flags: argparse.Namespace) -> None:
     from senet_jax.study.trainings import TrainingPlan
 
     _check(flags.seeds, "--seeds", _MOST_SEEDS)
-    variants = variants_of(flags.tables)
+    variants = variants_of(COMPARISONS[name] for name in flags.tables)
     plan = TrainingPlan(flags.workdir, _world(flags), variants, flags.seeds, tuple(flags.set))
     folder = flags.results or flags.workdir / FOLDER
     with _at_work(flags):

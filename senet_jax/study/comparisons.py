@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from senet_jax.report.paper import paper_figure
 from senet_jax.study.plan import Comparison, Place, Row
-from senet_jax.study.results import Results
+from senet_jax.study.results import Results, entry_of
 from senet_jax.study.statistics import (
     Estimate,
     Values,
@@ -39,8 +39,7 @@ def tables_of(comparison: Comparison, results: Results) -> list[Table]:
 
 def values_of(row: Row, results: Results, dataset: str, protocol: str) -> Values:
     """The APs of a row, for each seed."""
-    entry = f"{dataset}+{row.method}:blind" if row.method else dataset
-    return results.scores(row.variant, entry, protocol)
+    return results.scores(row.variant, entry_of(dataset, row.method), protocol)
 
 
 def reference_of(comparison: Comparison) -> Row:

@@ -10,17 +10,24 @@ from senet_jax.data.synthetic_landmarks import NAME
 from senet_jax.metrics.run_report import Run as ReportedRun
 from senet_jax.metrics.saved import REPORT, read_report
 from senet_jax.study import plan
-from senet_jax.study.plan import TRUNK_ALONE
+from senet_jax.study.evaluations import evaluation, files_of, scores_in, tuned, tuning
+from senet_jax.study.plan import DATASETS, TRUNK_ALONE, TUNED
 from senet_jax.study.processes import Command, Run, claim
-from senet_jax.study.results import HEADS, LANDMARK_HEADS, Results, RunScores, scores_of
-from senet_jax.study.trainings import check_world, settings_of, shared_settings, world_of
+from senet_jax.study.results import HEADS, LANDMARK_HEADS, Results, RunScores, Scores, entry_of
+from senet_jax.study.trainings import (
+    check_world,
+    config_of,
+    settings_of,
+    shared_settings,
+    world_of,
+)
 from senet_jax.system.errors import UserError
 from senet_jax.training.export import WEIGHTS
 from senet_jax.weights import is_weights_folder
 
 TRUNK = "lite0"
 SOURCE = f"pretrained:{TRUNK}"
-_EVALUATION = "evaluation"
+_EVALUATION, _VALIDATION = "evaluation", "validation"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,8 +44,6 @@ class HeadsPlan(abc.ABC):
     kind: ClassVar[str]
     comparisons: ClassVar[Mapping[str, plan.Comparison]]
     place: ClassVar[plan.Place]
-    network: ClassVar[str]
-    """What the networks' names begin with."""
 
     workdir: pathlib.Path
     seeds: int
@@ -49,6 +54,11 @@ class HeadsPlan(abc.ABC):
     @abc.abstractmethod
     def images(self) -> pathlib.Path:
         """What is trained on."""
+
+    @property
+    @abc.abstractmethod
+    def datasets_in(self) -> pathlib.Path:
+        """The folder of the datasets in which variants are compared."""
 
     @property
     @abc.abstractmethod
@@ -103,35 +113,57 @@ class HeadsPlan(abc.ABC):
             name, weights = TRUNK, trunk
             first = Command(("convert", SOURCE, str(trunk)), lambda: is_weights_folder(trunk))
         else:
-            name, weights = f"{self.network}_{variant}", folder / WEIGHTS
             flags = (
                 f"--config={pathlib.Path(self.place.config).stem}:{variant}",
-                f"--workdir={folder}",
                 f"--config.seed={seed}",
                 f"--config.start={trunk}",
                 f"--config.data.images={self.images}",
                 f"--config.data.maps={self.workdir / 'maps'}",
                 *self.changes,
             )
-            first = Command(("main", *flags), lambda: (folder / REPORT).is_file())
+            name, weights = str(config_of(flags).model), folder / WEIGHTS
+            training = ("main", *flags, f"--workdir={folder}")
+            first = Command(training, lambda: (folder / REPORT).is_file())
         commands = [first]
-        if any(row.variant == variant for table in self.comparisons.values() for row in table.rows):
-            commands += [
-                _evaluation(folder / part, name, weights, place, flags)
-                for part, (place, flags) in self.evaluations.items()
-            ]
+        commands += [
+            evaluation(folder / part, name, weights, list(place.datasets), flags)
+            for part, (place, flags) in self.evaluations.items()
+            if variant in plan.variants_of(self._tables_of(place))
+        ]
+        for method in self._methods.get(variant, ()):
+            commands += self._reranking(folder, name, weights, method)
         return Run(f"{variant}, seed {seed}", folder, tuple(commands))
+
+    def _tables_of(self, place: plan.Place) -> Iterator[plan.Comparison]:
+        return (table for table in self.comparisons.values() if table.place == place)
+
+    @property
+    def _methods(self) -> Mapping[str, tuple[str, ...]]:
+        """By what the lists of each variant are re-ranked."""
+        return plan.variants_of(self._tables_of(self.place))
+
+    def _reranking(
+        self, folder: pathlib.Path, name: str, weights: pathlib.Path, method: str
+    ) -> list[Command]:
+        """What re-ranks the lists of a run by a method."""
+        place, flags = self.evaluations[_EVALUATION]
+        workdir, datasets = folder / _EVALUATION, list(place.datasets)
+        if method != TUNED:
+            return [evaluation(workdir, name, weights, datasets, flags, method)]
+        chosen_by = folder / _VALIDATION
+        on = files_of(self.datasets_in, place.validation, chosen_by)
+        tunings = [
+            tuning(on, files_of(self.datasets_in, each, workdir), _tuned_in(folder, each))
+            for each in datasets
+        ]
+        return [evaluation(chosen_by, name, weights, [place.validation], flags), *tunings]
 
     def results(self) -> Results:
         """The results of all runs that have ended; those of the trunk alone stand for each seed."""
         runs, settings = [], {}
         for variant, seed in self.each():
             folder = self.folder(variant, seed)
-            entries = {}
-            for part, (place, _) in self.evaluations.items():
-                if (folder / part / REPORT).is_file():
-                    found = read_report(folder / part / REPORT).entries
-                    entries |= {name: scores_of(found[name]) for name in place.datasets}
+            entries, notes = self._found(variant, folder)
             if not entries:
                 continue
             if variant == TRUNK_ALONE:
@@ -139,10 +171,29 @@ class HeadsPlan(abc.ABC):
                 continue
             trained = read_report(folder / REPORT)
             assert trained.run is not None
-            runs.append(RunScores(variant, seed, entries, _notes(trained.run)))
+            runs.append(RunScores(variant, seed, entries, _notes(trained.run) | notes))
             settings[variant] = settings_of(trained.run.config)
         about = dict([self.about]) | {"settings": shared_settings(settings)}
         return Results(self.kind, about, tuple(runs))
+
+    def _found(
+        self, variant: str, folder: pathlib.Path
+    ) -> tuple[dict[str, Scores], dict[str, Any]]:
+        """The scores of a run so far, and which settings were chosen for it."""
+        entries: dict[str, Scores] = {}
+        for part, (place, _) in self.evaluations.items():
+            entries |= scores_in(folder / part, place.datasets)
+        notes = {}
+        for method in self._methods.get(variant, ()):
+            names = {each: entry_of(each, method) for each in self.place.datasets}
+            if method != TUNED:
+                entries |= scores_in(folder / _EVALUATION, names.values())
+                continue
+            for dataset, entry in names.items():
+                file = _tuned_in(folder, dataset)
+                if file.is_file():
+                    notes[TUNED], entries[entry] = tuned(file)
+        return entries, notes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -160,7 +211,6 @@ class PhotographHeads(HeadsPlan):
     kind = HEADS
     comparisons = plan.HEAD_COMPARISONS
     place = plan.PHOTOGRAPHS
-    network = TRUNK
 
     data_root: pathlib.Path
     photographs: pathlib.Path
@@ -179,6 +229,11 @@ class PhotographHeads(HeadsPlan):
     def evaluations(self) -> Mapping[str, tuple[plan.Place, tuple[str, ...]]]:
         """See `HeadsPlan`."""
         return {_EVALUATION: (self.place, _photographs_in(self.data_root))}
+
+    @property
+    def datasets_in(self) -> pathlib.Path:
+        """See `HeadsPlan`."""
+        return self.data_root
 
     @property
     def about(self) -> tuple[str, Any]:
@@ -202,13 +257,12 @@ class LandmarkHeads(HeadsPlan):
     kind = LANDMARK_HEADS
     comparisons = plan.LANDMARK_COMPARISONS
     place = plan.LANDMARKS
-    network = f"early_{TRUNK}"
 
     world: pathlib.Path
     data_root: pathlib.Path | None = None
 
     def __post_init__(self):
-        check_world(self.world, "study")
+        check_world(self.world, "study", (*DATASETS, self.place.validation))
         if self.data_root is not None:
             _check_photographs(self.data_root)
 
@@ -221,10 +275,15 @@ class LandmarkHeads(HeadsPlan):
     def evaluations(self) -> Mapping[str, tuple[plan.Place, tuple[str, ...]]]:
         """See `HeadsPlan`."""
         found: dict[str, tuple[plan.Place, tuple[str, ...]]] = {}
-        found[_EVALUATION] = self.place, (f"--config.data_root={self.world}",)
+        found[_EVALUATION] = self.place, _described(self.world)
         if self.data_root is not None:
             found["transfer"] = plan.TRANSFER, _photographs_in(self.data_root)
         return found
+
+    @property
+    def datasets_in(self) -> pathlib.Path:
+        """See `HeadsPlan`."""
+        return self.world
 
     @property
     def about(self) -> tuple[str, Any]:
@@ -232,9 +291,14 @@ class LandmarkHeads(HeadsPlan):
         return "world", world_of(self.world)
 
 
+def _described(data_root: pathlib.Path) -> tuple[str, ...]:
+    """The flags of an evaluation."""
+    return f"--config.data_root={data_root}", "--config.scales=(1.0,)"
+
+
 def _photographs_in(data_root: pathlib.Path) -> tuple[str, ...]:
     """The flags of an evaluation on photographs."""
-    return f"--config.data_root={data_root}", "--config.long_side=256"
+    return *_described(data_root), "--config.long_side=256"
 
 
 def _check_photographs(data_root: pathlib.Path) -> None:
@@ -243,22 +307,9 @@ def _check_photographs(data_root: pathlib.Path) -> None:
             raise UserError(f"there is no folder {data_root / name}; check --data_root")
 
 
-def _evaluation(
-    workdir: pathlib.Path,
-    name: str,
-    weights: pathlib.Path,
-    place: plan.Place,
-    flags: tuple[str, ...],
-) -> Command:
-    evaluate = (
-        f"--config=evaluate:{name}",
-        f"--workdir={workdir}",
-        f"--config.weights={weights}",
-        f"--config.datasets={','.join(place.datasets)}",
-        "--config.scales=(1.0,)",
-        *flags,
-    )
-    return Command(("main", *evaluate), lambda: (workdir / REPORT).is_file())
+def _tuned_in(folder: pathlib.Path, dataset: str) -> pathlib.Path:
+    """The file of query expansion on a dataset, with the settings that were chosen for a run."""
+    return folder / "tuned" / f"{dataset}.json"
 
 
 def _notes(run: ReportedRun) -> dict[str, Any]:

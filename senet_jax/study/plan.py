@@ -4,7 +4,7 @@ The figures that the paper has for the same rows are those of `report.paper`.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 DATASETS = {
     "landmarks": "everything",
@@ -25,6 +25,7 @@ class Place:
         main: the dataset and the protocol that are compared; the others explain it.
         caption: the same in words.
         config: the file of `configs` that tells the protocol of the study.
+        validation: the dataset on which the settings of `TUNED` are chosen; empty for none.
     """
 
     what: str
@@ -33,6 +34,7 @@ class Place:
     main: tuple[str, str]
     caption: str
     config: str
+    validation: str = ""
 
 
 WORLD = Place(
@@ -53,7 +55,9 @@ PHOTOGRAPHS = Place(
 )
 
 
-LANDMARKS = dataclasses.replace(WORLD, config="configs/landmarks.py")
+LANDMARKS = dataclasses.replace(
+    WORLD, config="configs/landmarks.py", validation="landmarks_validation"
+)
 """The same world, where heads are trained on a trunk that was trained on ImageNet."""
 TRANSFER = dataclasses.replace(
     PHOTOGRAPHS,
@@ -63,6 +67,10 @@ TRANSFER = dataclasses.replace(
 """Real photographs, on which these heads are evaluated as well."""
 
 
+TUNED = "alpha_qe(tuned)"
+"""The method of a row whose settings are chosen for each run, on the validation split."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Row:
     """A row of a table.
@@ -70,7 +78,7 @@ class Row:
     Attributes:
         label: for people.
         variant: of the config of the study.
-        method: of re-ranking, empty for the search alone.
+        method: of re-ranking, or `TUNED`; empty for the search alone.
         paper: the paper's row: what `report.paper.paper_figure` takes behind the dataset and the
             distractors; None where it has none.
     """
@@ -176,34 +184,87 @@ HEAD_COMPARISONS = {
 """The same of heads that are trained on real photographs."""
 
 
-def _on_early_maps(table: Comparison) -> Comparison:
-    """A table of heads on generated landmarks, with the fusion layers alone beside the baseline."""
+def _with_control(table: Comparison) -> Comparison:
+    """A table with the fusion layers alone beside the baseline."""
     first, *others = (row for row in table.rows if row is not _FUSION)
-    return dataclasses.replace(
-        table,
-        title=f"{table.title}, on early maps of EfficientNet-Lite0",
-        rows=(first, _FUSION, *others),
-        place=LANDMARKS,
-    )
+    return dataclasses.replace(table, rows=(first, _FUSION, *others))
 
 
+def _on_early_maps(table: Comparison) -> Comparison:
+    """A table of heads on generated landmarks."""
+    title = f"{table.title}, on early maps of EfficientNet-Lite0"
+    return dataclasses.replace(table, title=title, place=LANDMARKS)
+
+
+def _with_methods(row: Row) -> tuple[Row, ...]:
+    """A row, and what re-ranks its lists by its descriptors alone.
+
+    The settings of the paper's query expansion are those of ROxford, then those of RParis.
+    """
+    methods = {
+        "alpha QE of 5, alpha 2": "alpha_qe",
+        "alpha QE of 20, alpha 1": "alpha_qe(neighbours=20,alpha=1)",
+        "alpha QE, tuned": TUNED,
+        "diffusion": "diffusion",
+    }
+    rows = (Row(f"{row.label} + {label}", row.variant, name) for label, name in methods.items())
+    return row, *rows
+
+
+_BOTH = Row("channel-wise, both losses", "both", paper=("r50",))
 LANDMARK_COMPARISONS = {
-    **{name: _on_early_maps(COMPARISONS[name]) for name in ("s3", "s4", "s5")},
-    "transfer": Comparison(
-        "transfer",
-        "From generated landmarks to real photographs",
-        (_BASELINE, _FUSION, _DIRECT, _DOT, _CONCAT, _CHANNEL_WISE),
-        place=TRANSFER,
-    ),
+    comparison.name: comparison
+    for comparison in (
+        *(_on_early_maps(_with_control(COMPARISONS[name])) for name in ("s3", "s4", "s5")),
+        Comparison(
+            "transfer",
+            "From generated landmarks to real photographs",
+            (_BASELINE, _FUSION, _DIRECT, _DOT, _CONCAT, _CHANNEL_WISE),
+            place=TRANSFER,
+        ),
+        *map(
+            _on_early_maps,
+            (
+                Comparison(
+                    "s2",
+                    "Table S2: which losses",
+                    (_CHANNEL_WISE, _BOTH),
+                ),
+                Comparison(
+                    "s2_both",
+                    "Table S2: what query expansion adds to both losses",
+                    (_BOTH, Row("channel-wise, both losses + alpha QE, tuned", "both", TUNED)),
+                    reference="both",
+                ),
+                Comparison(
+                    "s2_baseline",
+                    "Table S2: which losses, without self-similarity",
+                    (_BASELINE, Row("baseline, both losses", "baseline_both")),
+                    reference="baseline",
+                ),
+                Comparison(
+                    "s1",
+                    "Table S1: what re-ranking adds to channel-wise",
+                    _with_methods(_CHANNEL_WISE),
+                ),
+                Comparison(
+                    "s1_baseline",
+                    "Table S1: what re-ranking adds to the baseline",
+                    _with_methods(_BASELINE),
+                    reference="baseline",
+                ),
+            ),
+        ),
+    )
 }
 """The same of heads that are trained on generated landmarks."""
 
 
-def variants_of(names: list[str]) -> dict[str, tuple[str, ...]]:
+def variants_of(comparisons: Iterable[Comparison]) -> dict[str, tuple[str, ...]]:
     """The variants of some tables, each with the methods of re-ranking that its runs need."""
     found: dict[str, tuple[str, ...]] = {}
-    for name in names:
-        for row in COMPARISONS[name].rows:
+    for comparison in comparisons:
+        for row in comparison.rows:
             methods = found.get(row.variant, ())
             added = () if row.method in ("", *methods) else (row.method,)
             found[row.variant] = methods + added

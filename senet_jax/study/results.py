@@ -20,6 +20,7 @@ TRAININGS, HEADS, LANDMARK_HEADS, SYSTEMS = "trainings", "heads", "landmark_head
 _KINDS = (TRAININGS, HEADS, LANDMARK_HEADS, SYSTEMS)
 _LEVELS = 10_000
 _NOT_SCORED = "-"
+_BLIND = ":blind"
 _AP = MEASURES.index("ap")
 
 Scores = Mapping[str, np.ndarray]
@@ -87,6 +88,19 @@ class Results:
 def among(entry: str, distractors: str) -> str:
     """What an entry is called, and its dataset, where its database holds distractors as well."""
     return f"{distractors}/{entry}" if distractors else entry
+
+
+def entry_of(dataset: str, method: str = "") -> str:
+    """What the scores of a dataset are called, by the search alone or by a re-ranking.
+
+    Nothing is dropped from what is re-ranked, as in the paper's query expansion: it is `blind`.
+    """
+    return f"{dataset}+{method}{_BLIND}" if method else dataset
+
+
+def is_blind(entry: str) -> bool:
+    """Whether an entry is that of a re-ranking from which nothing is dropped."""
+    return entry.endswith(_BLIND)
 
 
 def scores_of(report: EvaluationReport) -> Scores:

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import pathlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,11 @@ from senet_jax.config import flat, names, read
 from senet_jax.data.synthetic_landmarks import NAME
 from senet_jax.forecast.lines import in_bytes
 from senet_jax.forecast.training import known_data, state_bytes
-from senet_jax.metrics.run_report import Report
-from senet_jax.metrics.saved import LISTED, REPORT, read_report
+from senet_jax.metrics.saved import LISTED, REPORT
+from senet_jax.study.evaluations import evaluation, report_at
 from senet_jax.study.plan import DATASETS
 from senet_jax.study.processes import Command, Run, claim
-from senet_jax.study.results import TRAININGS, Results, RunScores, scores_of
+from senet_jax.study.results import TRAININGS, Results, RunScores, is_blind, scores_of
 from senet_jax.system.errors import CommandParser, UserError
 from senet_jax.system.files import read_json
 from senet_jax.system.progress import format_seconds
@@ -72,7 +72,7 @@ class TrainingPlan:
 
     def config(self, variant: str) -> ConfigDict:
         """The checked config of a variant's first run."""
-        return _config(tuple(self.flags(variant, 0)))
+        return config_of(tuple(self.flags(variant, 0)))
 
     def claim(self) -> None:
         """Marks the workdir as this study's.
@@ -116,18 +116,11 @@ class TrainingPlan:
         )
 
     def _reranking(self, variant: str, folder: pathlib.Path, method: str) -> Command:
-        config, target = self.config(variant), folder / _RERANKED
-        flags = (
-            f"--config=evaluate:{config.model}",
-            f"--workdir={target}",
-            f"--config.weights={folder / WEIGHTS}",
-            f"--config.data_root={self.world}",
-            f"--config.datasets={config.evaluation.datasets}",
-            f"--config.scales={tuple(config.evaluation.scales)}",
-            f"--config.rerank={method}",
-        )
-        entry = f"{names(config.evaluation.datasets)[0]}+{method}:blind"
-        return Command(("main", *flags), lambda: entry in _entries(target / REPORT))
+        settings = read(TrainingSettings, self.config(variant))
+        datasets, scales = names(settings.evaluation.datasets), tuple(settings.evaluation.scales)
+        described = f"--config.data_root={self.world}", f"--config.scales={scales}"
+        workdir, weights = folder / _RERANKED, folder / WEIGHTS
+        return evaluation(workdir, settings.model, weights, datasets, described, method)
 
     def budget(self) -> list[tuple[str, str]]:
         """What the study takes and what of it is done, in lines: what, and its figures."""
@@ -142,7 +135,7 @@ class TrainingPlan:
         seconds = [
             report.run.seconds["training"] / self.steps(variant)
             for variant, seed in self.each()
-            if (report := _report(self.folder(variant, seed) / REPORT)) and report.run
+            if (report := report_at(self.folder(variant, seed) / REPORT)) and report.run
         ]
         time = "not known before a run has ended here; the progress tells it after some steps"
         if seconds:
@@ -177,13 +170,13 @@ class TrainingPlan:
         runs, settings = [], {}
         for variant, seed in self.each():
             folder = self.folder(variant, seed)
-            report = _report(folder / REPORT)
+            report = report_at(folder / REPORT)
             if report is None or report.run is None:
                 continue
             entries = {name: report.entries[name] for name in DATASETS if name in report.entries}
-            again = _report(folder / _RERANKED / REPORT)
+            again = report_at(folder / _RERANKED / REPORT)
             if again is not None:
-                entries |= {n: e for n, e in again.entries.items() if n.endswith(":blind")}
+                entries |= {n: e for n, e in again.entries.items() if is_blind(n)}
             runs.append(
                 RunScores(
                     variant,
@@ -200,21 +193,22 @@ class TrainingPlan:
         """What each run took: seconds of the training, and the versions of the libraries."""
         found = {}
         for variant, seed in self.each():
-            report = _report(self.folder(variant, seed) / REPORT)
+            report = report_at(self.folder(variant, seed) / REPORT)
             if report is not None and report.run is not None:
                 run = report.run
                 found[f"{variant}-{seed}"] = dict(run.seconds) | {"versions": dict(run.versions)}
         return found
 
 
-def check_world(folder: pathlib.Path, size: str) -> None:
-    """Raises a `UserError` unless a folder holds the datasets of generated landmarks.
+def check_world(folder: pathlib.Path, size: str, datasets: Iterable[str] = DATASETS) -> None:
+    """Raises a `UserError` unless a folder holds these datasets of generated landmarks.
 
     Args:
         folder: of the world.
         size: of the one that the study's protocol names.
+        datasets: their names.
     """
-    for dataset in DATASETS:
+    for dataset in datasets:
         if not (folder / dataset).is_dir():
             raise UserError(
                 f"{folder} holds no {dataset}; make it with python -m "
@@ -229,7 +223,8 @@ def world_of(folder: pathlib.Path) -> Any:
 
 
 @functools.cache
-def _config(flags: tuple[str, ...]) -> ConfigDict:
+def config_of(flags: tuple[str, ...]) -> ConfigDict:
+    """The checked config that flags ask for."""
     parser = CommandParser(prog="python -m senet_jax.study", add_help=False)
     _, config = parse_with_config(parser, flags)
     assert config is not None
@@ -240,7 +235,7 @@ def _config(flags: tuple[str, ...]) -> ConfigDict:
 @functools.cache
 def _steps_and_state(flags: tuple[str, ...]) -> tuple[int, int]:
     """The steps of a training, and the bytes of its state."""
-    settings = read(TrainingSettings, _config(flags))
+    settings = read(TrainingSettings, config_of(flags))
     data = known_data(settings)
     setup = make_setup(settings, data.classes, data.steps_per_epoch)
     return setup.duration.total_steps, sum(state_bytes(setup.abstract_state(), 1).values())
@@ -252,21 +247,6 @@ def _last_step(folder: pathlib.Path) -> int:
         return read_metrics(folder)[-1]["step"]
     except UserError:  # It has not begun, or is writing a line.
         return 0
-
-
-def _report(path: pathlib.Path) -> Report | None:
-    return _report_of(path, path.stat().st_mtime_ns) if path.is_file() else None
-
-
-@functools.cache
-def _report_of(path: pathlib.Path, changed: int) -> Report:
-    """A report as it was at a moment; a study reads it after each of its runs."""
-    return read_report(path)
-
-
-def _entries(path: pathlib.Path) -> Sequence[str]:
-    report = _report(path)
-    return () if report is None else list(report.entries)
 
 
 def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -61,6 +61,10 @@ class HeadSettings(config.Job):
     optimizer: OptimizerSettings = section(OptimizerSettings)
     losses: tuple[Loss, ...] = chosen(chosen_losses)
 
+    def weighed_losses(self) -> tuple[Loss, ...]:
+        """The losses whose weight is not 0."""
+        return tuple(loss for loss in self.losses if loss.weight)
+
     def check(self) -> None:
         """Checks what no value alone can tell.
 
@@ -69,11 +73,13 @@ class HeadSettings(config.Job):
         """
         super().check()
         self.optimizer.check()
-        if not any(loss.weight for loss in self.losses) or any(loss.pairs for loss in self.losses):
+        if not self.weighed_losses():
             raise UserError(
-                "config.losses has to hold losses of single images, one with a weight above 0; "
-                "give config.losses.classification_weight"
+                "config.losses has to hold a loss with a weight above 0; give "
+                "config.losses.classification_weight"
             )
+        for loss in self.weighed_losses():
+            loss.check(self.batch_size)
         if self.warmup_steps >= self.steps:
             raise UserError(
                 f"config.warmup_steps is {self.warmup_steps}, config.steps {self.steps}; warm up "

@@ -27,6 +27,7 @@ from senet_jax.data.ground_truth import GroundTruth
 from senet_jax.data.image_folder import image_folder
 from senet_jax.data.image_source import ImageSource
 from senet_jax.data.prepared import open_prepared
+from senet_jax.data.sampling import ClassMembers, Purpose, random_generator
 from senet_jax.losses.loss import Dimensions
 from senet_jax.metrics.evaluation_report import EvaluationReport
 from senet_jax.metrics.report import evaluate_descriptors
@@ -242,7 +243,7 @@ def _best_head(
     maps: np.ndarray,
     metrics: MetricsWriter,
 ) -> _Best:
-    losses = tuple(loss for loss in told.losses if loss.weight)
+    losses = told.weighed_losses()
     optimizer = make_optimizer(told.optimizer, Duration(told.steps, told.warmup_steps))
     rows = np.flatnonzero(~held_out)
     classes, labels = np.unique(source.labels[rows], return_inverse=True)
@@ -263,7 +264,8 @@ def _best_head(
     validate = _Validation(architecture, source, held_out, maps) if held_out.any() else None
     reports = {0: validate(variables)} if validate else {}
     best = _Best(0, variables, reports)
-    batches = _batches(maps, rows, labels.astype(np.int32), told)
+    pairs = any(loss.pairs for loss in losses)
+    batches = _batches(maps, rows, labels.astype(np.int32), told, pairs)
     progress = Progress("head", told.steps, "steps")
     for number in range(1, told.steps + 1):
         state, values = step(state, next(batches))
@@ -291,7 +293,7 @@ def _score(report: EvaluationReport) -> float:
 
 
 def _batches(
-    maps: np.ndarray, rows: np.ndarray, labels: np.ndarray, told: HeadSettings
+    maps: np.ndarray, rows: np.ndarray, labels: np.ndarray, told: HeadSettings, pairs: bool
 ) -> Iterator[Batch]:
     """Views of photographs without end: each photograph once before the first comes again.
 
@@ -300,15 +302,28 @@ def _batches(
         rows: int64[k], which photographs there are.
         labels: int32[k], of these.
         told: the seed and the size of a batch.
+        pairs: whether each has a partner, a view of another photograph of its class.
     """
     rng = np.random.default_rng(told.seed)
+    rng_of_partners = random_generator(told.seed, Purpose.POSITIVE)
+    members = ClassMembers(labels, 1 + int(labels.max()))
+
+    def views_of(chosen: np.ndarray, rng: np.random.Generator) -> jax.Array:
+        views = rng.integers(maps.shape[1], size=len(chosen))
+        return jnp.asarray(maps[rows[chosen], views].astype(np.float32))
+
     while True:
         order = rng.permutation(len(rows))
         for first in range(0, len(order) - told.batch_size + 1, told.batch_size):
             chosen = order[first : first + told.batch_size]
-            views = rng.integers(maps.shape[1], size=len(chosen))
-            images = maps[rows[chosen], views].astype(np.float32)
-            yield {"images": jnp.asarray(images), "labels": jnp.asarray(labels[chosen])}
+            batch = {"images": views_of(chosen, rng), "labels": jnp.asarray(labels[chosen])}
+            if pairs:
+                partners = [
+                    members.partner(int(index), int(labels[index]), rng_of_partners)
+                    for index in chosen
+                ]
+                batch["positives"] = views_of(np.array(partners), rng_of_partners)
+            yield batch
 
 
 class _Validation:

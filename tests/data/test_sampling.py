@@ -60,6 +60,13 @@ def test_members_of_classes_against_a_search():
         assert members[label].tolist() == [i for i in range(60) if labels[i] == label]
 
 
+def test_a_partner_is_any_other_image_of_the_class():
+    members = ClassMembers(np.array([0, 1, 0, 0, 2]), 3)
+    rng = np.random.default_rng(0)
+    assert {members.partner(2, 0, rng) for _ in range(50)} == {0, 3}
+    assert members.partner(4, 2, rng) == 4
+
+
 def test_an_epoch_has_every_image_once():
     order = ShuffledImages(23, seed=5)
     assert order.examples_per_epoch == 23

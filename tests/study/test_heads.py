@@ -11,13 +11,17 @@ from senet_jax.data.builder import build
 from senet_jax.data.synthetic_landmarks import TINY, training_source, write_evaluation
 from senet_jax.main import main
 from senet_jax.metrics.bootstrap import crossed_interval
+from senet_jax.rerank import tune
+from senet_jax.study.evaluations import scores_in
 from senet_jax.study.heads import TRUNK, LandmarkHeads, PhotographHeads
-from senet_jax.study.plan import DATASETS, HEAD_COMPARISONS, PHOTOGRAPHS, TRUNK_ALONE
-from senet_jax.study.results import HEADS, Results, RunScores, read_results
+from senet_jax.study.plan import DATASETS, HEAD_COMPARISONS, PHOTOGRAPHS, TRUNK_ALONE, TUNED
+from senet_jax.study.results import HEADS, Results, RunScores, entry_of, read_results
 from senet_jax.study.written import parts_of, write_parts, write_report
 from senet_jax.system import runtime
 from senet_jax.system.errors import UserError
+from senet_jax.system.files import read_json
 from senet_jax.training import heads
+from senet_jax.training.metrics import read_metrics
 from senet_jax.weights import load_weights, save_weights
 from tests.data.pictures import encoded, picture, write_dataset
 from tests.oracles.lite0 import needs_lite0
@@ -118,12 +122,18 @@ def plan_in(tmp_path, monkeypatch):
     return plan
 
 
-def _finish(plan):
+def _finish(plan, monkeypatch=None):
     """What `run_all` does, in this process."""
     for run in plan.runs():
         for command in run.commands:
             if not command.is_done():
-                main(list(command.arguments))
+                name, *arguments = command.arguments
+                if name == "rerank.tune":
+                    monkeypatch.setattr("sys.argv", ["", *arguments])
+                    tune.main()
+                else:
+                    main(list(command.arguments))
+                assert command.is_done()
 
 
 @needs_lite0
@@ -165,7 +175,8 @@ def test_heads_on_generated_landmarks(tmp_path, monkeypatch):
     monkeypatch.setattr(runtime, "tune_for_inference", lambda: None)
     world = tmp_path / "world"
     build(training_source(TINY), world / "synthetic_landmarks")
-    write_evaluation(TINY, "evaluation", world)
+    for split in ("evaluation", "validation"):
+        write_evaluation(TINY, split, world)
     _write_photographs(tmp_path)
     plan = LandmarkHeads(
         workdir=tmp_path / "study",
@@ -173,15 +184,34 @@ def test_heads_on_generated_landmarks(tmp_path, monkeypatch):
         data_root=tmp_path,
         seeds=1,
         changes=("--config.steps=2", "--config.warmup_steps=1", "--config.batch_size=8"),
-        variants=("fusion",),
+        variants=("both",),
     )
+    # Heads of the table of photographs are evaluated on these as well.
+    for variant, is_transferred in (("both", False), ("fusion", True)):
+        [*_, run] = dataclasses.replace(plan, variants=(variant,)).runs()
+        workdirs = [f"--workdir={run.folder / part}" for part in ("evaluation", "transfer")]
+        flags = {flag for command in run.commands for flag in command.arguments}
+        assert [each in flags for each in workdirs] == [True, is_transferred]
     plan.claim()
     save_weights(plan.workdir / "weights" / TRUNK, read_source(f"pretrained:{TRUNK}")[0])
-    _finish(plan)
+    _finish(plan, monkeypatch)
     [run] = plan.results().runs
-    assert (run.name, run.notes) == ("fusion", {"model": "early_lite0_fusion", "step": 2})
-    assert run.entries.keys() == {*DATASETS, *PHOTOGRAPHS.datasets}
-    assert load_weights(plan.folder("fusion", 0) / "weights").architecture.stages == 5
+    folder = plan.folder("both", 0)
+    chosen = read_json(folder / "tuned" / "landmarks.json")["chosen"]["method"]
+    assert run.notes == {"model": "early_lite0_channel_wise", "step": 2, TUNED: chosen}
+    tuned = {entry_of(dataset, TUNED) for dataset in DATASETS}
+    assert run.entries.keys() == {*DATASETS, *tuned}
+    assert load_weights(folder / "weights").architecture.stages == 5
+    assert {"loss_classification", "loss_contrastive"} <= read_metrics(folder)[-1].keys()
+
+    # What was chosen is what a re-ranking by it gives.
+    [command] = plan._reranking(folder, run.notes["model"], folder / "weights", chosen)
+    main(list(command.arguments))
+    again = scores_in(folder / "evaluation", [entry_of("landmarks", chosen)])
+    np.testing.assert_array_equal(
+        again[entry_of("landmarks", chosen)]["medium"],
+        run.entries[entry_of("landmarks", TUNED)]["medium"],
+    )
 
 
 def test_what_is_not_there_is_told(tmp_path):

@@ -13,11 +13,12 @@ from senet_jax.data.image_folder import image_folder
 from senet_jax.features.runner import Describer
 from senet_jax.losses.classification import Classification
 from senet_jax.losses.loss import Dimensions
+from senet_jax.losses.momentum_contrast import Contrastive
 from senet_jax.models.layers import l2_normalise
 from senet_jax.models.registry import ARCHITECTURES, build_model, family_of, random_variables
 from senet_jax.system.errors import UserError
-from senet_jax.training.head_settings import MapSettings
-from senet_jax.training.heads import check_trunk, initial_head, with_head
+from senet_jax.training.head_settings import HeadSettings, MapSettings
+from senet_jax.training.heads import _batches, check_trunk, initial_head, with_head
 from senet_jax.training.kept_maps import kept_maps, views_of
 from senet_jax.training.settings import StepSettings
 from senet_jax.training.state import create_state
@@ -114,6 +115,34 @@ def test_all_of_a_head_learns(name):
     in_vain = {f"ssm/encoder/{layer}/bias" for layer in ("conv_0", "conv_1", "expand")}
     assert before.keys() == after.keys() and still <= in_vain
     assert not any("trunk" in path for path in after)
+
+
+def test_partners_are_other_photographs_and_change_no_batch():
+    # A map tells its photograph; those of odd numbers are not trained on.
+    maps = np.arange(40, dtype=np.float16).reshape(40, 1, 1, 1, 1)
+    rows, labels = np.arange(0, 40, 2), np.arange(20, dtype=np.int32) % 5
+    told = HeadSettings(model="lite0_baseline", batch_size=8)
+    alone, paired = (_batches(maps, rows, labels, told, pairs) for pairs in (False, True))
+    seen = set()
+    for _ in range(10):
+        first, second = next(alone), next(paired)
+        assert set(first) == {"images", "labels"}
+        np.testing.assert_array_equal(first["images"], second["images"])
+        images, partners = (np.ravel(second[key]).astype(int) for key in ("images", "positives"))
+        np.testing.assert_array_equal(labels[images // 2], second["labels"])
+        np.testing.assert_array_equal(labels[partners // 2], second["labels"])
+        assert (images != partners).all() and not (partners % 2).any()
+        seen |= set(partners)
+    assert seen == set(rows)
+
+
+def test_a_loss_of_pairs_is_checked_with_the_others():
+    told = {"model": "lite0_baseline", "batch_size": 8, "warmup_steps": 1}
+    HeadSettings(**told, losses=(Contrastive(queue_length=8),)).check()
+    with pytest.raises(UserError, match="a loss with a weight above 0"):
+        HeadSettings(**told, losses=(Contrastive(weight=0.0, queue_length=8),)).check()
+    with pytest.raises(UserError, match="the queue takes at least a batch"):
+        HeadSettings(**told, losses=(Contrastive(queue_length=4),)).check()
 
 
 @pytest.mark.parametrize("name", ["lite0_concat", EARLY])
