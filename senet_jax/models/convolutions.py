@@ -1,4 +1,4 @@
-"""Convolutions of one shape in cheaper forms, for inference.
+"""Convolutions of one shape in cheaper forms.
 
 Each can stand in place of `jax.lax.conv_general_dilated` in `flax.linen.Conv`: kernels keep their
 shape, and the result is the same but for rounding.
@@ -85,6 +85,43 @@ def paired_conv(
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
     return pairs.reshape(*pairs.shape[:2], -1, outputs)[:, :, :columns]
+
+
+def conv_as_product(
+    maps: Array,
+    kernel: Array,
+    strides: Sequence[int],
+    padding: Sequence[tuple[int, int]],
+    **__: Any,
+) -> Array:
+    """A convolution of small maps as one product of matrices, zeros of the kernel included.
+
+    XLA on CPUs is slow where a batch has very many small maps of few channels, and slower still at
+    the gradient of the kernel.
+
+    Args:
+        maps: float[b h w c].
+        kernel: float[u v c d].
+        strides: along both sides.
+        padding: by zeros before and after, along both sides.
+
+    Returns:
+        float[b p q d].
+    """
+    axes = zip(maps.shape[1:3], kernel.shape[:2], strides, padding, strict=True)
+    takes = [_taken(*axis) for axis in axes]
+    matrix = jnp.einsum("hpu,wqv,uvcd->hwcpqd", *takes, kernel)
+    size = matrix.shape[:3]
+    products = maps.reshape(len(maps), -1) @ matrix.reshape(np.prod(size), -1)
+    return products.reshape(len(maps), *matrix.shape[3:])
+
+
+def _taken(side: int, width: int, stride: int, padding: tuple[int, int]) -> np.ndarray:
+    """Which place an output takes at a position of the kernel: float32[side outputs width]."""
+    before, after = padding
+    outputs = (side + before + after - width) // stride + 1
+    places = np.arange(outputs)[:, None] * stride + np.arange(width) - before
+    return (np.arange(side)[:, None, None] == places).astype(np.float32)
 
 
 def winograd_same_conv(maps: Array, kernel: Array, *_: Any, **__: Any) -> Array:

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from senet_jax.models.architecture import Architecture
-from senet_jax.models.convolutions import paired_conv, winograd_same_conv
+from senet_jax.models.convolutions import conv_as_product, paired_conv, winograd_same_conv
 from senet_jax.models.families.reranker import RERANKER
 from senet_jax.models.layers import Array, torch_init
 from senet_jax.models.pooling import LearnableGeneralisedMean
@@ -169,12 +169,15 @@ class CentrePivotConv(nn.Module):
     kernel: int
     stride: int
     fast: bool = False
+    small: bool = False
 
     @nn.compact
     def __call__(self, of_thinned_keys: Array, of_thinned_queries: Array) -> Array:
         """float[b pu pv h w c] and float[b ph pw u v c] -> float[b ph pw pu pv d]."""
         options: dict[str, Any] = {"padding": self.kernel // 2, "kernel_init": torch_init}
-        if self.fast and self.width < FULL_WIDTH:
+        if self.small:
+            options["conv_general_dilated"] = conv_as_product
+        elif self.fast and self.width < FULL_WIDTH:
             options["conv_general_dilated"] = paired_conv
         over_query, over_key = (
             nn.Conv(self.width, (self.kernel, self.kernel), self.stride, name=name, **options)
@@ -195,13 +198,15 @@ class CentrePivotLayer(nn.Module):
     kernel: int
     stride: int
     fast: bool = False
+    small: bool = False
 
     @nn.compact
     def __call__(
         self, of_thinned_keys: Array, of_thinned_queries: Array, region: PairRegion
     ) -> Array:
         """As `CentrePivotConv`; `region` is that of its output, and zero is all outside of it."""
-        conv = CentrePivotConv(self.width, self.kernel, self.stride, self.fast, name="conv")
+        shape = self.width, self.kernel, self.stride
+        conv = CentrePivotConv(*shape, self.fast, self.small, name="conv")
         maps = conv(of_thinned_keys, of_thinned_queries)
         scale = self.param("scale", nn.initializers.ones, (self.width,))
         bias = self.param("bias", nn.initializers.zeros, (self.width,))
@@ -242,16 +247,19 @@ class Reranker(nn.Module):
 
     Attributes:
         fast: compute convolutions in forms that are faster on CPUs.
+        small: compute those over correlations in a form that is faster where maps are small.
     """
 
     fast: bool = False
+    small: bool = False
 
     def setup(self):
         conv: dict[str, Any] = {"padding": 1, "use_bias": False, "kernel_init": torch_init}
         if self.fast:
             conv["conv_general_dilated"] = winograd_same_conv
         self.compress = [nn.Conv(WIDTH, (3, 3), **conv) for _ in SCALES]
-        self.blocks = [[CentrePivotLayer(*layer, self.fast) for layer in block] for block in BLOCKS]
+        forms = self.fast, self.small
+        self.blocks = [[CentrePivotLayer(*layer, *forms) for layer in block] for block in BLOCKS]
         self.mlp = [nn.Dense(width) for width in (BLOCKS[-1][-1][0], 2)]
 
     def maps(self, stage3: Array, to_scales: Sequence[Resizing]) -> Array:

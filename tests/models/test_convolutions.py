@@ -4,6 +4,7 @@ import pytest
 
 from senet_jax.models.convolutions import (
     _winograd_matrices,
+    conv_as_product,
     depthwise_conv,
     paired_conv,
     winograd_conv,
@@ -102,14 +103,15 @@ def test_depthwise_equals_the_convolution_of_each_channel(side, stride, padding,
     assert (np.abs(ours - expected) <= side**2 * ROUNDING * bar).all()
 
 
+@pytest.mark.parametrize("form", [paired_conv, conv_as_product])
 @pytest.mark.parametrize(("side", "stride"), [(5, 2), (3, 1), (3, 2)])
 @pytest.mark.parametrize("shape", [(4, 8), (5, 7), (1, 6), (3, 1)])
-def test_columns_in_pairs_are_those_of_the_convolution(side, stride, shape):
+def test_forms_for_few_channels_equal_the_convolution(form, side, stride, shape):
     maps, kernel = _random(2, *shape, 3, seed=4), _random(side, side, 3, 5, seed=5)
     around = (side // 2, side // 2)
     padded = np.pad(maps, [(0, 0), around, around, (0, 0)])
     expected = _convolution(padded, kernel, stride)
-    ours = paired_conv(maps, kernel, (stride, stride), (around, around))
+    ours = form(maps, kernel, (stride, stride), (around, around))
     assert ours.shape == expected.shape
     bar = FEW_ROUNDINGS * _convolution(np.abs(padded), np.abs(kernel), stride)
     assert (np.abs(ours - expected) <= bar).all()

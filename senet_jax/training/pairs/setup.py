@@ -30,6 +30,8 @@ from senet_jax.weights import Weights, flatten
 
 # Of the parts of triples; the last is of another class.
 _PAIRS, _ANOTHER = tuple(itertools.permutations(range(len(PARTS)), 2)), len(PARTS) - 1
+# Positions of a map.
+_SMALL = 64
 _OF_RERANKER = f"params/{RERANKER}/"
 
 
@@ -129,7 +131,7 @@ def pair_loss(
     """
     count, height, width, _ = anchors.shape
     size = height, width
-    variables, reranker = {"params": params}, Reranker()
+    variables, reranker = {"params": params}, Reranker(small=height * width <= _SMALL)
     stage3 = jnp.concatenate([anchors, positives, negatives])
     maps: Any = reranker.apply(variables, stage3, resizings(size, size), method="maps")
     of_parts = maps.reshape(3, count, *maps.shape[1:])

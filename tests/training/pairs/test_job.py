@@ -29,6 +29,7 @@ def train_pairs(tiny_world, tmp_path, monkeypatch, run_command_here):
     weights = Weights(landmarks.ARCHITECTURE, Preprocessing(), tensors, {}, {"file": "lively"})
     save_weights(tmp_path / "weights", weights)
     flags = {
+        "model": landmarks.ARCHITECTURE.name,
         "start": tmp_path / "weights",
         "batch_size": 8,
         "epochs": STEPS / 6,
