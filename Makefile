@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python -m
 # A file's tests share what is made for them; see tests/conftest.py for the order of the files.
 PYTEST := $(RUN) pytest -n 2 --dist=loadfile --no-loadscope-reorder
 
-.PHONY: demo announce-demo test quick fuzz docs lint format clean
+.PHONY: demo announce-demo test suite quick fuzz docs lint format clean
 
 $(VENV)/installed: requirements.txt requirements-dev.txt requirements-docs.txt requirements-weights.txt
 	$(PYTHON) -m venv $(VENV)
@@ -32,7 +32,11 @@ $(VENV)/installed-demo: requirements.txt
 	$(RUN) pip install --quiet --requirement requirements.txt
 	touch $@
 
-test: lint
+# Types are checked on one core, while tests wait now and then.
+test: $(VENV)/installed
+	$(MAKE) --jobs=2 lint suite
+
+suite: $(VENV)/installed
 	$(PYTEST)
 
 quick: lint

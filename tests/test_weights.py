@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from senet_jax import weights as weights_module
+from senet_jax.models.registry import ARCHITECTURES
 from senet_jax.system.errors import UserError
 from senet_jax.weights import is_weights_folder, load_weights, save_weights
 from tests.oracles.lively_twin import lively_weights
@@ -199,7 +200,7 @@ def test_broken_description(folder, content, message):
     ("changes", "message"),
     [
         ({"architecture": {"name": "tiny"}}, "does not describe a network"),
-        ({"architecture": lively_weights("tiny").architecture.to_json()}, "ssm/.* is missing"),
+        ({"architecture": ARCHITECTURES["tiny"].to_json()}, "ssm/.* is missing"),
         ({"preprocessing": {"mean": 1}}, "preprocessing holds .*mean"),
         ({"source": None}, "source"),
         ({"source": ["a"]}, "source"),
@@ -224,7 +225,7 @@ def _deep(levels):
     "changes",
     [
         *(
-            {"architecture": lively_weights("tiny_baseline").architecture.to_json() | numbers}
+            {"architecture": ARCHITECTURES["tiny_baseline"].to_json() | numbers}
             for numbers in (
                 {"depths": [1, 1, 2**63, 1]},
                 {"stage_widths": [32, 64, 96, 1]},

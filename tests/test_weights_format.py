@@ -27,6 +27,7 @@ from senet_jax.models.registry import build_model, family_of
 from senet_jax.models.valid_region import WHOLE
 from senet_jax.system.errors import UserError
 from senet_jax.weights import load_weights, save_weights
+from tests.programs import quickly
 from tests.tolerances import FEW_ROUNDINGS
 
 FIXTURE = pathlib.Path(__file__).parent / "fixtures" / "weights_format_1.zip"
@@ -73,9 +74,7 @@ def test_the_reranker_that_format_1_carried_along_scores_the_same(of_format_1):
         region = PairRegion(np.array([[*size, *size]]))
         return Reranker().apply(reranker, maps, maps[:, :, ::-1], region, method="scores")
 
-    # It runs once: to compile it well takes longer than to run it badly.
-    quick = {"xla_backend_optimization_level": 0}
-    [score] = jax.jit(score_with_its_mirror, compiler_options=quick)(variables, images)
+    [score] = quickly(score_with_its_mirror)(variables, images)
     expected = json.loads((of_format_1 / "expected.json").read_text())["small_cvnet"]["score"]
     np.testing.assert_allclose(score, expected, rtol=0, atol=FEW_ROUNDINGS)
 

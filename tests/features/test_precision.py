@@ -16,8 +16,6 @@ from tests.data.pictures import picture
 from tests.oracles.lively_twin import lively_twin, lively_weights, maps_of_twin
 from tests.tolerances import BFLOAT16_COSINE
 
-WEIGHTS = lively_weights("tiny")
-
 
 def _images(devices):
     return np.stack([picture(24, 32, seed) for seed in range(devices)])
@@ -25,10 +23,11 @@ def _images(devices):
 
 def _distances(mode, precision):
     """Of unit descriptors from the twin's in float64."""
-    describer = Describer.of(WEIGHTS, mode, precision)
+    weights = lively_weights("tiny")
+    describer = Describer.of(weights, mode, precision)
     images = _images(describer.devices)
     wide = maps_of_twin(
-        lively_twin("tiny"), normalise(images, WEIGHTS.preprocessing), torch.float64
+        lively_twin("tiny"), normalise(images, weights.preprocessing), torch.float64
     )["descriptor"]
     wide /= np.linalg.norm(wide, axis=1, keepdims=True)
     return np.linalg.norm(np.asarray(describer(images), np.float64) - wide, axis=1)
@@ -43,8 +42,9 @@ def test_bfloat16_is_less_exact_and_near(mode):
 
 def _traced(precision):
     """The products of a network as JAX traces it: the function's name, dtypes, precision."""
-    network = GlobalNetwork(WEIGHTS.architecture, WEIGHTS.preprocessing, "auto", precision)
-    variables = network.prepared(WEIGHTS.variables())
+    weights = lively_weights("tiny")
+    network = GlobalNetwork(weights.architecture, weights.preprocessing, "auto", precision)
+    variables = network.prepared(weights.variables())
     region = ValidRegion(np.full((1, 2), 32, np.int32))
     images = np.zeros((1, 32, 32, 3), np.uint8)
     return str(jax.make_jaxpr(network.function())(variables, images, region, ()))
@@ -71,12 +71,12 @@ def test_products_of_an_accelerator(monkeypatch, precision, of_maps, dtype):
 
 def test_no_other_devices_have_tf32():
     with pytest.raises(UserError, match="'tf32', which GPUs have and this cpu has not; give float"):
-        Describer.of(WEIGHTS, precision="tf32")
+        Describer.of(lively_weights("tiny"), precision="tf32")
 
 
 def test_an_unknown_precision_names_those_that_are():
     with pytest.raises(UserError, match=f"'half'; give one of {', '.join(PRECISIONS)}"):
-        Describer.of(WEIGHTS, precision="half")
+        Describer.of(lively_weights("tiny"), precision="half")
 
 
 def test_what_is_kept_from_before_is_in_float32(tmp_path):

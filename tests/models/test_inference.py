@@ -13,6 +13,7 @@ from tests.oracles.lively_twin import (
     maps_of_twin,
     smooth_images,
 )
+from tests.programs import quickly
 from tests.tolerances import FEW_ROUNDINGS, TIMES_THE_TWIN
 
 NAMES = (
@@ -56,7 +57,7 @@ def test_the_fast_form_describes_as_the_readable_one(name):
     """Both are held against the same twin, the readable one in `test_senet`."""
     variables = fold_batch_norms(lively_weights(name).variables())
     model, images = build_model(architecture_named(name), **FAST), _images()
-    descriptors, _ = jax.jit(model.apply)(variables, images)
+    descriptors, _ = quickly(model.apply)(variables, images)
     _assert_as_near_as_the_twin(name, images, descriptors)
 
 
@@ -64,7 +65,7 @@ def test_the_fast_form_describes_as_the_readable_one(name):
 def test_a_transposed_image_has_the_same_descriptor(name):
     variables = transpose(fold_batch_norms(lively_weights(name).variables()))
     model, images = build_model(architecture_named(name), **FAST), _images()
-    descriptors, maps = jax.jit(model.apply)(variables, images.swapaxes(1, 2))
+    descriptors, maps = quickly(model.apply)(variables, images.swapaxes(1, 2))
     assert maps["s4"].shape[1:3] == (8, 5)
     _assert_as_near_as_the_twin(name, images, descriptors)
 

@@ -69,12 +69,7 @@ def test_blocks_take_turns_on_the_devices():
 
 
 @pytest.mark.parametrize(
-    ("processes", "devices"),
-    [
-        (1, 1),
-        pytest.param(3, 1, marks=pytest.mark.slow),
-        pytest.param(3, 2, marks=pytest.mark.slow),
-    ],
+    ("processes", "devices"), [(1, 1), pytest.param(3, 2, marks=pytest.mark.slow)]
 )
 def test_the_ranking_does_not_depend_on_processes_and_devices(tmp_path, processes, devices):
     flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}

@@ -35,7 +35,7 @@ CHANGES = {
     "losses.queue_length": 24,
     "checkpoint.every_steps": 2,
 }
-KILLS = 4
+KILLS = 2
 
 
 def test_a_report_of_kept_results(tmp_path, run_command_here):
@@ -118,10 +118,10 @@ def test_killed_at_random_moments_it_comes_to_the_same(tmp_path):
     assert "Table S4: how places are compared" in printed
 
     moments = random.Random(0)
-    for _ in range(KILLS):
+    for kill in range(KILLS):  # In the first part of the time, and in later ones.
         with _study(tmp_path / "killed", world) as process:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(moments.uniform(0.05, 0.6) * seconds)
+                process.wait((0.05 + 0.5 * (kill + moments.random()) / KILLS) * seconds)
             process.send_signal(signal.SIGKILL)
     _finish(tmp_path / "killed", world)
     whole, killed = (

@@ -337,7 +337,7 @@ def test_killed_at_any_moment_the_last_step_is_whole(tmp_path, capfd):
     side, moments = 300, random.Random(0)
     target = state_after(0, side)
     newest, in_mid_save = 0, 0
-    for _ in range(5):
+    for _ in range(3):
         process = start(f"save_without_end({str(tmp_path)!r}, {side})")
         with ended(process):
             assert next_line(process) == "saving\n"

@@ -1,7 +1,6 @@
 """Trainings by the command, ended at any moment and started again."""
 
 import os
-import random
 import signal
 import time
 
@@ -34,13 +33,11 @@ def undisturbed(tiny_world, tmp_path_factory, processes):
 def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(
     undisturbed, tiny_world, tmp_path, processes
 ):
-    command, moments = Command(tiny_world, tmp_path / "run", processes), random.Random(processes)
-    # In the middle of the first checkpoint, after it, and in the middle of the last.
+    command = Command(tiny_world, tmp_path / "run", processes)
+    # In the middle of the first checkpoint and of the last.
     if processes == 1:
         command.kill_when(command.saving)
         assert command.saving() and not command.saved(5)
-        command.kill_when(lambda: command.saved(5), moments.uniform(0, 0.1))
-        assert command.saved(5)
     command.kill_when(lambda: any(name.startswith("10") for name in command.saving()))
     assert command.saving() and command.saved(5) and not command.saved(10)
     assert "resuming from step 5\n" in command.finish()
@@ -81,11 +78,3 @@ def test_ten_steps_move_every_parameter(undisturbed):
     setup = setup_of(read_sealed_json(undisturbed.workdir / CONFIG, ""), CONFIG)
     for path, before in named_leaves(setup.initial_state().params).items():
         assert (last[path] != before).any(), path
-
-
-def test_a_rate_that_is_far_too_large_ends_in_one_line(tiny_world, tmp_path):
-    command = Command(tiny_world, tmp_path / "run", optimizer__learning_rate=1e11)
-    error = command.finish(exit_code=2).splitlines()[-1]
-    assert error.startswith("error: ") and "not finite" in error
-    assert "step was saved" in error or "the last good checkpoint is" in error
-    assert not command.saved(STEPS) and not (command.workdir / "weights").exists()

@@ -12,6 +12,7 @@ from senet_jax.models.registry import ARCHITECTURES, build_model, variable_shape
 from senet_jax.models.senet import without_descriptor_norm
 from senet_jax.training.optimizer import Duration
 from senet_jax.training.parallel import AXIS, ParallelStep
+from tests.programs import quickly
 from tests.tolerances import FEW_ROUNDINGS, SPREAD
 from tests.training import landmarks
 from tests.training.landmarks import BEFORE_A_NORM, changed, named_leaves, step_options
@@ -25,12 +26,8 @@ ROUNDING_OF_A_GRADIENT = 1e-5
 CLEARLY_A_GRADIENT = 1e-3
 
 
-# A few runs: to compile them well takes longer than to run them badly.
-QUICKLY = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-
-
 def _jitted(options, *arguments):
-    return QUICKLY(landmarks.make_step(options, *arguments))
+    return quickly(landmarks.make_step(options, *arguments))
 
 
 def _batch(options, step=0):
@@ -123,7 +120,7 @@ def test_keys_enter_the_queue_with_their_labels():
     before, after, metrics = _first_step(BOTH)
     batch = _batch(BOTH)
     model = build_model(landmarks.ARCHITECTURE, train=True)
-    apply = QUICKLY(functools.partial(model.apply, mutable=["batch_stats"]))
+    apply = quickly(functools.partial(model.apply, mutable=["batch_stats"]))
     (keys, _), updated = apply(_contrastive(before)["momentum_network"], batch["positives"])
     rows = landmarks.BATCH_SIZE
     np.testing.assert_allclose(
@@ -152,7 +149,7 @@ def test_keys_first_are_positives_of_their_own_step():
 
 def test_keys_by_running_statistics():
     before, after, _ = _first_step(OTHER_KEYS)
-    apply = QUICKLY(build_model(landmarks.ARCHITECTURE).apply)
+    apply = quickly(build_model(landmarks.ARCHITECTURE).apply)
     keys, _ = apply(_contrastive(before)["momentum_network"], _batch(OTHER_KEYS)["positives"])
     np.testing.assert_allclose(
         _contrastive(after)["queue"].descriptors[: landmarks.BATCH_SIZE],

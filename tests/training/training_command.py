@@ -49,21 +49,20 @@ class Command:
         command = [sys.executable, "-m", "senet_jax.main", *self._flags]
         return started(command, self._count, os.environ | ENVIRONMENT)
 
-    def finish(self, exit_code=0):
+    def finish(self):
         """Runs it to its end; what process 0 says."""
         with self.started() as processes:
             outputs = [process.communicate(timeout=300)[1] for process in processes]
         codes = [process.returncode for process in processes]
-        assert codes == [exit_code] * self._count, outputs
+        assert codes == [0] * self._count, outputs
         return outputs[0]
 
-    def kill_when(self, is_time, waiting=0.0):
-        """Starts it, and kills all processes a while after that is so."""
+    def kill_when(self, is_time):
+        """Starts it, and kills all processes as soon as that is so."""
         with self.started() as processes:
             while not is_time():
                 assert all(process.poll() is None for process in processes), "ended before"
                 time.sleep(0.0005)
-            time.sleep(waiting)
 
     def logged_step(self):
         """The last step of which there is a line."""
