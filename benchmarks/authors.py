@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from senet_jax.convert.translate import state_from_weights
+from senet_jax.convert.twin import Twin
 from senet_jax.data.revisitop import Dataset
 from senet_jax.weights import Weights
 
@@ -28,13 +29,23 @@ NAME = "roxford5k"
 
 
 def load_model(checkout: str, weights: Weights) -> torch.nn.Module:
-    """Their SENet with our weights, in evaluation mode."""
+    """Their SENet with our weights, in evaluation mode.
+
+    A network of sizes that theirs do not have is the project's twin of it in PyTorch.
+    """
     _use(checkout)
     from core.config import cfg
     from model.SENet_model import SENet
 
+    if weights.architecture.name not in ("r50", "r101", "r152"):
+        return _with_weights(_TwinThatDescribes(weights.architecture), weights)
     cfg.SENET.RESNET_DEPTH = _depth(weights)
     return _with_weights(SENet(cfg.SENET), weights)
+
+
+class _TwinThatDescribes(Twin):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return super().forward(images)["descriptor"]
 
 
 def load_reranker(checkout: str, weights: Weights) -> torch.nn.Module:

@@ -17,7 +17,7 @@ from benchmarks import authors
 from benchmarks.kinds import KINDS, kinds_of_weights
 from benchmarks.memory import in_own_process
 from benchmarks.noise import noise_image
-from senet_jax.data.ground_truth import GroundTruth
+from benchmarks.sample import every_kth
 from senet_jax.data.revisitop import Dataset, load_dataset
 from senet_jax.features.extract import extract
 from senet_jax.features.plan import Mode
@@ -29,21 +29,6 @@ from senet_jax.weights import Weights, load_weights
 
 SCALES = [0.7071, 1.0, 1.4142]
 CENTRED_ON = 8
-
-
-def every_kth(dataset: Dataset, step: int) -> Dataset:
-    """A smaller dataset, for machines that have not the time: every K-th query and image."""
-    truth = dataset.ground_truth
-    queries = truth.query_names[::step]
-    nothing = (np.zeros(0, np.int64),) * len(queries)
-    return Dataset(
-        name=dataset.name,
-        ground_truth=GroundTruth(
-            truth.image_names[::step], queries, nothing, nothing, nothing, truth.boxes[::step]
-        ),
-        images=dataset.images[::step],
-        queries=dataset.queries[::step],
-    )
 
 
 def describe(weights: Weights, mode: Mode, dataset: Dataset) -> np.ndarray:
