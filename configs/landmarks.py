@@ -44,7 +44,7 @@ The protocol, written before any head was evaluated on the evaluation split of i
    scale and margin of L_cls. What of it was tried: a weight of 1 and of 0.3 beside 1 of L_cls, one
    training each with `channel_wise`, seed 0 of the world of seed 0. Medium mAP x 100 on its
    validation split among look-alikes: 38.4 and 55.6. So it is 0.3; a lower weight, other queues and
-   momenta were not tried, and in the world of seed 1 nothing was trained with L_con before.
+   momenta were not tried, and in the world of seed 1 no head of L_con was evaluated before.
 """
 
 from ml_collections import ConfigDict
