@@ -25,8 +25,7 @@ def draw_comparison(comparison: Comparison, results: Results) -> Figure:
         (row.label, estimate(values_of(row, results, dataset, protocol))) for row in comparison.rows
     ]
     rows = [(label, found) for label, found in shown if found is not None]
-    seeds = max((len(found.of_seeds) for _, found in rows), default=0)
-    note = f"{comparison.place.caption}; dots: each of {seeds} seeds"
+    note = f"{comparison.place.caption}; dots: a seed each"
     return draw_rows(comparison.title, note, rows)
 
 
