@@ -19,7 +19,7 @@ x 100 there, among look-alikes and without them, seed 0: after these 1000 steps 
 without the module 30.5 and 58.3; after 1400 steps 52.9 and 71.3, without it 34.3 and 63.7, with the
 two layers of its fusion alone 34.2 and 62.1.
 
-One training of each tells little: `senet-jax study ablations` makes more, in another world; see
+One training of each tells little: `senet-jax study ablations ...` makes more, in another world; see
 configs/study.py.
 """
 

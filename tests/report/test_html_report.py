@@ -40,7 +40,7 @@ def test_the_page_of_an_evaluation_stands_there_when_it_ends(evaluated):
 
 def test_the_page_of_a_training(workdir):
     document = Document(write_html_report(workdir).read_text(encoding="utf-8"))
-    assert document.said("h1") == ["Training of tiny: town"]
+    assert document.said("h1") == ["Training of demo: town"]
     labels = [text.partition(":")[0] for text in document.said("h4")]
     assert labels == ["demo", "untrained"] * 2
 
