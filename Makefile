@@ -21,7 +21,7 @@ demo: announce-demo $(VENV)/installed-demo
 
 announce-demo:
 	@echo "This trains a tiny SENet on generated landmarks, then the same network without its module, and"
-	@echo "evaluates both: about MIN minutes on two quiet CPU cores, besides the download of packages into"
+	@echo "evaluates both: about 8 minutes on two quiet CPU cores, besides the download of packages into"
 	@echo "$(VENV); nothing else is downloaded."
 	@echo "It leaves runs/demo/report.json, report.html, learning_curve.png, ranked_lists.png and the weights."
 	@echo "Ctrl-C stops it; make demo goes on where it was."

@@ -13,7 +13,7 @@ def test_a_curve_for_each_system(tmp_path):
     runs = [write_training(tmp_path, tmp_path / f"$run_{seed}", seed) for seed in (0, 7)]
     for workdirs, names in (
         (runs, ["$run_0", "$run_7"]),
-        (runs[:1], ["tiny", "untrained"]),
+        (runs[:1], ["demo", "untrained"]),
     ):
         systems = read_systems(workdirs, None)
         found = systems[0].ranked

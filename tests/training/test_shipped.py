@@ -74,5 +74,5 @@ def test_it_takes_its_first_steps(arguments, tiny_world, tmp_path):
     steps = "2/2" if file in ("demo.py", "study.py") else "4/4"
     assert sum(line.startswith(f"step {steps} (100.0 %), loss ") for line in lines) == 1
     workers = read_json(tmp_path / "run" / "report.json")["run"]["config"]["data"]["workers"]
-    assert workers == {"r50_cls.py": 8, "finetune.py": 2, "study.py": 1}.get(file, 0)
+    assert workers == {"r50_cls.py": 8, "finetune.py": 2}.get(file, 0)
     assert not (tmp_path / "configs").exists() and os.listdir(tmp_path) == ["run"]
