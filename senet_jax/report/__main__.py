@@ -66,8 +66,9 @@ def main() -> None:
     needed = [flags.dataset] if flags.dataset else kept or evaluated * (not is_training(run))
     pictures = {}
     if is_training(run):
-        both = rival is not None and is_training(rival.run)
-        other = (rival.label, read_metrics(rival.workdir)) if both else None
+        other = None
+        if rival is not None and is_training(rival.run):
+            other = rival.label, read_metrics(rival.workdir)
         pictures[LEARNING_CURVE] = draw_learning_curve(read_metrics(workdir), other)
     if needed:
         shown = ranked_dataset(workdir, entries, run, needed[0])
