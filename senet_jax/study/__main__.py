@@ -19,7 +19,7 @@ import pathlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from senet_jax.study.plan import COMPARISONS, variants_of
+from senet_jax.study.plan import COMPARISONS, LANDMARKS, WORLD, variants_of
 from senet_jax.system.errors import CommandParser, UserError, run_command, shown
 from senet_jax.system.files import local_path, write_json
 from senet_jax.system.process import interruptible, locked_workdir
@@ -42,7 +42,7 @@ def main() -> None:
         what = COMPARISONS[name].title if name in COMPARISONS else f"{', '.join(tables)}"
         command = commands.add_parser(name, help=what)
         _add_common(command)
-        _add_world(command, "demo")
+        _add_world(command, WORLD.size)
         _add_seeds(command)
         command.set_defaults(make=_train, tables=tables)
 
@@ -61,7 +61,7 @@ def main() -> None:
 
     command = commands.add_parser("landmarks", help="heads that are trained on generated landmarks")
     _add_common(command)
-    _add_world(command, "study")
+    _add_world(command, LANDMARKS.size)
     command.add_argument(
         "--data_root",
         type=local_path,

@@ -262,7 +262,7 @@ class LandmarkHeads(HeadsPlan):
     data_root: pathlib.Path | None = None
 
     def __post_init__(self):
-        check_world(self.world, "study", (*DATASETS, self.place.validation))
+        check_world(self.world, self.place.size, (*DATASETS, self.place.validation))
         if self.data_root is not None:
             _check_photographs(self.data_root)
 

@@ -26,6 +26,7 @@ class Place:
         caption: the same in words.
         config: the file of `configs` that tells the protocol of the study.
         validation: the dataset on which the settings of `TUNED` are chosen; empty for none.
+        size: of the generated world that the protocol names; empty for photographs.
     """
 
     what: str
@@ -35,6 +36,7 @@ class Place:
     caption: str
     config: str
     validation: str = ""
+    size: str = ""
 
 
 WORLD = Place(
@@ -44,6 +46,7 @@ WORLD = Place(
     main=("landmarks", "medium"),
     caption="Medium mAP x 100, everything in the database",
     config="configs/study.py",
+    size="demo",
 )
 PHOTOGRAPHS = Place(
     what="of real photographs",
@@ -56,7 +59,7 @@ PHOTOGRAPHS = Place(
 
 
 LANDMARKS = dataclasses.replace(
-    WORLD, config="configs/landmarks.py", validation="landmarks_validation"
+    WORLD, config="configs/landmarks.py", validation="landmarks_validation", size="study"
 )
 """The same world, where heads are trained on a trunk that was trained on ImageNet."""
 TRANSFER = dataclasses.replace(

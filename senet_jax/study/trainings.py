@@ -17,7 +17,7 @@ from senet_jax.forecast.lines import in_bytes
 from senet_jax.forecast.training import known_data, state_bytes
 from senet_jax.metrics.saved import LISTED, REPORT
 from senet_jax.study.evaluations import evaluation, report_at
-from senet_jax.study.plan import DATASETS
+from senet_jax.study.plan import DATASETS, WORLD
 from senet_jax.study.processes import Command, Run, claim
 from senet_jax.study.results import TRAININGS, Results, RunScores, is_blind, scores_of
 from senet_jax.system.errors import CommandParser, UserError
@@ -58,7 +58,7 @@ class TrainingPlan:
     changes: tuple[str, ...] = ()
 
     def __post_init__(self):
-        check_world(self.world, "demo")
+        check_world(self.world, WORLD.size)
 
     def flags(self, variant: str, seed: int) -> list[str]:
         """The config of a run as the command line names it."""
