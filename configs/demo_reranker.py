@@ -22,8 +22,8 @@ of 0.5 it is 46.9, blind. Of the training pairs 82 in 100 are told apart, but mo
 random differ in more than the arrangement. The AUC against all others rose until the end, so longer
 trainings may do better.
 
-The commands above take 1 min 52 s for the training on two quiet cores. For the network of 1000 steps
-that `make demo` leaves, they bring nothing either: 45.7 on `landmarks_validation` with and without.
+The training above takes 1 min 52 s on two quiet cores. For the network of 1000 steps that
+`make demo` leaves it brings nothing either: 45.7 on `landmarks_validation` with and without.
 
 With hard negatives, 44 in 100 of which are look-alikes, it was no better. Both trainings below are
 of 8 triples a step and were ended early; they are measured on every second query, whose descriptors
