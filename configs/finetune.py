@@ -38,6 +38,7 @@ def get_config(folder: str = "") -> ConfigDict:
 
     config.data.folder = folder
     config.data.side = 384
+    config.data.reduced_decoding = True  # Own photographs are many times as large.
     config.data.workers = 2
 
     config.optimizer.learning_rate = 0.01 * config.batch_size / 256

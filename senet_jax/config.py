@@ -6,6 +6,7 @@ values, the check of a user's values, and the text of `--help`.
 """
 
 import collections
+import copy
 import dataclasses
 import functools
 import math
@@ -116,12 +117,14 @@ class Setting:
     Attributes:
         check: of its value.
         meaning: in words.
+        default: its value where nothing is said; `dataclasses.MISSING` where it has none.
         source: where the default value is from, if that has to be said.
         key: its name, if it is not that of the field.
     """
 
     check: Check
     meaning: str
+    default: Any
     source: str = ""
     key: str = ""
 
@@ -150,7 +153,7 @@ def setting(
 ) -> Any:
     """A field of a section that is a key of the config; see `Setting`."""
     return dataclasses.field(
-        default=default, metadata={"config": Setting(check, meaning, source, key)}
+        default=default, metadata={"config": Setting(check, meaning, default, source, key)}
     )
 
 
@@ -243,6 +246,24 @@ def read(kind: type[JobSettings], config: Config) -> JobSettings:
             raise UserError(f"config.{key} is {shown(values[key])}; it has to be {expected}")
     settings = _made(kind, config)
     settings.check()
+    return settings
+
+
+def completed(kind: type, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that an earlier version stored, with the defaults of keys that have come since.
+
+    So a key that is added later has to leave a job as it was by its default.
+
+    Args:
+        kind: a section.
+        stored: its values, as JSON holds them; they stay as they are.
+    """
+    settings = copy.deepcopy(dict(stored))
+    for key, found in schema_of(kind, stored).items():
+        *parents, leaf = key.split(".")
+        part = functools.reduce(lambda part, name: part.setdefault(name, {}), parents, settings)
+        if found.default is not dataclasses.MISSING:
+            part.setdefault(leaf, found.default)
     return settings
 
 

@@ -6,11 +6,14 @@ that the authors' code derives from (github feymanpriv/DELG).
 """
 
 import dataclasses
+import io
 import math
 
 import cv2
 import numpy as np
 
+from senet_jax.data.image_header import parse_header
+from senet_jax.data.transforms import decode
 from senet_jax.system.errors import UserError
 
 # Principal components of the colours of ImageNet, for pixels in [0, 1]; rows are R, G, B.
@@ -20,6 +23,7 @@ LIGHTING_EIGENVECTORS = np.array(
 )
 
 _CROP_TRIES = 10
+_REDUCTIONS = (8, 4, 2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +37,8 @@ class Augmentation:
         flip: whether every second image, by chance, is mirrored left to right.
         lighting_sigma: the standard deviation of the weights of the colours' components; 0 leaves
             the light as it is.
+        reduced_decoding: whether a JPEG is decoded at an eighth, a quarter or a half of its sides
+            where its crop is that much larger than `side`.
 
     Raises:
         UserError: a value that no image can be changed by.
@@ -43,6 +49,7 @@ class Augmentation:
     aspect: tuple[float, float] = (3 / 4, 4 / 3)
     flip: bool = True
     lighting_sigma: float = 0.1
+    reduced_decoding: bool = False
 
     def __post_init__(self):
         if self.side < 1:
@@ -63,6 +70,29 @@ class Augmentation:
             )
 
 
+def augment_file(
+    content: bytes, rng: np.random.Generator, augmentation: Augmentation
+) -> tuple[np.ndarray, np.ndarray]:
+    """Decodes an image file and changes it at random; see `augment`.
+
+    Decoding at reduced scale takes the same crop, of a JPEG that its EXIF turns up to a pixel of
+    what is decoded beside it, and averages pixels that linear resizing would leave out.
+
+    Raises:
+        UnreadableImage: it cannot be decoded.
+    """
+    header = parse_header(io.BytesIO(content)) if augmentation.reduced_decoding else None
+    if header is None or not header.is_upright:  # It is upright in JPEGs alone.
+        return augment(decode(content), rng, augmentation)
+    crop = random_crop(header.height, header.width, rng, augmentation)
+    larger = min(places.stop - places.start for places in crop) / augmentation.side
+    reduction = next((by for by in _REDUCTIONS if by <= larger), 1)
+    image = decode(content, reduction)
+    if reduction == 1:
+        return _changed(_resized(image[crop], augmentation.side), rng, augmentation)
+    return _changed(_sampled(image, crop, reduction, augmentation.side), rng, augmentation)
+
+
 def augment(
     image: np.ndarray, rng: np.random.Generator, augmentation: Augmentation
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -78,9 +108,34 @@ def augment(
         pixels in [0, 1], float32[3] BGR; see `models.preprocessing.normalise`.
     """
     height, width, _ = image.shape
-    rows, columns = random_crop(height, width, rng, augmentation)
-    side = augmentation.side
-    image = cv2.resize(image[rows, columns], (side, side), interpolation=cv2.INTER_LINEAR)
+    crop = random_crop(height, width, rng, augmentation)
+    return _changed(_resized(image[crop], augmentation.side), rng, augmentation)
+
+
+def _resized(image: np.ndarray, side: int) -> np.ndarray:
+    return cv2.resize(image, (side, side), interpolation=cv2.INTER_LINEAR)
+
+
+def _sampled(image: np.ndarray, crop: tuple[slice, slice], reduction: int, side: int) -> np.ndarray:
+    """What `_resized` makes of a crop whose places are divided by a number, fractions and all."""
+    to_image = np.zeros((2, 3))
+    for axis, places in enumerate(reversed(crop)):
+        step = (places.stop - places.start) / reduction / side
+        to_image[axis, axis] = step
+        to_image[axis, 2] = places.start / reduction + (step - 1) / 2  # Centres of pixels meet.
+    return cv2.warpAffine(
+        image,
+        to_image,
+        (side, side),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+
+
+def _changed(
+    image: np.ndarray, rng: np.random.Generator, augmentation: Augmentation
+) -> tuple[np.ndarray, np.ndarray]:
+    """What is done to a crop after it was resized."""
     if augmentation.flip and rng.random() < 0.5:
         image = cv2.flip(image, 1)
     light = random_light(rng, augmentation.lighting_sigma)

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from senet_jax.data import transforms
-from senet_jax.data.augment import Augmentation, augment
+from senet_jax.data.augment import Augmentation, augment_file
 from senet_jax.data.prepared import PreparedImages
 from senet_jax.data.sampling import (
     ClassMembers,
@@ -24,6 +23,7 @@ from senet_jax.data.sampling import (
     ShuffledImages,
     random_generator,
 )
+from senet_jax.data.transforms import UnreadableImage
 from senet_jax.data.workers import Made, Spec, batches_of_workers
 from senet_jax.system.errors import UserError, printable
 from senet_jax.system.threads import in_order, usable_cores
@@ -153,26 +153,22 @@ class TrainingData:
         """An example of this process's stream, and the faults of the images that were no help."""
         step, place_in_share = divmod(place, self._share)
         position = step * self._batch_size + self._process_index * self._share + place_in_share
-        index, pixels, faults = self._readable(self._order(position))
-        label = self._images.labels[index]
         rng = random_generator(self._seed, Purpose.IMAGE, position)
-        example = {"labels": label} | self._augmented("images", pixels, rng)
+        index, example, faults = self._augmented("images", self._order(position), rng)
+        label = self._images.labels[index]
+        example["labels"] = label
         if self._pairs:
             rng = random_generator(self._seed, Purpose.POSITIVE, position)
             partner = self._members.partner(index, label, rng)
-            _, pixels, faults_of_partner = self._readable(partner)
-            example |= self._augmented("positives", pixels, rng)
+            _, positive, faults_of_partner = self._augmented("positives", partner, rng)
+            example |= positive
             faults += faults_of_partner
         return example, faults
 
     def _augmented(
-        self, name: str, pixels: np.ndarray, rng: np.random.Generator
-    ) -> dict[str, np.ndarray]:
-        pixels, light = augment(pixels, rng, self._augmentation)
-        return {name: pixels, name + LIGHT: light}
-
-    def _readable(self, index: int) -> tuple[int, np.ndarray, list[str]]:
-        """An image, or the first stand-in that can be read: its index, its pixels, the faults."""
+        self, name: str, index: int, rng: np.random.Generator
+    ) -> tuple[int, dict[str, np.ndarray], list[str]]:
+        """An image, or the first stand-in that can be read, changed: its index, and the faults."""
         members = self._members[self._images.labels[index]]
         class_from_here = np.roll(members, -np.searchsorted(members, index))
         all_from_here = itertools.chain(range(index + 1, len(self._images)), range(index))
@@ -180,8 +176,9 @@ class TrainingData:
         for candidate in itertools.chain(class_from_here, all_from_here):
             key, content = self._images.read(candidate)
             try:
-                return int(candidate), transforms.decode(content), faults
-            except transforms.UnreadableImage as error:
+                pixels, light = augment_file(content, rng, self._augmentation)
+                return int(candidate), {name: pixels, name + LIGHT: light}, faults
+            except UnreadableImage as error:
                 faults.append(
                     f"cannot read the image {printable(key)} of {self._images.name}: {error}"
                 )

@@ -2,7 +2,8 @@
 
   python -m senet_jax.forecast --config=FILE[:NAME] [--devices=N] [--config.KEY=VALUE ...]
 
-All figures are counts and bytes. The program of a training is compiled for N devices of this
+All figures are counts and bytes, but for the rate at which a core of this machine makes training
+images ready, which is measured. The program of a training is compiled for N devices of this
 machine's CPU; other backends make other programs of the same step.
 """
 

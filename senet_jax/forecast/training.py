@@ -2,16 +2,18 @@
 
 import dataclasses
 import pathlib
+import time
 from collections import Counter
 from collections.abc import Iterator
 
+import cv2
 import jax
 from ml_collections import ConfigDict
 
 from senet_jax.config import read
 from senet_jax.data import gldv2
 from senet_jax.data.loader import TrainingData, spec_of_examples
-from senet_jax.data.prepared import open_prepared
+from senet_jax.data.prepared import PreparedImages, open_prepared
 from senet_jax.forecast.lines import Line, in_bytes
 from senet_jax.training.collectives import collectives, sent_bytes
 from senet_jax.training.optimizer import map_with_path
@@ -24,6 +26,8 @@ from senet_jax.training.setup import (
     make_setup,
 )
 from senet_jax.training.state import TrainState
+
+_TIMED_AT_ONCE, _TIMED_SECONDS = 8, 1.0
 
 
 def forecast_training(config: ConfigDict) -> Iterator[Line]:
@@ -46,6 +50,14 @@ def forecast_training(config: ConfigDict) -> Iterator[Line]:
         f"{settings.batch_size:,} images of {settings.data.side} x {settings.data.side}, "
         f"{settings.batch_size // devices:,} on each of {devices} devices",
     )
+    if data.images_a_second is not None:
+        batch = settings.batch_size * (1 + any(loss.pairs for loss in setup.losses))
+        cores = batch / data.images_a_second
+        yield "feed", f"{data.images_a_second:,.0f} images/s of a core, measured here"
+        yield (
+            "  cores that leave no wait",
+            f"{cores:,.1f} where the devices take 1 s for a step, {10 * cores:,.0f} where 0.1 s",
+        )
     for name, tree in state.params.items():
         yield f"parameters, {name}", f"{sum(leaf.size for leaf in jax.tree.leaves(tree)):,}"
 
@@ -75,12 +87,13 @@ def forecast_training(config: ConfigDict) -> Iterator[Line]:
 
 @dataclasses.dataclass(frozen=True)
 class KnownData:
-    """How much there is to learn from, and who says so."""
+    """How much there is to learn from, who says so, and how fast a core makes it ready."""
 
     images: int
     classes: int
     steps_per_epoch: float
     source: str
+    images_a_second: float | None = None
 
 
 def known_data(settings: TrainingSettings) -> KnownData:
@@ -105,7 +118,26 @@ def known_data(settings: TrainingSettings) -> KnownData:
         make_augmentation(settings.data),
         grouping=grouping,
     )
-    return KnownData(len(images), len(images.class_names), data.steps_per_epoch, f"in {folder}")
+    return KnownData(
+        len(images),
+        len(images.class_names),
+        data.steps_per_epoch,
+        f"in {folder}",
+        _images_a_second(images, settings),
+    )
+
+
+def _images_a_second(images: PreparedImages, settings: TrainingSettings) -> float:
+    """How many training images a second of a core's time makes, of some that are shuffled."""
+    data = TrainingData(images, _TIMED_AT_ONCE, settings.seed, make_augmentation(settings.data))
+    cv2.setNumThreads(1)  # As in the workers.
+    seconds, count = 0.0, 0
+    while seconds < _TIMED_SECONDS:
+        start = time.thread_time()
+        data.batch(count)
+        seconds += time.thread_time() - start
+        count += 1
+    return count * _TIMED_AT_ONCE / seconds
 
 
 def state_bytes(state: TrainState, devices: int) -> dict[str, int]:

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from senet_jax.config import completed
 from senet_jax.data.loader import Batch
 from senet_jax.metrics.saved import REPORT
 from senet_jax.system.checksummed import write_sealed_json
@@ -133,7 +134,8 @@ class Course:
         def accept(meta: Mapping[str, Any]) -> None:
             with failing_together():
                 try:
-                    accepted.update(resume.resumed(meta["settings"], settings, meta["step"]))
+                    before = completed(type(self._told), meta["settings"])
+                    accepted.update(resume.resumed(before, settings, meta["step"]))
                 except UserError as refusal:
                     raise UserError(f"{self._workdir}: {refusal}") from None
 
@@ -147,7 +149,7 @@ class Course:
             state, meta = restored
             self._step = self._saved_step = int(state.step)
             self._seconds = meta["seconds"]
-            before = meta["settings"]
+            before = completed(type(self._told), meta["settings"])
             if resume.measured(before) == resume.measured(settings):
                 self._reports = meta["reports"]
             evaluated = self._checkpoints.evaluated(self._step)

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from senet_jax.config import read
+from senet_jax.config import completed, read
 from senet_jax.models.senet import without_descriptor_norm
 from senet_jax.system.errors import UserError, shortened
 from senet_jax.training.resume import NOTES
@@ -79,7 +79,8 @@ def setup_of(settings: Any, where: str | pathlib.Path) -> Setup:
         UserError: they are not those of a training by this version.
     """
     try:
-        told = read(TrainingSettings, {k: v for k, v in settings.items() if k not in NOTES})
+        told = {key: value for key, value in settings.items() if key not in NOTES}
+        told = read(TrainingSettings, completed(TrainingSettings, told))
         found = settings["data_found"]
         classes, steps = found["classes"], found["steps_per_epoch"]
         if type(classes) is not int or classes < 1 or not 0 < steps < math.inf:

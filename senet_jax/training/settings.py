@@ -89,6 +89,12 @@ class ImageSettings:
         0.1,
         source="parent",
     )
+    reduced_decoding: bool = setting(
+        config.yes_or_no,
+        "decode a JPEG at an eighth, a quarter or a half of its sides where a crop is that much "
+        "larger than `side`: faster, other pixels",
+        False,
+    )
     workers: int = setting(
         config.integer(0), "processes that read images; 0: the training's own threads", 8
     )

@@ -165,6 +165,7 @@ def make_augmentation(data: ImageSettings) -> Augmentation:
         aspect=(1 / data.widest_aspect, data.widest_aspect),
         flip=data.flip,
         lighting_sigma=data.lighting_sigma,
+        reduced_decoding=data.reduced_decoding,
     )
 
 

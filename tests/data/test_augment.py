@@ -1,11 +1,21 @@
+import dataclasses
 import math
+import struct
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from senet_jax.data import augment as augment_module
-from senet_jax.data.augment import Augmentation, augment, random_crop, random_light
+from senet_jax.data.augment import (
+    Augmentation,
+    augment,
+    augment_file,
+    random_crop,
+    random_light,
+)
+from senet_jax.data.transforms import UnreadableImage, decode
 from senet_jax.system.errors import UserError
 
 from .pictures import picture
@@ -161,3 +171,52 @@ def test_eigenvectors_are_orthonormal():
 def test_wrong_values_are_one_line(change, message):
     with pytest.raises(UserError, match=message):
         Augmentation(**change)
+
+
+def _jpeg(height, width, orientation=1):
+    content = cv2.imencode(".jpg", cv2.GaussianBlur(picture(height, width), (0, 0), 4))[1].tobytes()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    segment = exif.tobytes()
+    return content[:2] + b"\xff\xe1" + struct.pack(">H", 2 + len(segment)) + segment + content[2:]
+
+
+@pytest.mark.parametrize(("side", "reduction"), [(60, 1), (25, 2), (12, 4), (6, 8)])
+@pytest.mark.parametrize(("height", "orientation"), [(208, 1), (208, 3), (208, 6), (203, 1)])
+def test_decoding_at_reduced_scale_takes_the_same_crop(
+    side, reduction, height, orientation, monkeypatch
+):
+    content = _jpeg(height, 320, orientation)
+    augmentation = Augmentation(side, area=(0.1, 0.11), aspect=(1.0, 1.01))
+    asked = []
+
+    def decode_and_note(content, reduction=1):
+        asked.append(reduction)
+        return decode(content, reduction)
+
+    monkeypatch.setattr(augment_module, "decode", decode_and_note)
+    for seed in range(5):
+        pixels, light = augment_file(content, _rng(seed), augmentation)
+        reduced = dataclasses.replace(augmentation, reduced_decoding=True)
+        pixels_reduced, light_reduced = augment_file(content, _rng(seed), reduced)
+        np.testing.assert_array_equal(light_reduced, light)
+        apart = np.abs(pixels_reduced.astype(float) - pixels).mean()
+        # A pixel beside it, of what comes out, is 5 levels away and more.
+        a_pixel_away = np.abs(np.diff(pixels.astype(float), axis=0)).mean()
+        assert apart == 0 if reduction == 1 else apart < 0.1 * a_pixel_away
+    assert asked == [1, reduction] * 5
+
+
+def test_only_jpegs_are_decoded_at_reduced_scale():
+    content = cv2.imencode(".png", picture(200, 300))[1].tobytes()
+    augmentation = Augmentation(8)
+    reduced = dataclasses.replace(augmentation, reduced_decoding=True)
+    ways = [augment_file(content, _rng(), each)[0] for each in (augmentation, reduced)]
+    np.testing.assert_array_equal(*ways)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xd8\xff", _jpeg(64, 64)[:-2000]])
+def test_what_cannot_be_decoded_is_said_in_both_ways(content):
+    for reduced in (False, True):
+        with pytest.raises(UnreadableImage):
+            augment_file(content, _rng(), Augmentation(8, reduced_decoding=reduced))

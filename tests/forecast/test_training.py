@@ -1,4 +1,5 @@
 import itertools
+import re
 
 import jax
 import numpy as np
@@ -35,6 +36,7 @@ def test_gldv2_clean_is_known_without_its_images(config):
     assert lines["steps"] == "274,387, 10,975.5 an epoch"
     assert lines["batch"] == "144 images of 512 x 512, 18 on each of 8 devices"
     assert lines["parameters, network"] == "113,904"
+    assert "feed" not in lines
 
 
 def test_other_data_has_to_be_there(config):
@@ -53,6 +55,14 @@ def test_prepared_data_is_counted(config, tmp_path):
         == f"{report['images']} of {report['classes']} classes, in {tmp_path / 'data'}"
     )
     assert lines["steps"] == f"{8 * report['images'] // 16}, {report['images'] / 16} an epoch"
+    rate, cores, ten_times = (
+        float(figure.replace(",", ""))
+        for name in ("feed", "  cores that leave no wait")
+        for figure in re.findall(r"([\d,.]+) (?:images/s|where)", lines[name])
+    )
+    # L_con takes a partner of every image.
+    assert cores == pytest.approx(2 * 16 / rate, abs=0.06)
+    assert ten_times == pytest.approx(10 * cores, abs=1.1)
 
 
 def test_a_batch_that_devices_cannot_share(config):

@@ -1,4 +1,5 @@
 import contextlib
+import copy
 import json
 import os
 import re
@@ -132,6 +133,16 @@ def test_the_best_step_that_is_whole_is_exported(tmp_path, capfd, scores, broken
     said = capfd.readouterr().err
     assert re.findall(r"^warning: .*: step (\d) is broken: ", said, re.M) == list(map(str, broken))
     assert said.count("\n") == len(broken)
+
+
+def test_settings_of_before_a_key_came_are_those_of_its_default():
+    before = copy.deepcopy(SETTINGS)
+    del before["data"]["reduced_decoding"], before["losses"]["margin_kind"]
+    assert setup_of(before, "settings") == setup_of(SETTINGS, "settings")
+    assert "reduced_decoding" not in before["data"]
+    del before["model"]  # Which has no default.
+    with pytest.raises(UserError, match=r"config\.model is missing"):
+        setup_of(before, "settings")
 
 
 def test_scores_of_an_earlier_evaluation_do_not_choose(tmp_path):

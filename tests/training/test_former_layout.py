@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from senet_jax.config import read
+from senet_jax.config import completed, read
 from senet_jax.losses.classification import Classification
 from senet_jax.losses.loss import Dimensions
 from senet_jax.losses.momentum_contrast import Contrastive
@@ -86,7 +86,7 @@ def test_settings_of_that_time_make_the_same_state(name):
     leaves = {
         path: {"dtype": dtype, "shape": shape} for path, (dtype, shape) in then["leaves"].items()
     }
-    settings = read(TrainingSettings, then["settings"])
+    settings = read(TrainingSettings, completed(TrainingSettings, then["settings"]))
     state = make_setup(settings, class_count=12, steps_per_epoch=25.0).abstract_state()
     assert {now: leaves[path] for now, path in names_now(leaves).items()} == {
         path: description(leaf) for path, leaf in named_leaves(state).items()

@@ -14,7 +14,8 @@ from senet_jax.report.__main__ import main as report
 from senet_jax.system.checksummed import read_sealed_json
 from senet_jax.system.files import read_json
 from senet_jax.system.signals import PREEMPTED_EXIT_CODE
-from senet_jax.training.export import CHECKPOINTS, CONFIG
+from senet_jax.training.checkpoint import Checkpoints
+from senet_jax.training.export import CHECKPOINTS, CONFIG, setup_of
 from senet_jax.training.metrics import read_metrics
 from senet_jax.training.setup import PREPROCESSING
 from senet_jax.training.stored_steps import StoredSteps
@@ -51,6 +52,20 @@ def test_other_settings_are_one_line(train, stopped):
         assert _line(done).startswith(f"error: {stopped}: it was begun with ")
         assert part in _line(done)
     assert read_sealed_json(stopped / CONFIG, "")["seed"] == 0
+
+
+def test_keys_that_have_come_since_are_as_they_are_by_default(train, stopped):
+    setup = setup_of(read_sealed_json(stopped / CONFIG, ""), stopped)
+    with Checkpoints(stopped / CHECKPOINTS) as checkpoints:
+        state, meta = checkpoints.restore(setup.abstract_state())
+        del meta["settings"]["data"]["reduced_decoding"], meta["settings"]["losses"]["margin_kind"]
+        checkpoints.save(4, state.replace(step=state.step + 1), meta | {"step": 4})
+    done = train(data__reduced_decoding=True)
+    assert done.returncode == 2
+    assert "it was begun with config.data.reduced_decoding False, now it is True" in _line(done)
+    done = train()
+    assert done.returncode == 0, done.stderr
+    assert "resuming from step 4\n" in done.stderr
 
 
 def test_it_goes_on_with_what_does_not_change_the_result(train, stopped, tiny_world, tmp_path):
