@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from senet_jax.config import read
 from senet_jax.data import gldv2
 from senet_jax.data.loader import TrainingData, spec_of_examples
-from senet_jax.data.prepared import PreparedImages, open_prepared
+from senet_jax.data.prepared import open_prepared
 from senet_jax.forecast.lines import Line, in_bytes
 from senet_jax.training.collectives import collectives, sent_bytes
 from senet_jax.training.optimizer import map_with_path
@@ -50,13 +50,14 @@ def forecast_training(config: ConfigDict) -> Iterator[Line]:
         f"{settings.batch_size:,} images of {settings.data.side} x {settings.data.side}, "
         f"{settings.batch_size // devices:,} on each of {devices} devices",
     )
-    if data.images_a_second is not None:
+    if data.images_are_there:
+        images_a_second = _images_a_second(settings)
         batch = settings.batch_size * (1 + any(loss.pairs for loss in setup.losses))
-        cores = batch / data.images_a_second
-        yield "feed", f"{data.images_a_second:,.0f} images/s of a core, measured here"
+        cores = batch / images_a_second
+        yield "feed", f"{images_a_second:,.0f} images/s of a core, measured here"
         yield (
             "  cores that leave no wait",
-            f"{cores:,.1f} where the devices take 1 s for a step, {10 * cores:,.0f} where 0.1 s",
+            f"{cores:,.1f} where the devices take 1 s for a step, {10 * cores:,.1f} where 0.1 s",
         )
     for name, tree in state.params.items():
         yield f"parameters, {name}", f"{sum(leaf.size for leaf in jax.tree.leaves(tree)):,}"
@@ -87,13 +88,13 @@ def forecast_training(config: ConfigDict) -> Iterator[Line]:
 
 @dataclasses.dataclass(frozen=True)
 class KnownData:
-    """How much there is to learn from, who says so, and how fast a core makes it ready."""
+    """How much there is to learn from, and who says so."""
 
     images: int
     classes: int
     steps_per_epoch: float
     source: str
-    images_a_second: float | None = None
+    images_are_there: bool
 
 
 def known_data(settings: TrainingSettings) -> KnownData:
@@ -109,6 +110,7 @@ def known_data(settings: TrainingSettings) -> KnownData:
             gldv2.CLASSES,
             gldv2.IMAGES / settings.batch_size,
             f"all that its list names, for {folder} is not there",
+            images_are_there=False,
         )
     images = open_prepared(folder)
     data = TrainingData(
@@ -123,12 +125,13 @@ def known_data(settings: TrainingSettings) -> KnownData:
         len(images.class_names),
         data.steps_per_epoch,
         f"in {folder}",
-        _images_a_second(images, settings),
+        images_are_there=True,
     )
 
 
-def _images_a_second(images: PreparedImages, settings: TrainingSettings) -> float:
+def _images_a_second(settings: TrainingSettings) -> float:
     """How many training images a second of a core's time makes, of some that are shuffled."""
+    images = open_prepared(settings.data.folder)
     data = TrainingData(images, _TIMED_AT_ONCE, settings.seed, make_augmentation(settings.data))
     cv2.setNumThreads(1)  # As in the workers.
     seconds, count = 0.0, 0
