@@ -54,19 +54,18 @@ def get_config() -> ConfigDict:
     config = to_config(
         PairTrainingSettings(model=of_network.model, start="runs/demo/weights", batch_size=8)
     )
-    config.epochs = 0.5
-    config.log_every_steps = 50
+    config.epochs = 5.0
+    config.log_every_steps = 100
     for key in config.data:
         config.data[key] = of_network.data[key]
 
     config.optimizer.name = "adamw"
     config.optimizer.nesterov = False
-    config.optimizer.learning_rate = 5e-4
+    config.optimizer.learning_rate = 1e-3
     config.optimizer.recipe = (config.batch_size, config.optimizer.learning_rate)
     config.optimizer.warmup_epochs = 0.035
     config.optimizer.clip_norm = 5.0
-    # With hard negatives, training pairs were told apart hardly better than by chance.
-    config.pairs.hard_share = 0.0
+    config.pairs.hard_share = 0.8
     config.pairs.hide_probability = 0.0
-    config.checkpoint.every_steps = 100
+    config.checkpoint.every_steps = 500
     return config

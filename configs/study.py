@@ -20,8 +20,7 @@ The protocol, written before any of these trainings was run:
 4. What is compared: Medium mAP on `landmarks`, look-alikes among the database. The other datasets
    and protocols explain it. A difference between two variants is the mean over seeds and queries
    of their paired differences; its interval resamples both. Five seeds, 0 to 4, of all variants,
-   and none is left out; the first three have been made. What an interval covers zero of is no
-   finding.
+   and none is left out. What an interval covers zero of is no finding.
 5. `classification` and `both` are the recipe's two losses from nothing, without margin for lack of
    a pretrained trunk. Nothing of them was tuned, and their rows say no more than that.
 """

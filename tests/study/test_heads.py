@@ -14,7 +14,14 @@ from senet_jax.metrics.bootstrap import crossed_interval
 from senet_jax.rerank import tune
 from senet_jax.study.evaluations import scores_in
 from senet_jax.study.heads import TRUNK, LandmarkHeads, PhotographHeads
-from senet_jax.study.plan import DATASETS, HEAD_COMPARISONS, PHOTOGRAPHS, TRUNK_ALONE, TUNED
+from senet_jax.study.plan import (
+    DATASETS,
+    HEAD_COMPARISONS,
+    PHOTOGRAPHS,
+    TRUNK_ALONE,
+    TUNED,
+    variants_of,
+)
 from senet_jax.study.results import HEADS, Results, RunScores, entry_of, read_results
 from senet_jax.study.written import parts_of, write_parts, write_report
 from senet_jax.system import runtime
@@ -29,7 +36,7 @@ from tests.oracles.lite0 import needs_lite0
 from .examples import scores
 
 SEEDS, GAIN = 3, 0.05
-VARIANTS = tuple({row.variant for table in HEAD_COMPARISONS.values() for row in table.rows})
+VARIANTS = tuple(variants_of(HEAD_COMPARISONS.values()))
 
 
 def _results(variants=VARIANTS):
