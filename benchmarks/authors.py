@@ -61,7 +61,7 @@ def _use(checkout: str) -> None:
     if not torch.cuda.is_available():
         torch.Tensor.cuda = lambda self, *_, **__: self
     torch.set_num_threads(os.cpu_count())
-    np.in1d = np.isin
+    np.in1d = np.isin  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _depth(weights: Weights) -> int:

@@ -73,8 +73,9 @@ def _features(points: np.ndarray, descriptors: np.ndarray) -> LocalFeatures:
 
 def _by_scikit_image(query: LocalFeatures, item: LocalFeatures) -> np.ndarray:
     """The steps of DELG's public code: the query's points that agree."""
-    tree = scipy.spatial.cKDTree(item.descriptors)
+    tree = scipy.spatial.KDTree(item.descriptors)
     _, nearest = tree.query(query.descriptors, distance_upper_bound=METHOD.distance)
+    nearest = np.asarray(nearest)
     matched = nearest < len(item.keypoints)
     of_query, of_item = query.keypoints[matched], item.keypoints[nearest[matched]]
     if len(of_query) <= 3:

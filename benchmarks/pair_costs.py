@@ -63,7 +63,7 @@ def seconds_of_a_pair(name: str, flags, workdir: pathlib.Path) -> float:
     [dataset] = plan.datasets
     queries, images = plan.queries(dataset)[: flags.queries], dataset.images[: flags.items]
     features = method.features(reranking.features(method.needs, queries, images))
-    pairs = np.stack(np.indices((len(queries), len(images))), axis=-1).reshape(-1, 2)
+    pairs = np.stack(tuple(np.indices((len(queries), len(images)))), axis=-1).reshape(-1, 2)
     features.prepare(pairs)
     score, half = method.scorer(features, PairCount()), len(pairs) // 2
     score(pairs[:half])

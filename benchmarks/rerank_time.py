@@ -133,7 +133,7 @@ def _ours(arguments: argparse.Namespace) -> dict:
         start = time.perf_counter()
         found = search(queries, BlockedDatabase((images,)), len(images))
         resources = Resources(
-            features={"dense": DenseSource(cache, dataset.queries, dataset.images, "maps")},
+            features={"dense": DenseSource(cache, dataset.queries, dataset.images)},
             on_scored=lambda _, pairs: _keep(pairs, scored),
         )
         rerank = CVNetRerank(arguments.top).prepare(found.database, resources)

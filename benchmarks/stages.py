@@ -58,7 +58,7 @@ def main() -> None:
         for ends in (np.median(of_network, axis=0), operations):
             columns.append([*np.diff(ends, prepend=0), ends[-1]])
     for name, *row in zip((*PARTS, "all"), *columns, strict=True):
-        ours, theirs = (_cells(*pair, peak) for pair in (row[:2], row[2:]))
+        ours, theirs = (_cells(first, second, peak) for first, second in (row[:2], row[2:]))
         print(f"| {flags.network} | {name} | {ours} | {theirs} | {row[0] / row[2]:.2f} |")
 
 

@@ -16,7 +16,7 @@ def twin_of(architecture: Architecture) -> Twin:
     twin = Twin(architecture).to(DEVICE)
     for module in twin.modules():
         if layout := _LAYOUTS.get(type(module)):
-            module.to(memory_format=layout)
+            module.to(memory_format=layout)  # pyright: ignore[reportCallIssue]
     return twin
 
 
