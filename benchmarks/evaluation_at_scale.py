@@ -43,7 +43,7 @@ def main() -> None:
         )
     with tempfile.TemporaryDirectory(dir=flags.folder) as folder:
         queries, paths = write_database(
-            pathlib.Path(folder), _planted(ground_truth), images, flags.rows, WIDTH
+            pathlib.Path(folder), planted_weights(ground_truth), images, flags.rows, WIDTH
         )
         print(f"{flags.rows:,} x {WIDTH} in {len(paths)} files, {len(queries)} queries", flush=True)
         everything = ground_truth, queries, paths
@@ -74,7 +74,8 @@ def _flags() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _planted(ground_truth: GroundTruth) -> list[dict[int, float]]:
+def planted_weights(ground_truth: GroundTruth) -> list[dict[int, float]]:
+    """For each query its labelled items, and how much of the query each of them holds."""
     rng = np.random.default_rng(1)
     return [
         {
