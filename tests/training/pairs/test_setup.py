@@ -21,7 +21,7 @@ from tests.oracles.cvnet_twin import (
     lively_reranker,
     stage3_of_twin,
 )
-from tests.oracles.lively_twin import architecture_named, lively_twin, one_thread, smooth_images
+from tests.oracles.lively_twin import architecture_named, lively_twin, smooth_images
 
 TRIPLES = 2
 
@@ -34,7 +34,6 @@ def _triples():
     return maps.double().chunk(3)
 
 
-@one_thread()
 def _gradients_of_twin(anchors, positives, negatives):
     """By autograd, of the mean of both kinds of pairs; under the checkpoint's names."""
     twin = copy.deepcopy(lively_reranker()).double()
