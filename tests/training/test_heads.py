@@ -25,6 +25,7 @@ from senet_jax.training.state import create_state
 from senet_jax.training.step import make_step
 from senet_jax.weights import Weights, flatten, load_weights, save_weights
 from tests.data.pictures import encoded, picture
+from tests.programs import quickly
 
 # Those that differ in what begins as the identity.
 HEADS = ("lite0_baseline", "lite0_fusion", "lite0_channel_wise", "lite0_concat")
@@ -88,8 +89,8 @@ def _moved(head, names):
 def test_a_head_begins_as_the_identity(name):
     architecture, maps = _small(name), _maps()
     head = initial_head(architecture, 32, 0)
-    apply = jax.jit(build_model(architecture, from_maps=True).apply)
-    pooled, _ = build_model(_small("lite0"), from_maps=True).apply({}, maps)
+    apply = quickly(build_model(architecture, from_maps=True).apply)
+    pooled, _ = quickly(build_model(_small("lite0"), from_maps=True).apply)({}, maps)
     np.testing.assert_allclose(apply(head, maps)[0], pooled, rtol=2e-5)
     if "encoder" in head["params"].get("ssm", {}):
         # The structure is there, and its gain alone is 0.
@@ -103,7 +104,7 @@ def test_all_of_a_head_learns(name):
     optimizer = optax.sgd(1e-2)
     head = initial_head(architecture, 32, 0)
     state = create_state(head, optimizer, losses, Dimensions(2, 32, 0))
-    step = jax.jit(
+    step = quickly(
         make_step(architecture, optimizer, losses, StepSettings(), class_count=2, from_maps=True)
     )
     batch = {"images": _maps(), "labels": jnp.array([0, 1, 0, 1])}
@@ -151,7 +152,7 @@ def test_the_engine_describes_as_the_training_does(name, trunk, photographs, tmp
     maps = family_of(architecture).trunk_maps(architecture)
     settings = MapSettings(images="", maps=str(tmp_path / "maps"), side=64, views=1)
     pixels = np.stack([views_of(photographs, i, trunk.preprocessing, settings) for i in range(8)])
-    whole = jax.jit(build_model(trunk.architecture).apply)
+    whole = quickly(build_model(trunk.architecture).apply)
     of_trunk = whole(trunk.variables(), pixels[:, 0])[1][maps]
     head = initial_head(architecture, of_trunk.shape[-1], 0)
     head = _moved(head, ["expand_bn", "fuse_0", "fuse_1", "fc"])
@@ -161,7 +162,7 @@ def test_the_engine_describes_as_the_training_does(name, trunk, photographs, tmp
     assert weights.note == "of a test" and weights.source["training"] == SETTINGS
     assert weights.training_set == "ImageNet, then town (40 images of 4 classes)"
 
-    of_head, _ = jax.jit(build_model(architecture, from_maps=True).apply)(head, of_trunk)
+    of_head, _ = quickly(build_model(architecture, from_maps=True).apply)(head, of_trunk)
     images = [cv2.resize(picture(70, 90, seed=int(key[-5])), (64, 64)) for key in photographs.keys]
     ours = np.asarray(Describer.of(weights)(np.stack(images), np.full((8, 2), 64, np.int32)))
     np.testing.assert_allclose(ours, l2_normalise(of_head), rtol=0, atol=1e-5)

@@ -22,6 +22,7 @@ from tests.oracles.cvnet_twin import (
     stage3_of_twin,
 )
 from tests.oracles.lively_twin import architecture_named, lively_twin, smooth_images
+from tests.programs import quickly
 
 TRIPLES = 2
 
@@ -58,7 +59,8 @@ def test_loss_and_gradients_of_all_weights_are_those_of_autograd():
         params = reranker_params(lively_cvnet_weights().variables([RERANKER]))
         params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), params)
         maps = [jnp.asarray(part.numpy().transpose(0, 2, 3, 1)) for part in parts]
-        (loss, _), gradients = jax.value_and_grad(pair_loss, has_aux=True)(params, *maps)
+        differentiate = quickly(jax.value_and_grad(pair_loss, has_aux=True))
+        (loss, _), gradients = differentiate(params, *maps)
         ours = {p: np.asarray(g) for p, g in flatten(gradients, f"params/{RERANKER}/")}
     assert loss == pytest.approx(loss_of_twin, rel=1e-6)
     [rows] = extra_tables(architecture_named(TRUNK), "cvnet")
