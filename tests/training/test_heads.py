@@ -152,7 +152,7 @@ def test_the_engine_describes_as_the_training_does(name, trunk, photographs, tmp
     maps = family_of(architecture).trunk_maps(architecture)
     settings = MapSettings(images="", maps=str(tmp_path / "maps"), side=64, views=1)
     pixels = np.stack([views_of(photographs, i, trunk.preprocessing, settings) for i in range(8)])
-    whole = quickly(build_model(trunk.architecture).apply)
+    whole = jax.jit(build_model(trunk.architecture).apply)
     of_trunk = whole(trunk.variables(), pixels[:, 0])[1][maps]
     head = initial_head(architecture, of_trunk.shape[-1], 0)
     head = _moved(head, ["expand_bn", "fuse_0", "fuse_1", "fc"])
@@ -162,7 +162,7 @@ def test_the_engine_describes_as_the_training_does(name, trunk, photographs, tmp
     assert weights.note == "of a test" and weights.source["training"] == SETTINGS
     assert weights.training_set == "ImageNet, then town (40 images of 4 classes)"
 
-    of_head, _ = quickly(build_model(architecture, from_maps=True).apply)(head, of_trunk)
+    of_head, _ = jax.jit(build_model(architecture, from_maps=True).apply)(head, of_trunk)
     images = [cv2.resize(picture(70, 90, seed=int(key[-5])), (64, 64)) for key in photographs.keys]
     ours = np.asarray(Describer.of(weights)(np.stack(images), np.full((8, 2), 64, np.int32)))
     np.testing.assert_allclose(ours, l2_normalise(of_head), rtol=0, atol=1e-5)
