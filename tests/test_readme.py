@@ -181,25 +181,25 @@ def test_the_readme_from_a_checkpoint_to_every_command(installation, tmp_path):
     np.save(tmp_path / "R.npy", ranks)
 
     run_as = [
-        "senet-jax convert random:tiny:0 senet_tiny.pyth",
+        "senet-jax convert random:demo:0 senet_demo.pyth",
         *_block("From a checkpoint to mAP")
         .strip()
         .replace("\\\n", "")
-        .replace("r50", "tiny")
+        .replace("r50", "demo")
         .split("\n"),
-        "senet-jax convert.compare weights/tiny senet_tiny.pyth datasets/roxford5k/jpg/0.jpg",
+        "senet-jax convert.compare weights/demo senet_demo.pyth datasets/roxford5k/jpg/0.jpg",
         "senet-jax data.check datasets roxford5k",
         "senet-jax data.prepare folder --images=classes --target=datasets/classes",
     ]
-    found = "runs/tiny/descriptors/roxford5k"
+    found = "runs/demo/descriptors/roxford5k"
     truth = "datasets/roxford5k/gnd_roxford5k.json"
     arrays = f"--query={found}/query.npy --database={found}/database.npy"
     run_as += [
         f"senet-jax score {truth} {arrays} --json=A.json",
         f"senet-jax score {truth} --ranks=R.npy --json=B.json",
-        "senet-jax score.compare runs/tiny/report.json runs/tiny/report.json",
+        "senet-jax score.compare runs/demo/report.json runs/demo/report.json",
         f"senet-jax search.arrays {found}/query.npy {found}/database.npy R2.npy --top=3",
-        "senet-jax index datasets/roxford5k index --weights=weights/tiny",
+        "senet-jax index datasets/roxford5k index --weights=weights/demo",
         "senet-jax search index datasets/roxford5k/jpg/0.jpg --top=3 --json=found.json",
         "senet-jax duplicates index",
         f"senet-jax quantise {found}/database.npy X.npy --storage=int8",
@@ -208,23 +208,23 @@ def test_the_readme_from_a_checkpoint_to_every_command(installation, tmp_path):
         + " ".join(
             f"--{part}={truth},{found}/query.npy,{found}/database.npy" for part in ("on", "report")
         ),
-        "senet-jax forecast --config=evaluate:tiny --config.weights=w",
+        "senet-jax forecast --config=evaluate:demo --config.weights=w",
         "senet-jax report --help",
-        "senet-jax figure lists runs/tiny runs/tiny --to=lists.svg",
-        "senet-jax export weights/tiny exported --to=stablehlo",
+        "senet-jax figure lists runs/demo runs/demo --to=lists.svg",
+        "senet-jax export weights/demo exported --to=stablehlo",
         "senet-jax serve --help",
         "senet-jax study systems --workdir=study --data_root=datasets --datasets=roxford5k "
-        "--systems='weights/tiny; weights/tiny+alpha_qe'",
+        "--systems='weights/demo; weights/demo+alpha_qe'",
     ]
     assert {f"senet_jax.{re.match(_COMMAND, line)[1]}" for line in run_as} == set(COMMANDS)
     for line in run_as:
         done = installation.run(line, tmp_path)
         assert done.returncode == 0 and "Traceback" not in done.stderr, (line, done)
         assert done.stdout
-    report = json.loads((tmp_path / "runs/tiny/report.json").read_text())
+    report = json.loads((tmp_path / "runs/demo/report.json").read_text())
     scored = json.loads((tmp_path / "A.json").read_text())
     assert scored["medium"]["map"] == report["roxford5k"]["medium"]["map"]
-    made = ("runs/tiny/report.html", "lists.svg", "datasets/classes/report.json", "found.json")
+    made = ("runs/demo/report.html", "lists.svg", "datasets/classes/report.json", "found.json")
     made += ("study/results/results.json", "study/results/roxford5k.tex")
     for written in ("X.npy", "OUT.npy", "B.json", *made):
         assert (tmp_path / written).is_file()

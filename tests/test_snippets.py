@@ -15,7 +15,7 @@ from tests.oracles.lively_twin import lively_weights
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """The weights, photographs and ground truth that the texts speak of; the smallest network."""
-    save_weights(tmp_path / "weights" / "r50", lively_weights("tiny"))
+    save_weights(tmp_path / "weights" / "r50", lively_weights("demo"))
     for seed, name in enumerate(("a", "b", "c", "query")):
         (tmp_path / f"{name}.jpg").write_bytes(encoded(picture(48, 64, seed=seed)))
     entry = {"easy": [0], "hard": [1], "junk": []}

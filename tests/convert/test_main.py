@@ -11,6 +11,7 @@ import torch
 
 from senet_jax.convert.__main__ import main
 from senet_jax.convert.twin import Twin
+from senet_jax.models import random_weights
 from senet_jax.models.registry import ARCHITECTURES
 from senet_jax.weights import load_weights, save_weights
 from tests.convert.checkpoints import (
@@ -359,7 +360,9 @@ def test_random_weights_are_the_same_in_every_process(convert, tmp_path):
 
 
 @pytest.mark.slow
-def test_random_weights_of_cvnet_have_a_reranker(convert, tmp_path):
+def test_random_weights_of_cvnet_have_a_reranker(convert, tmp_path, monkeypatch):
+    sizes = random_weights.PAIRED_SIZES[:2]  # Pairs of large maps take long.
+    monkeypatch.setattr(random_weights, "PAIRED_SIZES", sizes)
     assert convert("random:tiny_learnable:3", tmp_path / "a").returncode == 0
     assert convert(tmp_path / "a", tmp_path / "a.pth").returncode == 0
     assert convert(tmp_path / "a.pth", tmp_path / "b").returncode == 0

@@ -10,6 +10,7 @@ from senet_jax.convert.translate import (
 )
 from senet_jax.models.preprocessing import Preprocessing
 from senet_jax.models.registry import ARCHITECTURES, build_model
+from senet_jax.weights import tensor_shapes
 from tests.convert.checkpoints import state_dict, under_torchvision_names
 from tests.data.pictures import picture
 from tests.oracles.cvnet_twin import lively_cvnet_weights
@@ -20,6 +21,7 @@ from tests.oracles.lively_twin import (
     maps_of_twin,
     state_of,
 )
+from tests.programs import quickly
 from tests.tolerances import TIMES_THE_TWIN
 
 
@@ -51,6 +53,21 @@ def test_the_network_is_guessed(name):
     state = _empty_state(name) | {"one_too_many": np.zeros(1, np.float32)}
     with pytest.raises(MisfitError, match=f"^1 names or shapes do not fit {name}: one_too_many"):
         weights_from_state(state, {})
+
+
+# Here, as guesses trace the same ones. Of the deeper ones, tests/models/test_architecture.py knows
+# how many parameters they have; their variants are those of `r50`.
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if "tiny" in name else pytest.param(name, marks=pytest.mark.slow)
+        for name in ARCHITECTURES
+        if not name.startswith(("r101", "r152"))
+    ],
+)
+def test_every_network_can_be_built(name):
+    has_parameters = any(path.startswith("params/") for path in tensor_shapes(ARCHITECTURES[name]))
+    assert has_parameters == (name != "thumbnails")
 
 
 @pytest.mark.slow
@@ -106,5 +123,6 @@ def test_a_torchvision_trunk_sees_the_same_in_bgr_as_pytorch_in_rgb(small_heads)
     bgr = (pixels.astype(np.float32) / 255 - np.float32([0.406, 0.456, 0.485])) / np.float32(
         [0.225, 0.224, 0.229]
     )
-    ours = build_model(weights.architecture).apply(weights.variables(), bgr)[1]["s4"]
+    model = build_model(weights.architecture)
+    ours = quickly(lambda *inputs: model.apply(*inputs)[1]["s4"])(weights.variables(), bgr)
     assert np.linalg.norm(ours - exact) <= TIMES_THE_TWIN * np.linalg.norm(theirs - exact)

@@ -11,7 +11,7 @@ from tests.data.pictures import encoded, picture, with_broken_pixels
 from tests.oracles.lively_twin import lively_weights
 from tests.processes import ROOT, started
 
-MODEL = "tiny_baseline"
+MODEL = "demo_baseline"
 SHAPES = [(48, 64), (64, 48), (30, 40), (90, 33), (64, 64), (1, 1), (20, 128)]
 IMAGES, BROKEN, CUT_SHORT = 200, 17, 150
 # Batches of few images, shards of few batches, and files that are read as slowly as large ones;

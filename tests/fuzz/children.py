@@ -55,7 +55,7 @@ class Server:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", "from tests.fuzz.children import serve; serve()"],
                 cwd=REPOSITORY,
-                env=os.environ | {"JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1"},
+                env=os.environ | {"JAX_PLATFORMS": "cpu"},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
             )

@@ -100,7 +100,7 @@ def test_another_loss_of_its_name_is_refused(file):
 def test_a_training_with_it_by_the_command(file, tmp_path):
     build(training_source(TINY), tmp_path / "data")
     settings = {
-        "model": "tiny_baseline",
+        "model": "demo_baseline",
         "data.folder": tmp_path / "data",
         "data.side": 32,
         "data.workers": 0,

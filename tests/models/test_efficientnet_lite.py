@@ -16,8 +16,10 @@ from senet_jax.models.preprocessing import Preprocessing, normalise
 from senet_jax.models.registry import build_model, output_of
 from senet_jax.models.valid_region import ValidRegion
 from tests.data.pictures import MINIPHOTOS, needs_miniphotos, picture
+from tests.models.initial import initial_variables
 from tests.oracles import lite0
 from tests.oracles.lite0 import needs_lite0
+from tests.programs import quickly
 from tests.tolerances import FLOAT32_EPSILON, TIMES_THE_TWIN
 
 SMALL = EfficientNetLiteSettings(
@@ -41,7 +43,7 @@ def _weights():
 def _lively():
     """Variables of `SMALL` whose norms are those of other maps than theirs."""
     model, rng = build_model(SMALL), np.random.default_rng(0)
-    variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+    variables = initial_variables(model, jnp.zeros((1, 32, 32, 3)))
     draw = {
         "scale": lambda leaf: rng.uniform(0.5, 2, leaf.shape),
         "bias": lambda leaf: rng.normal(0, 0.5, leaf.shape),
@@ -71,7 +73,7 @@ def _images():
 @pytest.mark.parametrize("transposed", [False, True])
 def test_padding_and_transposing_change_nothing(transposed):
     model, variables, images = build_model(SMALL), _lively(), _images()
-    apply = jax.jit(model.apply)
+    apply = quickly(model.apply)
     alone = [apply(variables, image[None]) for image in images]
     assert (np.std([descriptor for descriptor, _ in alone], axis=0) > 0.1).mean() > 0.5
     padded, sizes = _padded(images, (72, 96)), np.array(SIZES, np.int32)
@@ -99,17 +101,18 @@ def test_the_head_of_an_early_stage_is_on_the_maps_of_the_whole_trunk():
     sizes = {field: getattr(SMALL, field) for field in ("stem_width", "depths", "widths")}
     early = EarlyLiteSettings("early", outputs=16, stages=4, **sizes)
     model, whole = build_model(early), _lively()
-    drawn = jax.jit(model.init)(jax.random.key(1), jnp.zeros((1, 32, 32, 3)))
+    drawn = initial_variables(model, jnp.zeros((1, 32, 32, 3)))
     variables = {
         kind: {**drawn[kind], "trunk": {block: whole[kind]["trunk"][block] for block in blocks}}
         for kind in drawn
         if (blocks := drawn[kind]["trunk"])
     }
-    images, apply = _images(), jax.jit(model.apply)
+    images, apply = _images(), quickly(model.apply)
+    of_whole = quickly(lambda *inputs: build_model(SMALL).apply(*inputs)[1]["s4"])
     together, maps = apply(variables, _padded(images, (72, 96)), ValidRegion(np.array(SIZES)))
     for index, image in enumerate(images):
         descriptor, own = apply(variables, image[None])
-        expected = build_model(SMALL).apply(whole, image[None])[1]["s4"]
+        expected = of_whole(whole, image[None])
         # Random weights multiply roundings, and this is compiled differently.
         assert np.linalg.norm(own["s4"] - expected) <= 1e-4 * np.linalg.norm(expected)
         assert "s5" not in own and "local" not in own
@@ -134,7 +137,7 @@ def test_images_that_the_strides_would_leave_nothing_of(size):
 def test_where_a_position_of_the_local_features_looks():
     """What it depends on lies around the pixel that it is said to look at."""
     model = build_model(SMALL)
-    variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+    variables = initial_variables(model, jnp.zeros((1, 32, 32, 3)))
     variables = jax.tree.map(jnp.abs, variables)  # Nothing cancels,
     image, position = jnp.full((1, 320, 320, 3), 1e-20), (9, 10)  # and no ReLU6 is switched.
     output = output_of(SMALL, "local")

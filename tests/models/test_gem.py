@@ -20,7 +20,6 @@ from senet_jax.models.valid_region import WHOLE, ValidRegion
 from tests.data.pictures import picture
 from tests.oracles import gem_twin
 from tests.oracles.gem_twin import gem_checkpoint, gem_descriptors
-from tests.oracles.lively_twin import one_thread
 from tests.tolerances import FEW_ROUNDINGS, TIMES_THE_TWIN
 
 SIZE, PADDED = (57, 76), (64, 80)
@@ -45,7 +44,6 @@ def _saved(folder, checkpoint, **options):
 
 
 @functools.cache
-@one_thread()
 def _of_pytorch(has_layer, dtype, count):
     checkpoint = gem_checkpoint(has_layer)
     mean, std = (torch.tensor(checkpoint["meta"][key]) for key in ("mean", "std"))

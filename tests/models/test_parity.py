@@ -10,7 +10,7 @@ from benchmarks.kinds import KINDS, kinds_of_weights, twin_of
 from senet_jax.features.runner import Describer
 from senet_jax.models.preprocessing import normalise
 from tests.data.pictures import picture
-from tests.oracles.lively_twin import lively_weights, one_thread, smooth_images
+from tests.oracles.lively_twin import lively_weights, smooth_images
 from tests.tolerances import TIMES_THE_TWIN
 
 FORMS = ("exact", "padded", pytest.param("transposed", marks=pytest.mark.slow))
@@ -18,7 +18,6 @@ SIZE, PADDED = (57, 76), (64, 80)
 
 
 @functools.cache
-@one_thread()
 def _weights(kind):
     with torch.random.fork_rng():
         torch.manual_seed(2)
@@ -27,7 +26,6 @@ def _weights(kind):
 
 
 @functools.cache
-@one_thread()
 def _of_pytorch(kind, dtype, count):
     """Unit descriptors of the first pictures: float64[n d]."""
     weights = _weights(kind)

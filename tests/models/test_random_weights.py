@@ -1,8 +1,11 @@
+import functools
+
 import jax
 import numpy as np
 import pytest
 import torch
 
+from senet_jax.models import random_weights
 from senet_jax.models.cvnet import (
     PairRegion,
     Reranker,
@@ -16,6 +19,7 @@ from senet_jax.models.registry import ARCHITECTURES, build_model, variable_shape
 from senet_jax.models.valid_region import WHOLE
 from senet_jax.weights import flatten
 from tests.oracles.lively_twin import architecture_named, smooth_images
+from tests.programs import quickly
 
 pytestmark = pytest.mark.slow
 
@@ -46,39 +50,43 @@ def test_descriptors_differ(variables):
         torch.manual_seed(0)
         images = smooth_images((8, 3, 96, 128)).permute(0, 2, 3, 1).numpy()
     model = build_model(ARCHITECTURES["tiny_baseline"])
-    descriptors = l2_normalise(jax.jit(model.apply)(variables, images)[0])
+    descriptors = l2_normalise(quickly(model.apply)(variables, images)[0])
     assert (descriptors @ descriptors.T).min() < 0.9
 
 
 @pytest.fixture(scope="module")
-def cvnet():
-    """The trunk, its variables, and a re-ranker for it."""
-    trunk = architecture_named("tiny_learnable")
-    variables = random_variables(trunk, 0)
-    return trunk, variables, random_reranker(trunk, variables, 0)
+def trunk():
+    """The trunk of a re-ranker, and its variables."""
+    architecture = architecture_named("tiny_learnable")
+    return architecture, random_variables(architecture, 0)
 
 
-def test_reranker_has_its_shapes_and_nothing_is_as_it_starts(cvnet):
-    trunk, _, params = cvnet
-    shapes, ours = dict(flatten(reranker_shapes(trunk))), dict(flatten(params))
+@pytest.fixture(scope="module")
+def reranker(trunk):
+    return random_reranker(*trunk, 0)
+
+
+def test_reranker_has_its_shapes_and_nothing_is_as_it_starts(trunk, reranker):
+    shapes, ours = dict(flatten(reranker_shapes(trunk[0]))), dict(flatten(reranker))
     assert ours.keys() == shapes.keys()
     for path, array in ours.items():
         assert isinstance(array, np.ndarray) and np.ptp(array) > 0, path
         assert (array.shape, array.dtype) == (shapes[path].shape, np.float32), path
 
 
-def test_reranker_is_the_same_for_a_seed(cvnet):
-    trunk, variables, params = cvnet
-    same = random_reranker(trunk, variables, 0)
-    jax.tree.map(np.testing.assert_array_equal, same, params)
-    other = random_reranker(trunk, variables, 1)
-    assert all((a != b).any() for a, b in zip(*map(jax.tree.leaves, (params, other)), strict=True))
+def test_reranker_is_the_same_for_a_seed(trunk, monkeypatch):
+    sizes = random_weights.PAIRED_SIZES[:2]  # Pairs of large maps take long.
+    monkeypatch.setattr(random_weights, "PAIRED_SIZES", sizes)
+    first, same, other = (random_reranker(*trunk, seed) for seed in (0, 0, 1))
+    jax.tree.map(np.testing.assert_array_equal, same, first)
+    assert all((a != b).any() for a, b in zip(*map(jax.tree.leaves, (first, other)), strict=True))
 
 
-def test_scores_of_other_images_are_spread(cvnet):
-    trunk, variables, params = cvnet
+def test_scores_of_other_images_are_spread(trunk, reranker):
+    (architecture, variables), params = trunk, reranker
     images = _dead_leaves(np.random.default_rng(9))[:6]
-    stage3 = stage3_before_relu(build_model(trunk), variables, images, WHOLE)
+    describe = quickly(functools.partial(stage3_before_relu, build_model(architecture)))
+    stage3 = describe(variables, images, WHOLE)
     size = stage3.shape[1:3]
     apply = jax.jit(Reranker().apply, static_argnames="method")
     maps = apply({"params": params}, stage3, resizings(size, size), method="maps")

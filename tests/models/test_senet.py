@@ -23,6 +23,7 @@ from tests.oracles.lively_twin import (
     maps_of_twin,
     smooth_images,
 )
+from tests.programs import quickly
 from tests.tolerances import (
     BATCHED,
     BFLOAT16_COSINE,
@@ -175,7 +176,7 @@ def test_bfloat16_keeps_parameters_in_float32_and_the_descriptors():
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, *ODD, 3)))
     assert {leaf.dtype for leaf in jax.tree.leaves(shapes)} == {jnp.dtype("float32")}
     images = _images(8, ODD)
-    descriptors, maps = jax.jit(model.apply)(lively_weights("tiny").variables(), images)
+    descriptors, maps = quickly(model.apply)(lively_weights("tiny").variables(), images)
     assert descriptors.dtype == maps["pooled"].dtype == np.float32
     assert maps["s4"].dtype == maps["q"].dtype == maps["fused"].dtype == jnp.bfloat16
     assert np.isfinite(descriptors).all()
@@ -199,10 +200,10 @@ def test_a_norm_after_the_last_layer_can_be_folded_into_it():
     }
     images = _images(4, ODD)
     model = build_model(ARCHITECTURES["tiny_baseline"], descriptor_norm=True)
-    expected, _ = jax.jit(model.apply)(with_norm, images)
+    expected, _ = quickly(model.apply)(with_norm, images)
     folded = without_descriptor_norm(with_norm)
     assert "fc_bn" in with_norm["params"]
-    ours, _ = jax.jit(build_model(ARCHITECTURES["tiny_baseline"]).apply)(folded, images)
+    ours, _ = quickly(build_model(ARCHITECTURES["tiny_baseline"]).apply)(folded, images)
     bar = BATCHED * np.abs(expected).max()
     np.testing.assert_allclose(ours, expected, rtol=0, atol=bar)
     assert without_descriptor_norm(variables) is variables
@@ -215,7 +216,7 @@ def test_every_parameter_gets_a_gradient():
     def loss(params, images):
         return jnp.sum(model.apply({**variables, "params": params}, images)[0] ** 2)
 
-    gradient = jax.jit(jax.grad(loss))(variables["params"], _images(2, ODD))
+    gradient = quickly(jax.grad(loss))(variables["params"], _images(2, ODD))
     for path, value in flatten(gradient):
         assert np.isfinite(value).all() and np.any(value), path
 

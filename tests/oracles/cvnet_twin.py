@@ -13,7 +13,6 @@ from senet_jax.convert.translate import weights_from_state
 from tests.oracles.lively_twin import (
     architecture_named,
     lively_twin,
-    one_thread,
     smooth_images,
     state_of,
 )
@@ -110,7 +109,6 @@ def stage3_of_twin(twin, images):
 
 
 @functools.cache
-@one_thread()
 def lively_reranker():
     """A re-ranker of the trunk `TRUNK` in which every tensor is random, and scores are spread."""
     trunk = lively_twin(TRUNK)
@@ -136,7 +134,6 @@ def lively_cvnet_weights():
     return weights_from_state(state, {"file": "twin"}, architecture_named(TRUNK))
 
 
-@one_thread()
 def scores_of_twin(queries, keys, dtype):
     """float64[p] for pairs of maps, float32[h w c] each, computed in `dtype`."""
     twin = copy.deepcopy(lively_reranker()).to(dtype)

@@ -1,6 +1,5 @@
 """PyTorch twins whose random weights let mistakes show, and the same weights for Flax."""
 
-import contextlib
 import copy
 import dataclasses
 import functools
@@ -31,17 +30,6 @@ def architecture_named(name):
         "tiny_learnable": CVNetSettings("tiny_learnable", outputs=128, **sizes),
     }
     return small.get(name) or ARCHITECTURES[name]
-
-
-@contextlib.contextmanager
-def one_thread():
-    """Maps are small: several threads would spend their time waiting for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 @functools.cache

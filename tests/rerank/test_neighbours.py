@@ -57,8 +57,7 @@ def test_one_item_has_no_others():
 class TestByLists:
     @pytest.fixture(autouse=True)
     def _small(self, monkeypatch):
-        faiss = pytest.importorskip("faiss", reason="faiss-cpu is not installed")
-        faiss.omp_set_num_threads(1)  # Threads that wait for each other's core take seconds.
+        pytest.importorskip("faiss", reason="faiss-cpu is not installed")
         monkeypatch.setattr(neighbours, "SMALL_DATABASE", 0)
         monkeypatch.setattr(neighbours, "BATCH_ROWS", 128)
 

@@ -11,8 +11,7 @@ ROWS, WIDTH, UNRANKED, COUNT = 200, 16, [3, 150], 40
 
 @pytest.fixture(scope="module")
 def lists():
-    faiss = pytest.importorskip("faiss", reason="faiss-cpu is not installed")
-    faiss.omp_set_num_threads(1)  # Threads that wait for each other's core take seconds.
+    pytest.importorskip("faiss", reason="faiss-cpu is not installed")
     rows = np.rint(64 * clustered(ROWS, WIDTH)) / 64  # Products are exact in any order of sums.
     rows[UNRANKED] = np.nan
     parts = rows[:77], rows[77:]

@@ -24,7 +24,7 @@ from .examples import trainings
 
 # The settings of the study at the size of the world for tests; the smallest network for all.
 CHANGES = {
-    "model": "tiny_baseline",
+    "model": "demo_baseline",
     "batch_size": 12,
     "epochs": 4.0,
     "log_every_steps": 1,

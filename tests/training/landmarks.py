@@ -17,8 +17,9 @@ from senet_jax.training.optimizer import Duration, OptimizerSettings, make_optim
 from senet_jax.training.settings import StepSettings
 from senet_jax.training.state import create_state
 
-ARCHITECTURE = ARCHITECTURES["tiny"]
-# The biases of `tiny` that the next batch norm takes away again: their gradient is zero.
+# Of the networks with all layers, the one that is traced and compiled in the least time.
+ARCHITECTURE = ARCHITECTURES["demo"]
+# Its biases that the next batch norm takes away again: their gradient is zero.
 BEFORE_A_NORM = tuple(f"ssm/encoder/{name}/bias" for name in ("conv_0", "conv_1", "expand"))
 BATCH_SIZE = 16
 QUEUE_LENGTH = 64
@@ -122,7 +123,7 @@ def lively(architecture=ARCHITECTURE, descriptor_norm=False):
 
 
 def first_state(options, optimizer=SGD, variables=None):
-    """The state of a training of `tiny` before its first step, of NumPy leaves."""
+    """The state of a training before its first step, of NumPy leaves."""
     state = create_state(
         variables or initial(descriptor_norm=options.step.descriptor_norm),
         make_optimizer(optimizer, DURATION),

@@ -20,12 +20,14 @@ import flax.linen as nn
 import jax
 import numpy as np
 
+from senet_jax.models.registry import ARCHITECTURES
 from senet_jax.training.parallel import AXIS, ParallelStep
 from tests.training import landmarks
 from tests.training.landmarks import named_leaves
 
 ROOT = pathlib.Path(__file__).parents[2]
 STEPS = 5
+NETWORK = ARCHITECTURES["tiny"]
 CLS_CON = landmarks.step_options(0.5, 0.5)
 
 
@@ -36,8 +38,8 @@ def run(options, sgd, *, with_relu):
 
 
 def _run(options, sgd):
-    first = landmarks.first_state(options, sgd, landmarks.lively())
-    step = ParallelStep(landmarks.make_step(options, sgd=sgd, axis_name=AXIS), first)
+    first = landmarks.first_state(options, sgd, landmarks.lively(NETWORK))
+    step = ParallelStep(landmarks.make_step(options, NETWORK, sgd=sgd, axis_name=AXIS), first)
     state = step.to_devices(first)
     share = landmarks.BATCH_SIZE // jax.process_count()
     own = slice(jax.process_index() * share, (jax.process_index() + 1) * share)

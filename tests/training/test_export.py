@@ -41,7 +41,7 @@ def trained(tiny_world, tmp_path_factory):
 
 def _evaluated(world, weights, workdir):
     settings = {"weights": weights, "data_root": world, "datasets": "landmarks", "scales": (1.0,)}
-    flags = ["--config=configs/evaluate.py:tiny_baseline", f"--workdir={workdir}"]
+    flags = ["--config=configs/evaluate.py:demo_baseline", f"--workdir={workdir}"]
     flags += [f"--config.{key}={value}" for key, value in settings.items()]
     subprocess.run(
         [sys.executable, "-m", "senet_jax.main", *flags],
@@ -87,7 +87,7 @@ def test_exports_do_not_disturb_the_training_that_they_are_made_of(tiny_world, t
     assert "is saved in" in said.splitlines()[-1]
 
 
-SETTINGS = json.loads(common.train("tiny").to_json_best_effort()) | {
+SETTINGS = json.loads(common.classification_only(common.train("demo")).to_json_best_effort()) | {
     "data_found": {"sha256": "0", "classes": 12, "steps_per_epoch": 3.0},
     "start_found": {"sha256": None},
     "rate_changes": [],

@@ -25,6 +25,7 @@ from senet_jax.training.state import create_state
 from senet_jax.training.step import make_step
 from senet_jax.weights import Weights, flatten, load_weights, save_weights
 from tests.data.pictures import encoded, picture
+from tests.programs import quickly
 
 # Those that differ in what begins as the identity.
 HEADS = ("lite0_baseline", "lite0_fusion", "lite0_channel_wise", "lite0_concat")
@@ -88,8 +89,8 @@ def _moved(head, names):
 def test_a_head_begins_as_the_identity(name):
     architecture, maps = _small(name), _maps()
     head = initial_head(architecture, 32, 0)
-    apply = jax.jit(build_model(architecture, from_maps=True).apply)
-    pooled, _ = build_model(_small("lite0"), from_maps=True).apply({}, maps)
+    apply = quickly(build_model(architecture, from_maps=True).apply)
+    pooled, _ = quickly(build_model(_small("lite0"), from_maps=True).apply)({}, maps)
     np.testing.assert_allclose(apply(head, maps)[0], pooled, rtol=2e-5)
     if "encoder" in head["params"].get("ssm", {}):
         # The structure is there, and its gain alone is 0.
@@ -103,7 +104,7 @@ def test_all_of_a_head_learns(name):
     optimizer = optax.sgd(1e-2)
     head = initial_head(architecture, 32, 0)
     state = create_state(head, optimizer, losses, Dimensions(2, 32, 0))
-    step = jax.jit(
+    step = quickly(
         make_step(architecture, optimizer, losses, StepSettings(), class_count=2, from_maps=True)
     )
     batch = {"images": _maps(), "labels": jnp.array([0, 1, 0, 1])}

@@ -41,7 +41,7 @@ def stopped(train):
 def test_other_settings_are_one_line(train, stopped):
     for changes, part in (
         ({"seed": 1}, "config.seed 0, now it is 1; set it back, or use another workdir"),
-        ({"model": "tiny_dot"}, "config.model 'tiny', now it is 'tiny_dot'"),
+        ({"model": "demo_dot"}, "config.model 'demo', now it is 'demo_dot'"),
         (
             {"optimizer__learning_rate": 0.5},
             "0.005625, now it is 0.5; allow it by --config.allow_changes=optimizer.learning_rate",
@@ -119,7 +119,7 @@ def test_a_rate_that_changed_stays_written_down(train, stopped):
 
 
 def test_it_goes_on_from_weights_at_another_place(train, tmp_path):
-    architecture = ARCHITECTURES["tiny_baseline"]
+    architecture = ARCHITECTURES["demo_baseline"]
 
     def make(folder, value):
         tensors = {
@@ -132,7 +132,7 @@ def test_it_goes_on_from_weights_at_another_place(train, tmp_path):
     weights = make(tmp_path / "weights", 1.0)
     done = train(start=weights, after_step=stop_at(3))
     assert (
-        f"starting from {weights}: trunk taken (85 tensors), head taken (2 tensors), "
+        f"starting from {weights}: trunk taken (45 tensors), head taken (2 tensors), "
         "self_similarity fresh, classes fresh\n"
     ) in done.stderr
     refused = train(start=make(tmp_path / "other", 2.0))

@@ -17,7 +17,7 @@ from tests.training import landmarks
 
 
 def _settings(**changes):
-    config = common.train("tiny")
+    config = common.train("demo")
     config.update_from_flattened_dict({k.replace("__", "."): v for k, v in changes.items()})
     return read(TrainingSettings, config)
 
@@ -86,7 +86,9 @@ def test_every_setting_arrives():
 
 def test_the_abstract_state_is_that_of_the_first(monkeypatch):
     setup = make_setup(_settings(losses__queue_length=144), 12, 3.0)
-    monkeypatch.setattr(Setup, "initial_variables", lambda setup, start: landmarks.initial())
+    monkeypatch.setattr(
+        Setup, "initial_variables", lambda setup, start: landmarks.initial(setup.architecture)
+    )
     state = setup.initial_state()
     abstract = setup.abstract_state()
     assert jax.tree.structure(state) == jax.tree.structure(abstract)

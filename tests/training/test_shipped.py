@@ -12,12 +12,13 @@ from tests.test_config import TRAININGS, _get_config
 from tests.training.training_command import ENVIRONMENT
 
 SMALL = {
-    "model": "tiny_baseline",
+    "model": "demo_baseline",
     "start": "",
     "batch_size": 8,
     "epochs": 2 / 3,
     "data.side": 32,
     "optimizer.warmup_epochs": 1 / 6,
+    "losses.queue_length": 64,
 }
 QUICK = ("r50_cls.py",)
 # What is run, and with which changes; by its own workers where they are not named.

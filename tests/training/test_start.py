@@ -18,6 +18,7 @@ from tests.oracles.cvnet_twin import lively_cvnet_weights
 from tests.oracles.lively_twin import architecture_named
 from tests.training import landmarks
 
+TINY = ARCHITECTURES["tiny"]
 TINY_CLASSIFIER = dataclasses.replace(architecture_named("tiny_classifier"), outputs=10)
 
 
@@ -41,7 +42,7 @@ def _setup(model="tiny", **changes):
 
 def _assert_taken(started, weights, parts):
     """The variables of the parts are the weights', and all others are as they were."""
-    before = dict(flatten(landmarks.initial()))
+    before = dict(flatten(landmarks.initial(TINY)))
     for path, leaf in flatten(started):
         expected = weights.tensors if path.split("/")[1] in parts else before
         np.testing.assert_array_equal(leaf, expected[path])
@@ -65,7 +66,7 @@ def test_each_part_is_taken_whole_and_the_rest_is_said(source, parts, said):
     setup, weights = _setup(), _weights(source)
     start = setup.start_from(weights)
     assert said in str(start)
-    _assert_taken(start.applied(landmarks.initial()), weights, parts)
+    _assert_taken(start.applied(landmarks.initial(TINY)), weights, parts)
 
 
 def test_a_reranker_is_not_used():
@@ -97,7 +98,7 @@ def test_weights_may_be_of_lower_precision():
     weights = _weights("tiny")
     halves = {path: tensor.astype(np.float16) for path, tensor in weights.tensors.items()}
     start = _setup().start_from(dataclasses.replace(weights, tensors=halves))
-    dtypes = {leaf.dtype for _, leaf in flatten(start.applied(landmarks.initial()))}
+    dtypes = {leaf.dtype for _, leaf in flatten(start.applied(landmarks.initial(TINY)))}
     assert dtypes == {np.dtype("float32")}
 
 
@@ -105,7 +106,7 @@ def test_a_fresh_norm_leaves_the_descriptors_of_the_weights():
     weights = _weights("tiny")
     start = _setup(descriptor_norm=True).start_from(weights)
     assert str(start).endswith("descriptor_norm fresh")
-    started = start.applied(landmarks.initial(descriptor_norm=True))
+    started = start.applied(landmarks.initial(TINY, descriptor_norm=True))
     for path, leaf in flatten(without_descriptor_norm(started)):
         np.testing.assert_allclose(leaf, weights.tensors[path], rtol=1e-5)
 
@@ -125,12 +126,12 @@ def test_a_fresh_norm_leaves_the_descriptors_of_the_weights():
         ("tiny", "tiny_dot", "whose self_similarity is not that of tiny, .*measure='dot'"),
         (
             "tiny",
-            dataclasses.replace(ARCHITECTURES["tiny"], outputs=64),
+            dataclasses.replace(TINY, outputs=64),
             r"whose head is not that of tiny, .* is \(64,\) there and \(128,\) here",
         ),
         (
             "tiny",
-            dataclasses.replace(ARCHITECTURES["tiny"], stage_strides=(1, 2, 2, 2)),
+            dataclasses.replace(TINY, stage_strides=(1, 2, 2, 2)),
             r"whose trunk is not that of tiny, .*its stage_strides is \(1, 2, 2, 2\)",
         ),
     ],
@@ -156,5 +157,5 @@ def test_weights_for_other_images_are_one_line():
 
 
 def test_the_structure_stays():
-    started = _setup().start_from(_weights("tiny")).applied(landmarks.initial())
-    assert jax.tree.structure(started) == jax.tree.structure(landmarks.initial())
+    started = _setup().start_from(_weights("tiny")).applied(landmarks.initial(TINY))
+    assert jax.tree.structure(started) == jax.tree.structure(landmarks.initial(TINY))

@@ -1,7 +1,7 @@
-"""The recipe for `tiny`; tests change its values by flags."""
+"""The recipe for `demo`; tests change its values by flags."""
 
 from configs import common
 
 
 def get_config():
-    return common.train("tiny")
+    return common.train("demo")

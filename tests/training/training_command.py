@@ -28,7 +28,7 @@ class Command:
         self.workdir, self._count = workdir, processes
         settings = {
             # The one that is traced and compiled in the least time.
-            "model": "tiny_baseline",
+            "model": "demo_baseline",
             "start": "",
             "batch_size": 16,
             "epochs": STEPS / 3,  # Of 48 images.

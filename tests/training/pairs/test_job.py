@@ -9,6 +9,7 @@ import pytest
 from senet_jax import main as main_module
 from senet_jax.models.families.reranker import RERANKER
 from senet_jax.models.preprocessing import Preprocessing
+from senet_jax.models.registry import ARCHITECTURES
 from senet_jax.system.signals import PREEMPTED_EXIT_CODE
 from senet_jax.training.metrics import read_metrics
 from senet_jax.training.pairs import job, kept_maps
@@ -19,17 +20,18 @@ from tests.training.stand_in import Stops, stop_at
 
 # ml_collections loads a config file in an old way.
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
+TINY = ARCHITECTURES["tiny"]
 STEPS = 5  # Of 8 triples each, of 48 images.
 
 
 @pytest.fixture
 def train_pairs(tiny_world, tmp_path, monkeypatch, run_command_here):
     """Runs the command with the shipped config, made small, in this process."""
-    tensors = dict(flatten(landmarks.lively()))
-    weights = Weights(landmarks.ARCHITECTURE, Preprocessing(), tensors, {}, {"file": "lively"})
+    tensors = dict(flatten(landmarks.lively(TINY)))
+    weights = Weights(TINY, Preprocessing(), tensors, {}, {"file": "lively"})
     save_weights(tmp_path / "weights", weights)
     flags = {
-        "model": landmarks.ARCHITECTURE.name,
+        "model": TINY.name,
         "start": tmp_path / "weights",
         "batch_size": 8,
         "epochs": STEPS / 6,

@@ -21,7 +21,8 @@ from tests.oracles.cvnet_twin import (
     lively_reranker,
     stage3_of_twin,
 )
-from tests.oracles.lively_twin import architecture_named, lively_twin, one_thread, smooth_images
+from tests.oracles.lively_twin import architecture_named, lively_twin, smooth_images
+from tests.programs import quickly
 
 TRIPLES = 2
 
@@ -34,7 +35,6 @@ def _triples():
     return maps.double().chunk(3)
 
 
-@one_thread()
 def _gradients_of_twin(anchors, positives, negatives):
     """By autograd, of the mean of both kinds of pairs; under the checkpoint's names."""
     twin = copy.deepcopy(lively_reranker()).double()
@@ -59,7 +59,8 @@ def test_loss_and_gradients_of_all_weights_are_those_of_autograd():
         params = reranker_params(lively_cvnet_weights().variables([RERANKER]))
         params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), params)
         maps = [jnp.asarray(part.numpy().transpose(0, 2, 3, 1)) for part in parts]
-        (loss, _), gradients = jax.value_and_grad(pair_loss, has_aux=True)(params, *maps)
+        differentiate = quickly(jax.value_and_grad(pair_loss, has_aux=True))
+        (loss, _), gradients = differentiate(params, *maps)
         ours = {p: np.asarray(g) for p, g in flatten(gradients, f"params/{RERANKER}/")}
     assert loss == pytest.approx(loss_of_twin, rel=1e-6)
     [rows] = extra_tables(architecture_named(TRUNK), "cvnet")
