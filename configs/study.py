@@ -22,7 +22,7 @@ The protocol, written before any of these trainings was run:
    of their paired differences; its interval resamples both. Five seeds, 0 to 4, of all variants,
    and none is left out. What an interval covers zero of is no finding.
 5. `classification` and `both` are the recipe's two losses from nothing, without margin for lack of
-   a pretrained trunk. Nothing of them was tuned, and their rows say no more than that.
+   a pretrained trunk. Nothing of them was tuned: rate, scale and length are those of L_con alone.
 """
 
 from ml_collections import ConfigDict

@@ -157,6 +157,7 @@ COMPARISONS = {
                 Row("both losses", "both", paper=("r50",)),
                 dataclasses.replace(_CHANNEL_WISE, label="contrastive", paper=None),
             ),
+            reference="both",
         ),
     )
 }
