@@ -57,7 +57,7 @@ def forecast_training(config: ConfigDict) -> Iterator[Line]:
         yield "feed", f"{images_a_second:,.0f} images/s of a core, measured here"
         yield (
             "  cores that leave no wait",
-            f"{cores:,.1f} where the devices take 1 s for a step, {10 * cores:,.1f} where 0.1 s",
+            f"{cores:,.2f} where the devices take 1 s for a step, {10 * cores:,.2f} where 0.1 s",
         )
     for name, tree in state.params.items():
         yield f"parameters, {name}", f"{sum(leaf.size for leaf in jax.tree.leaves(tree)):,}"
