@@ -129,12 +129,12 @@ class Course:
         Raises:
             UserError: the checkpoint was made with settings that give another result.
         """
-        accepted = dict(settings)
+        accepted, before = dict(settings), {}
 
         def accept(meta: Mapping[str, Any]) -> None:
             with failing_together():
                 try:
-                    before = completed(type(self._told), meta["settings"])
+                    before.update(completed(type(self._told), meta["settings"]))
                     accepted.update(resume.resumed(before, settings, meta["step"]))
                 except UserError as refusal:
                     raise UserError(f"{self._workdir}: {refusal}") from None
@@ -149,7 +149,6 @@ class Course:
             state, meta = restored
             self._step = self._saved_step = int(state.step)
             self._seconds = meta["seconds"]
-            before = completed(type(self._told), meta["settings"])
             if resume.measured(before) == resume.measured(settings):
                 self._reports = meta["reports"]
             evaluated = self._checkpoints.evaluated(self._step)
