@@ -42,8 +42,12 @@ def main(arguments: Sequence[str] = sys.argv) -> None:
         jax.config.update("jax_num_cpu_devices", flags.devices or 1)
         use_compilation_cache()
         lines = forecast_training(config)
-    elif config.job != "evaluate":
-        raise UserError(f"the job {config.job} is not foreseen; train and evaluate are")
+    elif config.job == "train_head":
+        raise UserError("the job train_head is not foreseen; train, train_pairs and evaluate are")
+    elif flags.devices is None and config.job == "train_pairs":
+        from senet_jax.forecast.pairs import forecast_pairs
+
+        lines = forecast_pairs(config)
     elif flags.devices is None:
         from senet_jax.forecast.evaluation import forecast_evaluation
 

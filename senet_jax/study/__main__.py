@@ -122,7 +122,8 @@ def _add_common(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="what --config.KEY=VALUE changes in the runs; may be given several times",
+        help="what --config.KEY=VALUE changes in the runs, reranker.KEY=VALUE in the trainings of "
+        "re-rankers; may be given several times",
     )
 
 

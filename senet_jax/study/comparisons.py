@@ -1,7 +1,7 @@
 """The tables of a study of trainings, in the shape of the paper's, from its results."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from senet_jax.report.paper import paper_figure
 from senet_jax.study.plan import Comparison, Place, Row
@@ -39,7 +39,18 @@ def tables_of(comparison: Comparison, results: Results) -> list[Table]:
 
 def values_of(row: Row, results: Results, dataset: str, protocol: str) -> Values:
     """The APs of a row, for each seed."""
-    return results.scores(row.variant, entry_of(dataset, row.method), protocol)
+    return results.scores(row.variant, entry_of(dataset, row.method, row.kind), protocol)
+
+
+def entries_of(comparisons: Iterable[Comparison]) -> list[str]:
+    """The names of all scores that tables show, each once."""
+    found = (
+        entry_of(dataset, row.method, row.kind)
+        for comparison in comparisons
+        for row in comparison.rows
+        for dataset in comparison.place.datasets
+    )
+    return list(dict.fromkeys(found))
 
 
 def reference_of(comparison: Comparison) -> Row:

@@ -14,13 +14,8 @@ from senet_jax.study.evaluations import evaluation, files_of, scores_in, tuned, 
 from senet_jax.study.plan import DATASETS, TRUNK_ALONE, TUNED
 from senet_jax.study.processes import Command, Run, claim
 from senet_jax.study.results import HEADS, LANDMARK_HEADS, Results, RunScores, Scores, entry_of
-from senet_jax.study.trainings import (
-    check_world,
-    config_of,
-    settings_of,
-    shared_settings,
-    world_of,
-)
+from senet_jax.study.training import config_of, settings_of, shared_settings
+from senet_jax.study.trainings import check_world, world_of
 from senet_jax.system.errors import UserError
 from senet_jax.training.export import WEIGHTS
 from senet_jax.weights import is_weights_folder

@@ -70,8 +70,12 @@ TRANSFER = dataclasses.replace(
 """Real photographs, on which these heads are evaluated as well."""
 
 
+BLIND, PROTOCOL = "blind", "protocol"
+"""Kinds of re-ranking: whether each protocol's junk is dropped from the lists before."""
 TUNED = "alpha_qe(tuned)"
 """The method of a row whose settings are chosen for each run, on the validation split."""
+RERANKER = "cvnet(top=40,weight=0.2)"
+"""The method of a row whose re-ranker is trained for each network, by configs/demo_reranker.py."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,12 +88,14 @@ class Row:
         method: of re-ranking, or `TUNED`; empty for the search alone.
         paper: the paper's row: what `report.paper.paper_figure` takes behind the dataset and the
             distractors; None where it has none.
+        kind: of the re-ranking.
     """
 
     label: str
     variant: str
     method: str = ""
     paper: tuple[str, ...] | None = None
+    kind: str = BLIND
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,6 +153,21 @@ COMPARISONS = {
                     "channel-wise + alpha QE", "channel_wise", "alpha_qe", ("r50", "alpha_qe:blind")
                 ),
                 Row("channel-wise + geometric", "channel_wise", "geometric"),
+            ),
+        ),
+        Comparison(
+            "s1_trained",
+            "Table S1: what a trained re-ranker adds",
+            (
+                dataclasses.replace(_CHANNEL_WISE, paper=("r50",)),
+                Row("channel-wise + CVNet-Rerank, blind", "channel_wise", RERANKER),
+                Row(
+                    "channel-wise + CVNet-Rerank, protocol",
+                    "channel_wise",
+                    RERANKER,
+                    ("r50", "cvnet:protocol"),
+                    PROTOCOL,
+                ),
             ),
         ),
         Comparison(

@@ -13,6 +13,7 @@ import numpy as np
 
 from senet_jax.metrics.evaluation_report import MEASURES, EvaluationReport
 from senet_jax.metrics.protocols import PROTOCOLS
+from senet_jax.study.plan import BLIND
 from senet_jax.system.checksummed import read_sealed_json, write_sealed_json
 from senet_jax.system.errors import UserError, reason
 
@@ -20,7 +21,6 @@ TRAININGS, HEADS, LANDMARK_HEADS, SYSTEMS = "trainings", "heads", "landmark_head
 _KINDS = (TRAININGS, HEADS, LANDMARK_HEADS, SYSTEMS)
 _LEVELS = 10_000
 _NOT_SCORED = "-"
-_BLIND = ":blind"
 _AP = MEASURES.index("ap")
 
 Scores = Mapping[str, np.ndarray]
@@ -90,17 +90,15 @@ def among(entry: str, distractors: str) -> str:
     return f"{distractors}/{entry}" if distractors else entry
 
 
-def entry_of(dataset: str, method: str = "") -> str:
+def entry_of(dataset: str, method: str = "", kind: str = BLIND) -> str:
     """What the scores of a dataset are called, by the search alone or by a re-ranking.
 
-    Nothing is dropped from what is re-ranked, as in the paper's query expansion: it is `blind`.
+    Args:
+        dataset: its name.
+        method: of re-ranking, empty for the search alone.
+        kind: `BLIND`, as the paper's query expansion, or `PROTOCOL`.
     """
-    return f"{dataset}+{method}{_BLIND}" if method else dataset
-
-
-def is_blind(entry: str) -> bool:
-    """Whether an entry is that of a re-ranking from which nothing is dropped."""
-    return entry.endswith(_BLIND)
+    return f"{dataset}+{method}:{kind}" if method else dataset
 
 
 def scores_of(report: EvaluationReport) -> Scores:

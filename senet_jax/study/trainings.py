@@ -1,39 +1,39 @@
 """A study of trainings: variants and seeds, each a workdir of the ordinary jobs."""
 
 import dataclasses
-import functools
 import pathlib
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
 from ml_collections import ConfigDict
 
-from senet_jax.command_line import parse_with_config, validate
-from senet_jax.config import flat, names, read
+from senet_jax.config import names, read
 from senet_jax.data.synthetic_landmarks import NAME
 from senet_jax.forecast.lines import in_bytes
-from senet_jax.forecast.training import known_data, state_bytes
 from senet_jax.metrics.saved import LISTED, REPORT
+from senet_jax.study.comparisons import entries_of
 from senet_jax.study.evaluations import evaluation, report_at
-from senet_jax.study.plan import DATASETS, WORLD
+from senet_jax.study.plan import COMPARISONS, DATASETS, RERANKER, WORLD
 from senet_jax.study.processes import Command, Run, claim
-from senet_jax.study.results import TRAININGS, Results, RunScores, is_blind, scores_of
-from senet_jax.system.errors import CommandParser, UserError
+from senet_jax.study.results import TRAININGS, Results, RunScores, scores_of
+from senet_jax.study.training import (
+    Training,
+    config_of,
+    network_training,
+    reranker_training,
+    settings_of,
+    shared_settings,
+)
+from senet_jax.system.errors import UserError
 from senet_jax.system.files import read_json
 from senet_jax.system.progress import format_seconds
 from senet_jax.training.export import WEIGHTS
-from senet_jax.training.metrics import read_metrics
 from senet_jax.training.settings import TrainingSettings
-from senet_jax.training.setup import make_setup
 
-_RUNS, _RERANKED = "runs", "reranked"
-# Where a run was made, and what changes nothing of its result.
-_LEFT_OUT = (
-    *("start", "data.folder", "data.images", "data.maps", "data.workers", "evaluation.data_root"),
-    *("model", "seed"),
-)
+_RUNS, _RERANKED, _RERANKER = "runs", "reranked", "reranker"
+_CHANGE, _CHANGE_OF_RERANKER = "--config.", "--config.reranker."
+_SHOWN = entries_of(COMPARISONS.values())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ class TrainingPlan:
         world: the folder of the generated landmarks.
         variants: each with the methods by which its runs are re-ranked.
         seeds: how many trainings of each.
-        changes: of the configs, `--config.KEY=VALUE`.
+        changes: of the configs, `--config.KEY=VALUE`; of the re-rankers' `--config.reranker.KEY`.
 
     Raises:
         UserError: there is no such world, or a change is wrong.
@@ -60,19 +60,34 @@ class TrainingPlan:
     def __post_init__(self):
         check_world(self.world, WORLD.size)
 
-    def flags(self, variant: str, seed: int) -> list[str]:
-        """The config of a run as the command line names it."""
-        return [
+    def flags(self, variant: str, seed: int) -> tuple[str, ...]:
+        """The config of a network as the command line names it."""
+        return (
             f"--config=study:{variant}",
             f"--config.seed={seed}",
             f"--config.data.folder={self.world / NAME}",
             f"--config.evaluation.data_root={self.world}",
-            *self.changes,
-        ]
+            *(each for each in self.changes if not each.startswith(_CHANGE_OF_RERANKER)),
+        )
+
+    def _flags_of_reranker(self, variant: str, seed: int) -> tuple[str, ...]:
+        """The config of the re-ranker of a network."""
+        return (
+            "--config=demo_reranker",
+            f"--config.seed={seed}",
+            f"--config.model={self.config(variant).model}",
+            f"--config.start={self.folder(variant, seed) / WEIGHTS}",
+            f"--config.data.folder={self.world / NAME}",
+            *(
+                each.replace(_CHANGE_OF_RERANKER, _CHANGE)
+                for each in self.changes
+                if each.startswith(_CHANGE_OF_RERANKER)
+            ),
+        )
 
     def config(self, variant: str) -> ConfigDict:
-        """The checked config of a variant's first run."""
-        return config_of(tuple(self.flags(variant, 0)))
+        """The checked config of a variant's first network."""
+        return config_of(self.flags(variant, 0))
 
     def claim(self) -> None:
         """Marks the workdir as this study's.
@@ -84,65 +99,70 @@ class TrainingPlan:
         claim(self.workdir, value, "another world")
 
     def folder(self, variant: str, seed: int) -> pathlib.Path:
-        """The workdir of a training."""
+        """The workdir of a network's training; what else is made of the network is in it."""
         return self.workdir / _RUNS / f"{variant}-{seed}"
 
     def each(self) -> Iterator[tuple[str, int]]:
-        """Variant and seed of every training: one seed of all variants before the next."""
+        """Variant and seed of every run: one seed of all variants before the next."""
         for seed in range(self.seeds):
             for variant in self.variants:
                 yield variant, seed
+
+    def trainings(self, variant: str, seed: int) -> tuple[Training, ...]:
+        """The network of a run, and its re-ranker where one is trained."""
+        folder = self.folder(variant, seed)
+        network = network_training(folder, self.flags(variant, seed))
+        if RERANKER not in self.variants[variant]:
+            return (network,)
+        flags = self._flags_of_reranker(variant, seed)
+        return network, reranker_training(folder / _RERANKER, flags)
 
     def runs(self) -> list[Run]:
         """What is run."""
         return [self._run(variant, seed) for variant, seed in self.each()]
 
-    def steps(self, variant: str) -> int:
-        """The steps of a training."""
-        return self._cost(variant)[0]
-
     def _run(self, variant: str, seed: int) -> Run:
-        folder = self.folder(variant, seed)
-        flags = (*self.flags(variant, seed), f"--workdir={folder}")
-        commands = [Command(("main", *flags), lambda: (folder / REPORT).is_file())]
-        for method in self.variants[variant]:
-            commands.append(self._reranking(variant, folder, method))
+        folder, trainings = self.folder(variant, seed), self.trainings(variant, seed)
+        rerankings = (self._reranking(variant, folder, each) for each in self.variants[variant])
         return Run(
             name=f"{variant}, seed {seed}",
             folder=folder,
-            commands=tuple(commands),
-            size=self.steps(variant),
-            done=lambda: _last_step(folder),
+            commands=(*(training.command for training in trainings), *rerankings),
+            size=sum(training.steps for training in trainings),
+            done=lambda: sum(training.last_step() for training in trainings),
         )
 
     def _reranking(self, variant: str, folder: pathlib.Path, method: str) -> Command:
         settings = read(TrainingSettings, self.config(variant))
         datasets, scales = names(settings.evaluation.datasets), tuple(settings.evaluation.scales)
-        described = f"--config.data_root={self.world}", f"--config.scales={scales}"
+        flags = [f"--config.data_root={self.world}", f"--config.scales={scales}"]
+        if method == RERANKER:
+            flags.append(f"--config.cvnet_weights={folder / _RERANKER / WEIGHTS}")
         workdir, weights = folder / _RERANKED, folder / WEIGHTS
-        return evaluation(workdir, settings.model, weights, datasets, described, method)
+        return evaluation(workdir, settings.model, weights, datasets, flags, method)
 
     def budget(self) -> list[tuple[str, str]]:
         """What the study takes and what of it is done, in lines: what, and its figures."""
-        pending = [each for each in self.each() if not self._run(*each).is_done()]
-        all_steps = sum(self.steps(variant) for variant, _ in self.each())
-        steps = sum(
-            max(0, self.steps(variant) - _last_step(self.folder(variant, seed)))
-            for variant, seed in pending
-        )
-        needed = sum(self._cost(variant)[1] for variant, _ in pending)
+        pending = {each for each in self.each() if not self._run(*each).is_done()}
+        trainings = {each: self.trainings(*each) for each in self.each()}
+        every = [training for each in trainings.values() for training in each]
+        left = [training for each in pending for training in trainings[each]]
+        steps_left: dict[str, int] = dict.fromkeys((training.kind for training in left), 0)
+        for training in left:
+            steps_left[training.kind] += max(0, training.steps - training.last_step())
+        needed = sum(training.disk for training in left) + self._lists() * len(pending)
         free = shutil.disk_usage(_existing(self.workdir)).free
-        seconds = [
-            report.run.seconds["training"] / self.steps(variant)
-            for variant, seed in self.each()
-            if (report := report_at(self.folder(variant, seed) / REPORT)) and report.run
-        ]
         time = "not known before a run has ended here; the progress tells it after some steps"
-        if seconds:
-            time = f"about {format_seconds(steps * float(np.mean(seconds)))}, one run at a time"
+        seconds = _seconds_a_step(every)
+        if steps_left.keys() <= seconds.keys():
+            whole = sum(count * seconds[kind] for kind, count in steps_left.items())
+            time = f"about {format_seconds(whole)}, one run at a time"
         lines = [
-            ("runs", f"{len(list(self.each()))}, {len(pending)} of them to do"),
-            ("steps", f"{all_steps:,}, {steps:,} of them to do"),
+            ("runs", f"{len(trainings)}, {len(pending)} of them to do"),
+            (
+                "steps",
+                f"{sum(t.steps for t in every):,}, {sum(steps_left.values()):,} of them to do",
+            ),
             ("time", time),
             ("disk", f"{in_bytes(needed)} at most, {in_bytes(free)} free"),
         ]
@@ -153,51 +173,46 @@ class TrainingPlan:
             )
         return lines
 
-    def _cost(self, variant: str) -> tuple[int, int]:
-        """The steps of a training, and the bytes that it leaves at most."""
-        settings = read(TrainingSettings, self.config(variant))
-        steps, state = _steps_and_state(tuple(self.flags(variant, 0)))
-        # The newest checkpoints, the best one, the one that is being written, and the weights.
-        checkpoints = (settings.checkpoint.keep + 3) * state
+    def _lists(self) -> int:
+        """The bytes of the first items of every list, with their similarities, of a run at most."""
         world = world_of(self.world)["world"]
         queries = world["evaluation_families"] * world["siblings"] * world["queries"]
-        # Of both evaluations the first items of every list, with their similarities.
-        lists = 2 * 2 * 4 * LISTED * queries * len(DATASETS)
-        return steps, checkpoints + lists
+        # Before and after the training.
+        return 2 * 2 * 4 * LISTED * queries * len(DATASETS)
 
     def results(self) -> Results:
         """The results of all runs that have ended."""
-        runs, settings = [], {}
+        runs, settings, of_rerankers = [], {}, {}
         for variant, seed in self.each():
-            folder = self.folder(variant, seed)
-            report = report_at(folder / REPORT)
-            if report is None or report.run is None:
+            network, *reranker = self.trainings(variant, seed)
+            trained = network.reported()
+            if trained is None:
                 continue
-            entries = {name: report.entries[name] for name in DATASETS if name in report.entries}
-            again = report_at(folder / _RERANKED / REPORT)
-            if again is not None:
-                entries |= {n: e for n, e in again.entries.items() if is_blind(n)}
-            runs.append(
-                RunScores(
-                    variant,
-                    seed,
-                    {name: scores_of(entry) for name, entry in entries.items()},
-                    {"model": report.run.config.get("model")},
-                )
-            )
-            settings[variant] = settings_of(report.run.config)
+            entries = {}
+            for folder in (network.folder, network.folder / _RERANKED):
+                report = report_at(folder / REPORT)
+                entries |= {} if report is None else report.entries
+            shown = {name: scores_of(entries[name]) for name in _SHOWN if name in entries}
+            notes = {"model": trained.config.get("model")}
+            runs.append(RunScores(variant, seed, shown, notes))
+            settings[variant] = settings_of(trained.config)
+            for told in (each.reported() for each in reranker):
+                if told is not None:
+                    of_rerankers[variant] = settings_of(told.config)
         about = {"world": world_of(self.world), "settings": shared_settings(settings)}
+        if of_rerankers:
+            about["rerankers"] = shared_settings(of_rerankers)
         return Results(TRAININGS, about, tuple(runs))
 
     def costs(self) -> Mapping[str, Any]:
-        """What each run took: seconds of the training, and the versions of the libraries."""
-        found = {}
-        for variant, seed in self.each():
-            report = report_at(self.folder(variant, seed) / REPORT)
-            if report is not None and report.run is not None:
-                run = report.run
-                found[f"{variant}-{seed}"] = dict(run.seconds) | {"versions": dict(run.versions)}
-        return found
+        """What each training took: its seconds, and the versions of the libraries."""
+        return {
+            str(training.folder.relative_to(self.workdir / _RUNS)): dict(run.seconds)
+            | {"versions": dict(run.versions)}
+            for each in self.each()
+            for training in self.trainings(*each)
+            if (run := training.reported()) is not None
+        }
 
 
 def check_world(folder: pathlib.Path, size: str, datasets: Iterable[str] = DATASETS) -> None:
@@ -222,47 +237,14 @@ def world_of(folder: pathlib.Path) -> Any:
     return read_json(folder / next(iter(DATASETS)) / "world.json")
 
 
-@functools.cache
-def config_of(flags: tuple[str, ...]) -> ConfigDict:
-    """The checked config that flags ask for."""
-    parser = CommandParser(prog="python -m senet_jax.study", add_help=False)
-    _, config = parse_with_config(parser, flags)
-    assert config is not None
-    validate(config)
-    return config
-
-
-@functools.cache
-def _steps_and_state(flags: tuple[str, ...]) -> tuple[int, int]:
-    """The steps of a training, and the bytes of its state."""
-    settings = read(TrainingSettings, config_of(flags))
-    data = known_data(settings)
-    setup = make_setup(settings, data.classes, data.steps_per_epoch)
-    return setup.duration.total_steps, sum(state_bytes(setup.abstract_state(), 1).values())
-
-
-def _last_step(folder: pathlib.Path) -> int:
-    """The last step that a training has told of, 0 where there is none."""
-    try:
-        return read_metrics(folder)[-1]["step"]
-    except UserError:  # It has not begun, or is writing a line.
-        return 0
-
-
-def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a run, without where it was made, its network and its seed."""
-    return {key: value for key, value in flat(config).items() if key not in _LEFT_OUT}
-
-
-def shared_settings(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The settings that all variants have, and under a variant's name those of its own."""
-    first = next(iter(settings.values()), {})
-    shared = {k: v for k, v in first.items() if all(s.get(k) == v for s in settings.values())}
-    own = {
-        variant: {key: value for key, value in found.items() if key not in shared}
-        for variant, found in settings.items()
-    }
-    return {"all": shared} | {variant: found for variant, found in own.items() if found}
+def _seconds_a_step(trainings: Iterable[Training]) -> dict[str, float]:
+    """For each kind of training of which one has ended here, their mean."""
+    found: dict[str, list[float]] = {}
+    for training in trainings:
+        run = training.reported()
+        if run is not None:
+            found.setdefault(training.kind, []).append(run.seconds["training"] / training.steps)
+    return {kind: sum(each) / len(each) for kind, each in found.items()}
 
 
 def _existing(folder: pathlib.Path) -> pathlib.Path:

@@ -27,7 +27,11 @@ def run(run_command_here):
         (("--config=configs/demo.py", "--devices=0"), "--devices: '0' is not from 1 to 65,536"),
         (("--config=configs/demo.py", "--workdir=d"), "workdir"),
         (("--config=configs/demo.py", "--config.batch_size=0"), "config.batch_size is 0"),
-        (("--config=configs/demo_reranker.py",), "the job train_pairs is not foreseen; train and"),
+        (("--config=configs/landmarks.py:fusion",), "the job train_head is not foreseen; train, "),
+        (
+            ("--config=configs/demo_reranker.py", "--devices=2"),
+            "--devices is 2, but the job train_pairs uses what this machine has",
+        ),
         (
             (*EVALUATE, "--devices=2"),
             "--devices is 2, but the job evaluate uses what this machine has",

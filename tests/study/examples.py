@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from senet_jax.study.plan import COMPARISONS, DATASETS
+from senet_jax.study.plan import COMPARISONS, DATASETS, RERANKER
 from senet_jax.study.results import TRAININGS, Results, RunScores
 
 QUERIES, SEEDS = 30, 3
 GAIN = 0.04
+_KINDS = ":blind", ":protocol"
 
 
 def scores(rng, gain=0.0):
@@ -23,8 +24,8 @@ def trainings(chosen=None):
         for variant in sorted(chosen or variants):
             gain = GAIN * (variant == "channel_wise")
             entries = {name: scores(rng, gain) for name in DATASETS}
-            for method in ("alpha_qe", "geometric"):
-                entries |= {f"{name}+{method}:blind": scores(rng, gain) for name in DATASETS}
+            for method in ("alpha_qe:blind", "geometric:blind", *map(RERANKER.__add__, _KINDS)):
+                entries |= {f"{name}+{method}": scores(rng, gain) for name in DATASETS}
             runs.append(RunScores(variant, seed, entries, {"model": variant}))
     world = {"world": {"seed": 0, "side": 192}}
     return Results(TRAININGS, {"world": world, "settings": {}}, tuple(runs))

@@ -16,6 +16,8 @@ from senet_jax.data.synthetic_landmarks import (
     write_evaluation,
 )
 from senet_jax.study import __main__ as study
+from senet_jax.study.comparisons import entries_of
+from senet_jax.study.plan import COMPARISONS
 from senet_jax.study.results import read_results
 from senet_jax.system.errors import UserError
 from tests.processes import ROOT, started
@@ -34,6 +36,11 @@ CHANGES = {
     "optimizer.warmup_epochs": 1.0,
     "losses.queue_length": 24,
     "checkpoint.every_steps": 2,
+    "reranker.epochs": 0.1,
+    "reranker.data.side": 32,
+    "reranker.data.workers": 0,
+    "reranker.log_every_steps": 1,
+    "reranker.checkpoint.every_steps": 2,
 }
 KILLS = 2
 
@@ -50,7 +57,7 @@ def test_a_report_of_kept_results(tmp_path, run_command_here):
         assert f"{heading}\n" in text
     assert "Table S3" not in text  # Not all of its rows have a run.
     pictures = sorted(path.name for path in (tmp_path / "docs" / "RESULTS").iterdir())
-    assert pictures == ["gpu-s1.png", "gpu-s4.png"]
+    assert pictures == ["gpu-s1.png", "gpu-s1_trained.png", "gpu-s4.png"]
     assert all(f"(RESULTS/{name})" in text for name in pictures)
     first = target.read_bytes()
     run_command_here(study.main, "report", *files, f"--to={target}")
@@ -94,9 +101,9 @@ def _write_world(root):
 @contextlib.contextmanager
 def _study(workdir, world):
     flags = [f"--set={key}={value}" for key, value in CHANGES.items()]
-    given = [f"--workdir={workdir}", f"--world={world}", "--seeds=1", "--jobs=2", *flags]
+    given = [f"--workdir={workdir}", f"--world={world}", "--seeds=2", "--jobs=2", *flags]
     quickly = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
-    command = [sys.executable, "-m", "senet_jax.study", "s4", *given]
+    command = [sys.executable, "-m", "senet_jax.study", "s1_trained", *given]
     with started(command, 1, os.environ | quickly) as (process,):
         yield process
 
@@ -115,7 +122,7 @@ def test_killed_at_random_moments_it_comes_to_the_same(tmp_path):
     begun = time.monotonic()
     printed = _finish(tmp_path / "whole", world)
     seconds = time.monotonic() - begun
-    assert "Table S4: how places are compared" in printed
+    assert "Table S1: what a trained re-ranker adds" in printed
 
     moments = random.Random(0)
     for kill in range(KILLS):  # In the first part of the time, and in later ones.
@@ -129,7 +136,14 @@ def test_killed_at_random_moments_it_comes_to_the_same(tmp_path):
     )
     assert whole == killed
     results = read_results(tmp_path / "whole" / "results" / "results.json")
-    assert [run.name for run in results.runs] == ["baseline", "dot", "channel_wise"]
+    assert [(run.name, run.seed) for run in results.runs] == [
+        ("channel_wise", 0),
+        ("channel_wise", 1),
+    ]
+    assert all(
+        run.entries.keys() == set(entries_of([COMPARISONS["s1_trained"]])) for run in results.runs
+    )
+    assert results.about["rerankers"]["all"]["epochs"] == CHANGES["reranker.epochs"]
 
 
 def test_another_study_in_the_same_workdir_is_refused(tmp_path):
