@@ -92,6 +92,5 @@ def get_config(variant: str) -> ConfigDict:
     config.optimizer.name = "adamw"
     config.optimizer.nesterov = False
     config.optimizer.learning_rate = 3e-3
-    config.optimizer.recipe = (config.batch_size, config.optimizer.learning_rate)
     config.optimizer.clip_norm = 5.0
     return config

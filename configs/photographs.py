@@ -60,7 +60,6 @@ def get_config(variant: str) -> ConfigDict:
     config.optimizer.name = "adamw"
     config.optimizer.nesterov = False
     config.optimizer.learning_rate = 1e-4
-    config.optimizer.recipe = (config.batch_size, config.optimizer.learning_rate)
     config.optimizer.weight_decay = 0.0  # It would pull the identity to nothing.
     # The rows of the classes are all that begins at random.
     config.optimizer.rate_multipliers = (("^classes$", 100.0),)

@@ -44,12 +44,6 @@ class OptimizerSettings:
         0.005625,
         source="second-hand: .01 * batch / 256",
     )
-    recipe: tuple[int, float] = setting(
-        _batch_and_rate,
-        "the batch_size and the learning_rate that were chosen together; where only the batch "
-        "is another, a line says so",
-        (144, 0.005625),
-    )
     momentum: float = setting(config.number(0, 1), "of sgd", 0.9, source="parent")
     nesterov: bool = setting(config.yes_or_no, "Nesterov's momentum, of sgd", True, source="parent")
     weight_decay: float = setting(
@@ -69,12 +63,6 @@ class OptimizerSettings:
         "(regular expression of parameter paths, factor of their learning rate), ...; the "
         "first that is found counts",
         (),
-    )
-    warmup_epochs: float = setting(
-        config.number(0),
-        "over which the learning rate grows linearly",
-        5.0,
-        source="parent; whether SENet kept it is open",
     )
     warmup_start: float = setting(
         config.number(0),
@@ -123,6 +111,24 @@ class OptimizerSettings:
     def _expressions(self) -> Iterator[tuple[str, list[str]]]:
         yield "no_weight_decay", list(self.no_weight_decay)
         yield "rate_multipliers", [expression for expression, _ in self.rate_multipliers]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CourseOptimizerSettings(OptimizerSettings):
+    """The same where a training is counted in epochs."""
+
+    recipe: tuple[int, float] = setting(
+        _batch_and_rate,
+        "the batch_size and the learning_rate that were chosen together; where only the batch "
+        "is another, a line says so",
+        (144, 0.005625),
+    )
+    warmup_epochs: float = setting(
+        config.number(0),
+        "over which the learning rate grows linearly",
+        5.0,
+        source="parent; whether SENet kept it is open",
+    )
 
 
 class Duration(NamedTuple):

@@ -16,7 +16,7 @@ from senet_jax.losses.loss import Loss
 from senet_jax.losses.registry import LOSSES
 from senet_jax.losses.registry import chosen as chosen_losses
 from senet_jax.system.errors import UserError, shown
-from senet_jax.training.optimizer import OptimizerSettings
+from senet_jax.training.optimizer import CourseOptimizerSettings
 
 RATES = tuple(
     f"optimizer.{name}"
@@ -177,7 +177,7 @@ class CourseSettings(config.Job):
     )
     log_every_steps: int = setting(config.integer(1), "steps between two lines of metrics", 50)
     data: ImageSettings = section(ImageSettings)
-    optimizer: OptimizerSettings = section(OptimizerSettings)
+    optimizer: CourseOptimizerSettings = section(CourseOptimizerSettings)
     checkpoint: CheckpointSettings = section(CheckpointSettings)
 
     def check(self) -> None:

@@ -10,7 +10,7 @@ import torch
 from senet_jax.convert.mapping import extra_tables
 from senet_jax.models.cvnet import reranker_params
 from senet_jax.models.families.reranker import RERANKER
-from senet_jax.training.optimizer import Duration, OptimizerSettings
+from senet_jax.training.optimizer import CourseOptimizerSettings, Duration
 from senet_jax.training.pairs.settings import PairTrainingSettings
 from senet_jax.training.pairs.setup import PairSetup, pair_loss
 from senet_jax.training.pairs.triples import PARTS
@@ -78,7 +78,7 @@ def test_the_loss_of_a_toy_set_falls_below_that_of_a_guess():
     """Four classes, each a pattern of its own; other noise in every map."""
     rng = np.random.default_rng(0)
     patterns = rng.normal(size=(4, 4, 4, 96))
-    optimizer = OptimizerSettings(name="adamw", learning_rate=1e-3, warmup_epochs=0.0)
+    optimizer = CourseOptimizerSettings(name="adamw", learning_rate=1e-3, warmup_epochs=0.0)
     settings = PairTrainingSettings(model=TRUNK, start="weights", optimizer=optimizer)
     setup = PairSetup(settings, lively_cvnet_weights(), 4, Duration(total_steps=30))
     step, state, losses = jax.jit(setup.make_step()), setup.initial_state(), []
