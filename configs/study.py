@@ -23,6 +23,10 @@ The protocol, written before any of these trainings was run:
    and none is left out. What an interval covers zero of is no finding.
 5. `classification` and `both` are the recipe's two losses from nothing, without margin for lack of
    a pretrained trunk. Nothing of them was tuned: rate, scale and length are those of L_con alone.
+6. The re-ranker of `s1_trained` is configs/demo_reranker.py's, one for each `channel_wise` network,
+   of the network's seed. Its recipe and its weight were chosen in the world of seed 0, for one
+   network; nothing was re-ranked by it in the world of seed 1 before this was written. Blind and
+   protocol are both told.
 """
 
 from ml_collections import ConfigDict

@@ -34,8 +34,8 @@ async function drawMatches(state, item, isLate) {
   const count = found.scores.length;
   at("why").textContent =
     count === 0
-      ? "No points match that lie alike in both."
-      : `${count} points match and lie alike in both. On the left your photograph.`;
+      ? "No points of the two match."
+      : `${count} points of the two match. On the left your photograph.`;
   at("pair").replaceChildren(pairOf(item, found));
 }
 

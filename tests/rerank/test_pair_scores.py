@@ -89,11 +89,14 @@ def test_scores_from_photographs_are_as_near_to_float64_as_the_twins(
 
 
 def test_one_by_one_is_as_near(runner, tmp_path, photographs):
+    chosen = np.flatnonzero(PAIRS[:, 0] == 1)  # Each takes programs of its own.
     alone = [
         _scorer(runner, tmp_path / str(index), photographs)(PAIRS[index : index + 1])[0]
-        for index in range(len(PAIRS))
+        for index in chosen
     ]
-    theirs, exact = (_scores_of_twin(photographs, d) for d in (torch.float32, torch.float64))
+    theirs, exact = (
+        _scores_of_twin(photographs, dtype)[chosen] for dtype in (torch.float32, torch.float64)
+    )
     assert np.linalg.norm(alone - exact) <= TIMES_THE_TWIN * np.linalg.norm(theirs - exact)
 
 

@@ -101,7 +101,7 @@ def _write_world(root):
 @contextlib.contextmanager
 def _study(workdir, world):
     flags = [f"--set={key}={value}" for key, value in CHANGES.items()]
-    given = [f"--workdir={workdir}", f"--world={world}", "--seeds=2", "--jobs=2", *flags]
+    given = [f"--workdir={workdir}", f"--world={world}", "--seeds=1", "--jobs=2", *flags]
     quickly = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
     command = [sys.executable, "-m", "senet_jax.study", "s1_trained", *given]
     with started(command, 1, os.environ | quickly) as (process,):
@@ -136,13 +136,8 @@ def test_killed_at_random_moments_it_comes_to_the_same(tmp_path):
     )
     assert whole == killed
     results = read_results(tmp_path / "whole" / "results" / "results.json")
-    assert [(run.name, run.seed) for run in results.runs] == [
-        ("channel_wise", 0),
-        ("channel_wise", 1),
-    ]
-    assert all(
-        run.entries.keys() == set(entries_of([COMPARISONS["s1_trained"]])) for run in results.runs
-    )
+    (run,) = results.runs
+    assert run.entries.keys() == set(entries_of([COMPARISONS["s1_trained"]]))
     assert results.about["rerankers"]["all"]["epochs"] == CHANGES["reranker.epochs"]
 
 
