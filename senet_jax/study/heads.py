@@ -75,7 +75,7 @@ class HeadsPlan(abc.ABC):
             UserError: its runs were made of other images or with other changes of the configs.
         """
         name, value = self.about
-        claim(self.workdir, {name: value, "changes": sorted(self.changes)}, f"other {name}")
+        claim(self.workdir, {name: value, "changes": sorted(self.changes)})
 
     def each(self) -> Iterator[tuple[str, int]]:
         """Variant and seed of every run: the trunk alone, then one seed of all heads after another.

@@ -113,13 +113,12 @@ def run_all(
     return faults
 
 
-def claim(workdir: pathlib.Path, value: Mapping[str, Any], another: str) -> None:
+def claim(workdir: pathlib.Path, value: Mapping[str, Any]) -> None:
     """Marks a workdir as that of a study.
 
     Args:
         workdir: of the study.
         value: what the study is made of, as JSON has it.
-        another: what the study of another value would be of, in words.
 
     Raises:
         UserError: it is the workdir of another study.
@@ -127,10 +126,13 @@ def claim(workdir: pathlib.Path, value: Mapping[str, Any], another: str) -> None
     path = workdir / _RECORD
     if not path.exists():
         write_sealed_json(path, value)
-    elif read_sealed_json(path, "name another --workdir") != value:
+        return
+    found = read_sealed_json(path, "name another --workdir")
+    if found != value:
+        others = (key for key in found | value if found.get(key) != value.get(key))
         raise UserError(
-            f"{workdir} holds a study of {another} or with other settings (see {path.name} there); "
-            "name another --workdir"
+            f"{workdir} holds a study that differs in {' and '.join(map(printable, others))} (see "
+            f"{path.name} there); name another --workdir"
         )
 
 

@@ -95,8 +95,7 @@ class TrainingPlan:
         Raises:
             UserError: its runs were made of another world or with other changes of the configs.
         """
-        value = {"world": world_of(self.world), "changes": sorted(self.changes)}
-        claim(self.workdir, value, "another world")
+        claim(self.workdir, {"world": world_of(self.world), "changes": sorted(self.changes)})
 
     def folder(self, variant: str, seed: int) -> pathlib.Path:
         """The workdir of a network's training; what else is made of the network is in it."""

@@ -249,5 +249,5 @@ def test_another_study_in_the_same_workdir_is_refused(tmp_path):
     )
     photographs.claim()
     photographs.claim()
-    with pytest.raises(UserError, match="a study of other photographs or with other settings"):
+    with pytest.raises(UserError, match="a study that differs in changes "):
         dataclasses.replace(photographs, changes=("--config.steps=9",)).claim()

@@ -148,5 +148,5 @@ def test_another_study_in_the_same_workdir_is_refused(tmp_path):
     given = tmp_path, tmp_path / "world", {"baseline": ()}, 1
     TrainingPlan(*given, ("--config.epochs=4.0",)).claim()
     TrainingPlan(*given, ("--config.epochs=4.0",)).claim()
-    with pytest.raises(UserError, match="a study of another world or with other settings"):
+    with pytest.raises(UserError, match="a study that differs in changes "):
         TrainingPlan(*given, ("--config.epochs=3.0",)).claim()
