@@ -72,7 +72,8 @@ def main() -> None:
         told = bring_up_to_date(flags.index, index.database, index.searched_key, backend)
     skipped = updated.skipped[:NAMED]
     network = [f"described by {updated.network}"] * bool(updated.described)
-    for line in [*network, *updated.remarks, *skipped, *updated.weights_remarks, *told]:
+    of_weights = [line for line in updated.weights_remarks if not any(line in n for n in network)]
+    for line in [*network, *updated.remarks, *skipped, *of_weights, *told]:
         print(line)
     print(updated.summary())
 

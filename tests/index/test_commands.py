@@ -1,5 +1,6 @@
 """The commands as they ship, from another folder, by a network."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -10,7 +11,10 @@ import time
 
 import pytest
 
+from senet_jax.index import __main__ as index
+from senet_jax.weights import save_weights
 from tests.data.pictures import encoded, picture
+from tests.oracles.lively_twin import lively_weights
 from tests.processes import ROOT
 
 
@@ -43,6 +47,17 @@ def _run(folder, *command):
     assert done.returncode == 0, done
     assert "grfmt" not in done.stderr  # The words of OpenCV.
     return done.stdout.splitlines()
+
+
+def test_on_what_weights_were_trained_is_said_once(world, run_command_here, tmp_path):
+    source = {"file": "a checkpoint", "training_set": "a town"}
+    trained = dataclasses.replace(lively_weights("tiny_baseline"), source=source)
+    save_weights(tmp_path / "trained", trained)
+    world.write("house.jpg", 0)
+    arguments = world.photos, world.index, f"--weights={tmp_path / 'trained'}"
+    said = [run_command_here(index.main, *arguments).stdout.splitlines() for _ in range(2)]
+    about = [[line for line in lines if "trained on" in line] for lines in said]
+    assert about == [["described by tiny_baseline, trained on a town"], ["trained on a town"]]
 
 
 @pytest.mark.slow
