@@ -165,8 +165,9 @@ def _train(flags: argparse.Namespace) -> None:
     plan = TrainingPlan(flags.workdir, _world(flags), variants, flags.seeds, tuple(flags.set))
     folder = flags.results or flags.workdir / FOLDER
     with _at_work(flags):
+        budget = plan.budget()  # Refuses wrong settings, which would keep the workdir from others.
         plan.claim()
-        for what, figures in plan.budget():
+        for what, figures in budget:
             print(f"{what:8}{figures}", flush=True)
         runs = plan.runs()
         faults = run_all(
@@ -206,8 +207,8 @@ def _train_heads(flags: argparse.Namespace, plan: "HeadsPlan") -> None:
 
     folder = flags.results or flags.workdir / FOLDER
     with _at_work(flags):
-        plan.claim()
         runs = plan.runs()
+        plan.claim()
         left = sum(not run.is_done() for run in runs)
         print(f"runs    {len(runs)}, {left} of them to do", flush=True)
         # The trunk's weights and maps are made by the first two, and shared by all others.

@@ -90,6 +90,15 @@ def test_mistakes(arguments, said, tmp_path, monkeypatch, run_command_here):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("change", ["epochs=abc", "reranker.no_such_key=1"])
+def test_a_wrong_setting_does_not_keep_the_workdir(change, tmp_path, run_command_here):
+    _write_world(tmp_path / "world")
+    given = f"--workdir={tmp_path / 'work'}", f"--world={tmp_path / 'world'}", f"--set={change}"
+    done = run_command_here(study.main, "s1_trained", *given)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert not (tmp_path / "work" / "study.json").exists()
+
+
 def _write_world(root):
     from senet_jax.data.builder import build
 
