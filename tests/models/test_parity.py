@@ -15,6 +15,9 @@ from tests.tolerances import TIMES_THE_TWIN
 
 FORMS = ("exact", "padded", pytest.param("transposed", marks=pytest.mark.slow))
 SIZE, PADDED = (57, 76), (64, 80)
+# Of eight, one or two decide: on one machine groups of eight were 0.87 to 1.07 of PyTorch's error
+# away, all of these 0.96.
+PICTURES = 32
 
 
 @functools.cache
@@ -26,11 +29,11 @@ def _weights(kind):
 
 
 @functools.cache
-def _of_pytorch(kind, dtype, count):
-    """Unit descriptors of the first pictures: float64[n d]."""
+def _of_pytorch(kind, dtype):
+    """Unit descriptors of the pictures: float64[n d]."""
     weights = _weights(kind)
     twin, found = twin_of(weights, dtype), []
-    for seed in range(count):
+    for seed in range(PICTURES):
         image = torch.from_numpy(normalise(picture(*SIZE, seed), weights.preprocessing))
         with torch.no_grad():
             output = twin(image.permute(2, 0, 1)[None].to(dtype))["descriptor"]
@@ -39,9 +42,14 @@ def _of_pytorch(kind, dtype, count):
 
 
 def _described(kind, form):
-    """Unit descriptors of the first pictures, one by each device: float64[n d]."""
+    """Unit descriptors of the pictures, one by each device at a time: float64[n d]."""
     describer = Describer.of(_weights(kind), "exact" if form == "exact" else "auto")
-    images = np.stack([picture(*SIZE, seed) for seed in range(describer.devices)])
+    pictures = np.stack([picture(*SIZE, seed) for seed in range(PICTURES)])
+    groups = np.split(pictures, PICTURES // describer.devices)
+    return np.concatenate([_of_group(describer, form, images) for images in groups])
+
+
+def _of_group(describer, form, images):
     if form == "exact":
         return np.asarray(describer(images), np.float64)
     (height, width), (rows, columns) = SIZE, PADDED
@@ -56,9 +64,7 @@ def _described(kind, form):
 @pytest.mark.parametrize("kind", KINDS)
 def test_descriptors_are_no_further_from_float64_than_those_of_pytorch(kind, form):
     ours = _described(kind, form)
-    theirs, exact = (
-        _of_pytorch(kind, dtype, len(ours)) for dtype in (torch.float32, torch.float64)
-    )
+    theirs, exact = (_of_pytorch(kind, dtype) for dtype in (torch.float32, torch.float64))
     own = np.linalg.norm(theirs - exact)
     assert np.linalg.norm(ours - exact) <= own
     assert np.linalg.norm(ours - theirs) <= TIMES_THE_TWIN * own
@@ -67,5 +73,5 @@ def test_descriptors_are_no_further_from_float64_than_those_of_pytorch(kind, for
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_kinds_are_different_trials(kind):
     """Centred descriptors point in many directions, those of initial norms nearly in one."""
-    exact = _of_pytorch(kind, torch.float64, 8)
+    exact = _of_pytorch(kind, torch.float64)
     assert ((exact @ exact.T).min() > 0.99) == (kind == "initial")
