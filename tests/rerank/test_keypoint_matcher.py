@@ -51,7 +51,7 @@ def test_pairs_match_alike_alone_and_among_others(monkeypatch):
 @needs_lightglue
 @pytest.mark.slow
 def test_the_package_matches_the_same():
-    theirs = np.load(FIXTURE)
+    fixture = np.load(FIXTURE)
     weights, _ = read_source("pretrained:disk")
     images = [found_keypoints(weights, image) for image in pair()]
     [(indices, scores)] = Matcher(weights)([images])
@@ -59,16 +59,21 @@ def test_the_package_matches_the_same():
         tuple(np.concatenate([images[0].points[a], images[1].points[b]]).astype(int)): score
         for (a, b), score in zip(indices, scores, strict=True)
     }
-    points = {bits: [theirs[f"points_{name}_{bits}"] for name in "ab"] for bits in (32, 64)}
+    points = {bits: [fixture[f"points_{name}_{bits}"] for name in "ab"] for bits in (32, 64)}
     of_package, truth = (
         {
             tuple(np.concatenate([points[bits][0][a], points[bits][1][b]]).tolist()): score
             for (a, b), score in zip(
-                theirs[f"matches_{bits}"], theirs[f"match_scores_{bits}"], strict=True
+                fixture[f"matches_{bits}"], fixture[f"match_scores_{bits}"], strict=True
             )
         }
         for bits in (32, 64)
     )
     assert own.keys() == of_package.keys() == truth.keys() and len(truth) > COUNT / 4
-    errors = [np.linalg.norm([s[key] - truth[key] for key in truth]) for s in (own, of_package)]
-    assert errors[0] <= TIMES_THE_TWIN * errors[1]
+    ours, theirs = (
+        np.abs([scores[key] - truth[key] for key in truth]) for scores in (own, of_package)
+    )
+    # The largest error of all is that of one score between two keypoints, with any rounding.
+    for share in (0.5, 0.95):
+        assert np.quantile(ours, share) <= TIMES_THE_TWIN * np.quantile(theirs, share)
+    assert ours.max() < 1e-4
