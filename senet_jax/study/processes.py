@@ -129,7 +129,7 @@ def claim(workdir: pathlib.Path, value: Mapping[str, Any]) -> None:
         return
     found = read_sealed_json(path, "name another --workdir")
     if found != value:
-        others = (key for key in found | value if found.get(key) != value.get(key))
+        others = (key for key in found | dict(value) if found.get(key) != value.get(key))
         raise UserError(
             f"{workdir} holds a study that differs in {' and '.join(map(printable, others))} (see "
             f"{path.name} there); name another --workdir"
