@@ -7,8 +7,9 @@
   python -m senet_jax.study landmarks --workdir=runs/landmarks --data_root=datasets --seeds=5
   python -m senet_jax.study report runs/study/results/results.json --to=RESULTS.md
 
-s1 to s5 are the tables of the paper's supplement, ablations is s3, s4 and s5, and all is all: on
-generated landmarks, by configs/study.py, which says the protocol. photographs and landmarks compare
+s1 to s5 are the tables of the paper's supplement, s1_trained is s1 with a re-ranker that is trained
+for each network, ablations is s3, s4 and s5, and all is all: on generated landmarks, by
+configs/study.py, which says the protocol. photographs and landmarks compare
 heads on a trunk that was trained on ImageNet, by configs/photographs.py and configs/landmarks.py.
 Tables share their runs, and a study that was stopped goes on when the same command is given again.
 """
