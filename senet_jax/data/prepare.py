@@ -6,15 +6,20 @@ again.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import os
 import pathlib
+from typing import TYPE_CHECKING
 
 from senet_jax.data import gldv2, world_sizes
 from senet_jax.data.image_source import ImageSource
 from senet_jax.system.errors import CommandParser, UserError, run_command
 from senet_jax.system.files import local_path
 from senet_jax.system.process import interruptible
+
+if TYPE_CHECKING:
+    from senet_jax.data.synthetic_landmarks.drawing import Draw
 
 _MOST_PROCESSES = 1024
 
@@ -58,16 +63,22 @@ def main() -> None:
     command.add_argument(
         "--size", choices=world_sizes.SIZES, default="demo", help="default: %(default)s"
     )
-    command.add_argument(
-        "--processes",
-        type=int,
-        default=1,
-        metavar="N",
-        help="that draw at once, the same pictures; default: %(default)s",
-    )
+    _add_processes(command)
     for field in dataclasses.fields(world_sizes.WorldSizes):
         command.add_argument(f"--{field.name}", type=int, help="in place of the size's own")
     command.set_defaults(prepare=_prepare_world)
+
+    command = commands.add_parser(
+        world_sizes.DISTRACTORS, help="more distractors for generated landmarks"
+    )
+    command.add_argument(
+        "--target", type=local_path, required=True, help="the folder of the generated landmarks"
+    )
+    command.add_argument(
+        "--count", type=int, default=100_000, help="how many; default: %(default)s"
+    )
+    _add_processes(command)
+    command.set_defaults(prepare=_prepare_distractors)
 
     arguments = parser.parse_args()
 
@@ -78,6 +89,16 @@ def main() -> None:
 
     with interruptible(saved):
         arguments.prepare(arguments)
+
+
+def _add_processes(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--processes",
+        type=int,
+        default=1,
+        metavar="N",
+        help="that draw at once, the same pictures; default: %(default)s",
+    )
 
 
 def _prepare(source: ImageSource, target: str | os.PathLike) -> None:
@@ -131,15 +152,32 @@ def _prepare_world(arguments: argparse.Namespace) -> None:
     given = {name: getattr(arguments, name) for name in sizes}
     given = {name: value for name, value in given.items() if value is not None}
     world = synthetic_landmarks.World(**sizes | given)
-    target, processes = arguments.target, arguments.processes
-    if not 1 <= processes <= _MOST_PROCESSES:
-        raise UserError(f"--processes is {processes}; give 1 to {_MOST_PROCESSES}")
-    with synthetic_landmarks.drawing(processes) as draw:
+    target = arguments.target
+    with _drawing(arguments.processes) as draw:
         source = synthetic_landmarks.training_source(world, draw)
         _prepare(source, target / synthetic_landmarks.NAME)
         for split, datasets in synthetic_landmarks.DATASETS.items():
             synthetic_landmarks.write_evaluation(world, split, target, draw)
             print(f"wrote {target}: {', '.join(datasets)} ({split})")
+
+
+def _prepare_distractors(arguments: argparse.Namespace) -> None:
+    from senet_jax.data import synthetic_landmarks
+
+    with _drawing(arguments.processes) as draw:
+        folder = synthetic_landmarks.write_distractors(arguments.target, arguments.count, draw)
+    print(
+        f"wrote {folder}: {arguments.count:,} pictures; in an evaluation of {arguments.target}: "
+        f"--config.distractors={folder.name}"
+    )
+
+
+def _drawing(processes: int) -> "contextlib.AbstractContextManager[Draw]":
+    from senet_jax.data.synthetic_landmarks import drawing
+
+    if not 1 <= processes <= _MOST_PROCESSES:
+        raise UserError(f"--processes is {processes}; give 1 to {_MOST_PROCESSES}")
+    return drawing(processes)
 
 
 if __name__ == "__main__":

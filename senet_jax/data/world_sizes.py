@@ -7,6 +7,9 @@ from senet_jax.system.errors import UserError, shown
 NAME = "synthetic_landmarks"
 """Of the dataset to train on."""
 
+DISTRACTORS = "synthetic_distractors"
+"""Of the set of distractors that can be had besides."""
+
 _SMALLEST = {
     "seed": 0,
     "side": 32,

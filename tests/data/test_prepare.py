@@ -12,7 +12,7 @@ from senet_jax.data import prepare
 from senet_jax.data.ground_truth import load_ground_truth
 from senet_jax.data.prepared import open_prepared
 from senet_jax.data.revisitop import load_dataset
-from senet_jax.data.synthetic_landmarks import DATASETS, TINY, training_source
+from senet_jax.data.synthetic_landmarks import DATASETS, TINY, training_source, write_evaluation
 from senet_jax.system.errors import run_command
 
 from .pictures import encoded, picture
@@ -173,6 +173,16 @@ def test_generated_landmarks(tmp_path, run_prepare):
     assert "synthetic_landmarks is made of another list of images" in errors
 
 
+def test_more_distractors_for_generated_landmarks(tmp_path, run_prepare):
+    write_evaluation(TINY, "evaluation", tmp_path)
+    arguments = ("synthetic_distractors", f"--target={tmp_path}", "--count=3", "--processes=2")
+    assert run_prepare(*arguments)[:2] == (
+        0,
+        f"wrote {tmp_path / 'synthetic_distractors'}: 3 pictures; in an evaluation of {tmp_path}: "
+        "--config.distractors=synthetic_distractors\n",
+    )
+
+
 def test_a_second_run_says_so_and_does_nothing(tmp_path, run_prepare):
     _write(tmp_path / "images", church__a=CONTENT)
     arguments = ("folder", f"--images={tmp_path / 'images'}", f"--target={tmp_path / 'town'}")
@@ -192,6 +202,9 @@ def test_a_second_run_says_so_and_does_nothing(tmp_path, run_prepare):
         (("folder", "--images=nowhere", "--target=x"), "no folder nowhere; check the path"),
         (("gldv2_clean", "--images=senet_jax", "--csv=x.csv", "--target=x"), "cannot read x.csv"),
         (("synthetic_landmarks", "--target=x", "--side=8"), "a world's side is 8"),
+        (("synthetic_distractors", "--target=x"), "x holds no generated world, whose distractors"),
+        (("synthetic_distractors", "--target=x", "--count=0"), "--count is 0; give 1 to"),
+        (("synthetic_distractors", "--target=x", "--processes=0"), "--processes is 0; give 1 to"),
         (("synthetic_landmarks", "--target=x", "--size=big"), "invalid choice: 'big'"),
         (("folder", "--images=tests", "--target=senet_jax"), "is no prepared dataset"),
         (("folder", "--images=tests", "--target=x", "--held_out=0.9"), "--held_out is 0.9; give"),

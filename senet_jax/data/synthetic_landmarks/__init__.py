@@ -3,6 +3,7 @@
 Each landmark is a building put together by a grammar from a shared vocabulary of parts.
 """
 
+from senet_jax.data.synthetic_landmarks.distractor_set import write_distractors
 from senet_jax.data.synthetic_landmarks.drawing import drawing
 from senet_jax.data.synthetic_landmarks.evaluation_set import (
     DATASETS,
@@ -26,5 +27,6 @@ __all__ = [
     "ground_truths",
     "redrawn",
     "training_source",
+    "write_distractors",
     "write_evaluation",
 ]

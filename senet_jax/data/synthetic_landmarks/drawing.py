@@ -3,14 +3,18 @@
 Most of a picture is Python's work, so that threads of one process do not draw sooner than one.
 """
 
+import concurrent.futures
 import contextlib
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 import cv2
 import numpy as np
+
+from senet_jax.system.errors import UserError
 
 Draw = Callable[..., bytes]
 """Takes a function of a module and its arguments, and gives what it gives; from any thread."""
@@ -34,16 +38,35 @@ def drawing(processes: int) -> Iterator[Draw]:
 
     Args:
         processes: how many; with 1 there is no other than this one.
+
+    Raises:
+        UserError: from the function that draws, where one of the processes was killed.
     """
     if processes == 1:
         yield draw_here
         return
-    with multiprocessing.get_context("spawn").Pool(processes, _begin) as pool:
-        yield lambda function, *arguments: pool.apply(function, arguments)
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(processes, context, _begin) as pool:
+
+        def draw(function: Callable[..., bytes], *arguments: Any) -> bytes:
+            try:
+                return pool.submit(function, *arguments).result()
+            except BrokenProcessPool as error:
+                raise UserError(
+                    "a process that draws was killed, perhaps for memory; run it again, with fewer "
+                    "--processes"
+                ) from error
+
+        try:
+            yield draw
+        except BaseException:
+            for process in multiprocessing.active_children():
+                process.kill()
+            raise
 
 
 def _begin() -> None:
-    # The command that has begun them ends them; and there are as many of them as cores.
+    # The command that has begun them ends them, by other means; and there are as many as cores.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(1)

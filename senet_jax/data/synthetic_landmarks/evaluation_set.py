@@ -4,21 +4,21 @@ The pictures are written once; three ground truths say what of them counts. The 
 second and third hold a link to the pictures of the first.
 """
 
-import dataclasses
 import os
 import pathlib
 import pickle
 import shutil
-import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from senet_jax.data.ground_truth import LOOKALIKES
-from senet_jax.data.synthetic_landmarks.drawing import Draw, draw_here, jpeg
+from senet_jax.data.synthetic_landmarks.drawing import Draw, draw_here
+from senet_jax.data.synthetic_landmarks.record import claim, picture
 from senet_jax.data.synthetic_landmarks.world import Shot, World
 from senet_jax.system.errors import UserError
-from senet_jax.system.files import atomic_write, read_json, write_json
+from senet_jax.system.files import atomic_write
 from senet_jax.system.progress import Progress
 from senet_jax.system.threads import in_order, usable_cores
 
@@ -31,9 +31,6 @@ DATASETS = {
     ),
 }
 """The names of the three datasets of each evaluated split."""
-
-RECORD = "world.json"
-"""Beside the pictures of a split: the world and the split that they are of."""
 
 
 def write_evaluation(
@@ -57,23 +54,37 @@ def write_evaluation(
     truths = ground_truths(world, split)
     root = pathlib.Path(root)
     first = root / DATASETS[split][0]
-    _claim([root / name for name in truths], world, split)
-    shots = world.queries_of(split) + world.database_of(split)
-    progress = Progress(f"writing {first}", len(shots), "pictures")
-
-    def write(shot: Shot) -> None:
-        path = first / "jpg" / f"{shot.name}.jpg"
-        if not path.exists():
-            with atomic_write(path) as temporary:
-                temporary.write_bytes(draw(_picture, world, split, shot))
-
-    for _ in in_order(write, shots, usable_cores()):
-        progress.advance()
+    claim((root / name for name in truths), world, split)
+    write_pictures(world, split, world.queries_of(split) + world.database_of(split), first, draw)
     for name, truth in truths.items():
         if root / name != first:
             _show_pictures(first / "jpg", root / name / "jpg")
         with atomic_write(root / name / f"gnd_{name}.pkl") as temporary:
             temporary.write_bytes(pickle.dumps(truth, protocol=4))
+
+
+def write_pictures(
+    world: World, split: str, shots: Sequence[Shot], folder: pathlib.Path, draw: Draw
+) -> None:
+    """Writes the pictures of shots that are not there yet.
+
+    Args:
+        world: whose pictures.
+        split: which one.
+        shots: of that split.
+        folder: of the dataset.
+        draw: see `drawing`.
+    """
+    progress = Progress(f"writing {folder}", len(shots), "pictures")
+
+    def write(shot: Shot) -> None:
+        path = folder / "jpg" / f"{shot.name}.jpg"
+        if not path.exists():
+            with atomic_write(path) as temporary:
+                temporary.write_bytes(draw(picture, world, split, shot))
+
+    for _ in in_order(write, shots, usable_cores()):
+        progress.advance()
 
 
 def ground_truths(world: World, split: str) -> dict[str, dict[str, Any]]:
@@ -115,36 +126,6 @@ def ground_truths(world: World, split: str) -> dict[str, dict[str, Any]]:
 
 def _items(chosen: np.ndarray) -> np.ndarray:
     return np.flatnonzero(chosen).astype(np.int32)
-
-
-def _claim(folders: list[pathlib.Path], world: World, split: str) -> None:
-    """Marks folders as this world's, or refuses them: pictures of two worlds must never mix."""
-    first = jpeg(world.photograph(split, world.queries_of(split)[0]))
-    value = {
-        "world": dataclasses.asdict(world),
-        "split": split,
-        # Another version of this code or of a library may draw other pictures.
-        "first_query_crc32": zlib.crc32(first),
-    }
-    for folder in folders:
-        record = folder / RECORD
-        if record.exists():
-            if read_json(record) != value:
-                raise UserError(
-                    f"{folder} holds another generated world (see {record.name} there); choose "
-                    "another place or remove it"
-                )
-        elif (folder / "jpg").exists() or (folder / f"gnd_{folder.name}.pkl").exists():
-            raise UserError(
-                f"{folder} holds a dataset without {record.name}, which is not made here; choose "
-                "another place"
-            )
-    for folder in folders:
-        write_json(folder / RECORD, value)
-
-
-def _picture(world: World, split: str, shot: Shot) -> bytes:
-    return jpeg(world.photograph(split, shot))
 
 
 def _show_pictures(pictures: pathlib.Path, place: pathlib.Path) -> None:

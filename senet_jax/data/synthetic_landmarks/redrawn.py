@@ -1,17 +1,13 @@
 """The pictures of an evaluated split in any size: a network reads small ones, people do not."""
 
 import dataclasses
-import functools
-import pathlib
 
 import numpy as np
 
 from senet_jax.data.revisitop import Photograph
-from senet_jax.data.synthetic_landmarks.drawing import jpeg
-from senet_jax.data.synthetic_landmarks.evaluation_set import RECORD
-from senet_jax.data.synthetic_landmarks.world import EVALUATED_SPLITS, World
-from senet_jax.system.errors import UserError, shown
-from senet_jax.system.files import read_json, read_regular
+from senet_jax.data.synthetic_landmarks.record import picture, recorded
+from senet_jax.system.errors import UserError
+from senet_jax.system.files import read_regular
 
 Box = tuple[float, float, float, float]
 
@@ -28,9 +24,9 @@ def redrawn(photograph: Photograph, side: int) -> tuple[np.ndarray, Box | None] 
         bytes that are drawn here in its own size: a name alone proves nothing.
     """
     try:
-        world, split = _world_of(photograph.folder.parent / RECORD)
+        world, split = recorded(photograph.folder.parent)
         shot = world.shot(photograph.path.stem)
-        if shot is None or jpeg(world.photograph(split, shot)) != read_regular(photograph.path):
+        if shot is None or picture(world, split, shot) != read_regular(photograph.path):
             return None
         image = dataclasses.replace(world, side=side).photograph(split, shot)
     except (OSError, UserError):
@@ -39,16 +35,3 @@ def redrawn(photograph: Photograph, side: int) -> tuple[np.ndarray, Box | None] 
         return image, None
     x1, y1, x2, y2 = (edge * side / world.side for edge in photograph.box)
     return image, (x1, y1, x2, y2)
-
-
-@functools.lru_cache(maxsize=16)
-def _world_of(record: pathlib.Path) -> tuple[World, str]:
-    """The world that a record beside pictures tells of, and the split."""
-    value = read_json(record)
-    try:
-        world, split = World(**value["world"]), value["split"]
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{record} tells of no generated world") from error
-    if split not in EVALUATED_SPLITS:
-        raise UserError(f"{record} tells of the split {shown(split)}, which is not evaluated")
-    return world, split

@@ -88,6 +88,10 @@ class World(WorldSizes):
         distractors = [_distractor(i) for i in range(self.distractors)]
         return self._landmark_shots(split, counts) + distractors
 
+    def more_distractors(self, count: int) -> list[Shot]:
+        """Distractors of an evaluated split that are none of its database's."""
+        return [_distractor(self.distractors + i) for i in range(count)]
+
     def shot(self, name: str) -> Shot | None:
         """The shot of an evaluated split whose file has a name, None if no shot is named so."""
         distractor = _DISTRACTOR_NAME.fullmatch(name)
