@@ -1,10 +1,14 @@
 import os
+import pathlib
 import signal
+import sys
+import time
 
 import pytest
 
 from senet_jax.data.synthetic_landmarks import TINY, drawing, training_source, write_evaluation
 from senet_jax.system.errors import UserError
+from tests.processes import started
 
 
 def test_other_processes_draw_the_same(tmp_path):
@@ -40,3 +44,37 @@ def test_processes_end_with_what_they_draw_for():
     with pytest.raises(KeyboardInterrupt), drawing(2) as draw:
         draw(_nothing)
         raise KeyboardInterrupt
+
+
+def _processes_that_draw(pid):
+    threads = pathlib.Path(f"/proc/{pid}/task").glob("*/children")
+    children = [int(child) for thread in threads for child in thread.read_text().split()]
+    return [child for child in children if b"spawn_main" in _command_of(child)]
+
+
+def _command_of(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def _wait(condition):
+    until = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def test_processes_end_with_a_command_that_is_killed(tmp_path):
+    made = f"--target={tmp_path}", "--processes=2"
+    command = [sys.executable, "-m", "senet_jax.data.prepare", "synthetic_landmarks", *made]
+    with started(command, 1, os.environ) as (process,):
+        _wait(lambda: len(_processes_that_draw(process.pid)) == 2)
+        children = _processes_that_draw(process.pid)
+        process.kill()
+        try:
+            _wait(lambda: not any(map(_command_of, children)))
+        finally:
+            for child in filter(_command_of, children):
+                os.kill(child, signal.SIGKILL)
