@@ -45,6 +45,9 @@ def main() -> None:
         _add_common(command)
         _add_world(command, WORLD.size)
         _add_seeds(command)
+        _add_distractors(
+            command, "a set in the world, such as that of data.prepare synthetic_distractors"
+        )
         command.set_defaults(make=_train, tables=tables)
 
     command = commands.add_parser("photographs", help="heads that are trained on photographs")
@@ -83,12 +86,7 @@ def main() -> None:
         help="WEIGHTS[+whiten][+METHOD,...], several joined by semicolons; WEIGHTS is a folder or "
         "a source of convert, such as pretrained:lite0; a METHOD is one of rerank",
     )
-    command.add_argument(
-        "--distractors",
-        default="",
-        metavar="NAME",
-        help="evaluate everything with these as well, such as revisitop1m for the +1M columns",
-    )
+    _add_distractors(command, "such as revisitop1m for the +1M columns")
     command.set_defaults(make=_evaluate)
 
     command = commands.add_parser("report", help="one Markdown file of the results of studies")
@@ -150,6 +148,15 @@ def _add_seeds(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_distractors(command: argparse.ArgumentParser, which: str) -> None:
+    command.add_argument(
+        "--distractors",
+        default="",
+        metavar="NAME",
+        help=f"evaluate everything with these as well: {which}",
+    )
+
+
 def _change(text: str) -> str:
     """`epochs=3.0` -> `--config.epochs=3.0`."""
     if not text.partition("=")[1]:
@@ -163,7 +170,8 @@ def _train(flags: argparse.Namespace) -> None:
 
     _check(flags.seeds, "--seeds", _MOST_SEEDS)
     variants = variants_of(COMPARISONS[name] for name in flags.tables)
-    plan = TrainingPlan(flags.workdir, _world(flags), variants, flags.seeds, tuple(flags.set))
+    given = flags.workdir, _world(flags), variants, flags.seeds, tuple(flags.set)
+    plan = TrainingPlan(*given, flags.distractors)
     folder = flags.results or flags.workdir / FOLDER
     with _at_work(flags):
         budget = plan.budget()  # Refuses wrong settings, which would keep the workdir from others.

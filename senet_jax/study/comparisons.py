@@ -1,11 +1,12 @@
 """The tables of a study of trainings, in the shape of the paper's, from its results."""
 
+import dataclasses
 import math
 from collections.abc import Iterable, Iterator
 
 from senet_jax.report.paper import paper_figure
-from senet_jax.study.plan import Comparison, Place, Row
-from senet_jax.study.results import Results, entry_of
+from senet_jax.study.plan import AMONG_DISTRACTORS, Comparison, Place, Row
+from senet_jax.study.results import Results, among, entry_of
 from senet_jax.study.statistics import (
     Estimate,
     Values,
@@ -28,13 +29,41 @@ _DIFFERENCES = (0.01, 0.02, 0.05)
 
 
 def tables_of(comparison: Comparison, results: Results) -> list[Table]:
-    """The tables of a comparison: scores, differences, how sure, and the paper's."""
-    return [
-        _scores(comparison, results),
-        _differences(comparison, results),
-        _certainty(comparison, results),
-        _paper(comparison),
+    """The tables of a comparison: scores, differences, how sure, and the paper's.
+
+    Where runs were evaluated with distractors as well, the first three come again, of these, ahead
+    of the paper's.
+    """
+    compared = [comparison]
+    for name, images in results.about.get("distractors", {}).items():
+        compared.append(_with_distractors(comparison, name, images))
+    tables = [
+        make(each, results)
+        for each in compared
+        if is_complete(each, results)
+        for make in (_scores, _differences, _certainty)
     ]
+    return [*tables, _paper(comparison)]
+
+
+def is_complete(comparison: Comparison, results: Results) -> bool:
+    """Whether each row of a comparison has a run."""
+    dataset, protocol = comparison.place.main
+    return all(values_of(row, results, dataset, protocol) for row in comparison.rows)
+
+
+def _with_distractors(comparison: Comparison, name: str, images: int) -> Comparison:
+    """A comparison where databases hold a set of distractors as well."""
+    place, added = comparison.place, f"with {images:,} distractors"
+    dataset, protocol = place.main
+    place = dataclasses.replace(
+        place,
+        what=f"{place.what}, {added} in every database",
+        datasets={among(each, name): place.datasets[each] for each in AMONG_DISTRACTORS},
+        main=(among(dataset, name), protocol),
+        caption=f"{place.caption}, {added}",
+    )
+    return dataclasses.replace(comparison, title=f"{comparison.title}, {added}", place=place)
 
 
 def values_of(row: Row, results: Results, dataset: str, protocol: str) -> Values:

@@ -12,6 +12,8 @@ DATASETS = {
     "landmarks_family_only": "the family only",
 }
 """What a study of the generated world evaluates, and what stands in its databases."""
+AMONG_DISTRACTORS = ("landmarks", "landmarks_no_lookalikes")
+"""Those that are evaluated with a set of distractors as well, which stands for the paper's +1M."""
 
 
 @dataclasses.dataclass(frozen=True)

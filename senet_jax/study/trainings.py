@@ -1,6 +1,7 @@
 """A study of trainings: variants and seeds, each a workdir of the ordinary jobs."""
 
 import dataclasses
+import functools
 import pathlib
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,14 +10,16 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from senet_jax.config import names, read
+from senet_jax.data.revisitop import load_distractors
 from senet_jax.data.synthetic_landmarks import NAME
 from senet_jax.forecast.lines import in_bytes
 from senet_jax.metrics.saved import LISTED, REPORT
+from senet_jax.models.registry import find_architecture
 from senet_jax.study.comparisons import entries_of
 from senet_jax.study.evaluations import evaluation, report_at
-from senet_jax.study.plan import COMPARISONS, DATASETS, RERANKER, WORLD
+from senet_jax.study.plan import AMONG_DISTRACTORS, COMPARISONS, DATASETS, RERANKER, WORLD
 from senet_jax.study.processes import Command, Run, claim
-from senet_jax.study.results import TRAININGS, Results, RunScores, scores_of
+from senet_jax.study.results import TRAININGS, Results, RunScores, among, scores_of
 from senet_jax.study.training import (
     Training,
     config_of,
@@ -31,7 +34,7 @@ from senet_jax.system.progress import format_seconds
 from senet_jax.training.export import WEIGHTS
 from senet_jax.training.settings import TrainingSettings
 
-_RUNS, _RERANKED, _RERANKER = "runs", "reranked", "reranker"
+_RUNS, _RERANKER = "runs", "reranker"
 _CHANGE, _CHANGE_OF_RERANKER = "--config.", "--config.reranker."
 _SHOWN = entries_of(COMPARISONS.values())
 
@@ -46,9 +49,10 @@ class TrainingPlan:
         variants: each with the methods by which its runs are re-ranked.
         seeds: how many trainings of each.
         changes: of the configs, `--config.KEY=VALUE`; of the re-rankers' `--config.reranker.KEY`.
+        distractors: a set in the world with which everything is evaluated as well, empty for none.
 
     Raises:
-        UserError: there is no such world, or a change is wrong.
+        UserError: there is no such world or set, or a change is wrong.
     """
 
     workdir: pathlib.Path
@@ -56,9 +60,18 @@ class TrainingPlan:
     variants: Mapping[str, tuple[str, ...]]
     seeds: int
     changes: tuple[str, ...] = ()
+    distractors: str = ""
 
     def __post_init__(self):
         check_world(self.world, WORLD.size)
+        if self.distractors:
+            load_distractors(self.world, self.distractors)
+
+    @functools.cached_property
+    def _images_of_distractors(self) -> int:
+        if not self.distractors:
+            return 0
+        return len(load_distractors(self.world, self.distractors).images)
 
     def flags(self, variant: str, seed: int) -> tuple[str, ...]:
         """The config of a network as the command line names it."""
@@ -122,22 +135,33 @@ class TrainingPlan:
 
     def _run(self, variant: str, seed: int) -> Run:
         folder, trainings = self.folder(variant, seed), self.trainings(variant, seed)
-        rerankings = (self._reranking(variant, folder, each) for each in self.variants[variant])
+        methods = self.variants[variant]
+        evaluations = [self._evaluation(variant, folder, method) for method in methods]
+        if self.distractors:
+            evaluations += [
+                self._evaluation(variant, folder, method, self.distractors)
+                for method in ("", *methods)
+            ]
         return Run(
             name=f"{variant}, seed {seed}",
             folder=folder,
-            commands=(*(training.command for training in trainings), *rerankings),
+            commands=(*(training.command for training in trainings), *evaluations),
             size=sum(training.steps for training in trainings),
             done=lambda: sum(training.last_step() for training in trainings),
         )
 
-    def _reranking(self, variant: str, folder: pathlib.Path, method: str) -> Command:
+    def _evaluation(
+        self, variant: str, folder: pathlib.Path, method: str, distractors: str = ""
+    ) -> Command:
         settings = read(TrainingSettings, self.config(variant))
         datasets, scales = names(settings.evaluation.datasets), tuple(settings.evaluation.scales)
         flags = [f"--config.data_root={self.world}", f"--config.scales={scales}"]
+        if distractors:
+            datasets = AMONG_DISTRACTORS
+            flags.append(f"--config.distractors={distractors}")
         if method == RERANKER:
             flags.append(f"--config.cvnet_weights={folder / _RERANKER / WEIGHTS}")
-        workdir, weights = folder / _RERANKED, folder / WEIGHTS
+        workdir, weights = folder / _evaluated_in(distractors), folder / WEIGHTS
         return evaluation(workdir, settings.model, weights, datasets, flags, method)
 
     def budget(self) -> list[tuple[str, str]]:
@@ -150,6 +174,7 @@ class TrainingPlan:
         for training in left:
             steps_left[training.kind] += max(0, training.steps - training.last_step())
         needed = sum(training.disk for training in left) + self._lists() * len(pending)
+        needed += sum(self._descriptors_of_distractors(variant) for variant, _ in pending)
         free = shutil.disk_usage(_existing(self.workdir)).free
         time = "not known before a run has ended here; the progress tells it after some steps"
         seconds = _seconds_a_step(every)
@@ -177,7 +202,13 @@ class TrainingPlan:
         world = world_of(self.world)["world"]
         queries = world["evaluation_families"] * world["siblings"] * world["queries"]
         # Before and after the training.
-        return 2 * 2 * 4 * LISTED * queries * len(DATASETS)
+        lists = 2 * len(DATASETS) + len(AMONG_DISTRACTORS) * bool(self.distractors)
+        return 2 * 4 * LISTED * queries * lists
+
+    def _descriptors_of_distractors(self, variant: str) -> int:
+        """Their bytes."""
+        numbers = find_architecture(self.config(variant).model).outputs
+        return 4 * numbers * self._images_of_distractors
 
     def results(self) -> Results:
         """The results of all runs that have ended."""
@@ -187,11 +218,13 @@ class TrainingPlan:
             trained = network.reported()
             if trained is None:
                 continue
-            entries = {}
-            for folder in (network.folder, network.folder / _RERANKED):
-                report = report_at(folder / REPORT)
-                entries |= {} if report is None else report.entries
-            shown = {name: scores_of(entries[name]) for name in _SHOWN if name in entries}
+            shown = {}
+            for part, distractors in self._evaluated:
+                report = report_at(network.folder / part / REPORT)
+                entries = {} if report is None else report.entries
+                for name in _SHOWN:
+                    if name in entries:
+                        shown[among(name, distractors)] = scores_of(entries[name])
             notes = {"model": trained.config.get("model")}
             runs.append(RunScores(variant, seed, shown, notes))
             settings[variant] = settings_of(trained.config)
@@ -199,9 +232,19 @@ class TrainingPlan:
                 if told is not None:
                     of_rerankers[variant] = settings_of(told.config)
         about = {"world": world_of(self.world), "settings": shared_settings(settings)}
+        if self.distractors:
+            about["distractors"] = {self.distractors: self._images_of_distractors}
         if of_rerankers:
             about["rerankers"] = shared_settings(of_rerankers)
         return Results(TRAININGS, about, tuple(runs))
+
+    @property
+    def _evaluated(self) -> tuple[tuple[str, str], ...]:
+        """By the folders in a run's that hold a report: with what distractors it was made."""
+        found = ("", ""), (_evaluated_in(""), "")
+        if not self.distractors:
+            return found
+        return *found, (_evaluated_in(self.distractors), self.distractors)
 
     def costs(self) -> Mapping[str, Any]:
         """What each training took: its seconds, and the versions of the libraries."""
@@ -212,6 +255,11 @@ class TrainingPlan:
             for training in self.trainings(*each)
             if (run := training.reported()) is not None
         }
+
+
+def _evaluated_in(distractors: str) -> str:
+    """The folder, in a run's, of evaluations with distractors or of re-rankings without."""
+    return f"with-{distractors}" if distractors else "reranked"
 
 
 def check_world(folder: pathlib.Path, size: str, datasets: Iterable[str] = DATASETS) -> None:

@@ -29,8 +29,7 @@ def parts_of(results: Results) -> Iterator[tuple[str, list[Table], Figure | None
     """
     if results.kind in _COMPARISONS:
         for each in _COMPARISONS[results.kind].values():
-            dataset, protocol = each.place.main
-            if all(comparisons.values_of(row, results, dataset, protocol) for row in each.rows):
+            if comparisons.is_complete(each, results):
                 tables = comparisons.tables_of(each, results)
                 yield each.name, tables, picture.draw_comparison(each, results)
         return

@@ -1,3 +1,4 @@
+import dataclasses
 import re
 
 import numpy as np
@@ -8,7 +9,7 @@ from senet_jax.models.registry import ARCHITECTURES
 from senet_jax.study.comparisons import reference_of, tables_of
 from senet_jax.study.plan import COMPARISONS, variants_of
 
-from .examples import GAIN, SEEDS, trainings
+from .examples import GAIN, IMAGES, SEEDS, trainings
 
 RESULTS = trainings()
 
@@ -57,6 +58,39 @@ def test_every_table_has_its_reference_and_its_networks(name):
     # What the paper is quoted for is in the paper.
     quoted = [row.label for row in comparison.rows if row.paper is not None]
     assert quoted == [row[0] for row in tables[3].rows if "-" not in row]
+
+
+@pytest.mark.parametrize("name", ["s2", "s1_trained"])
+def test_distractors_have_tables_of_their_own(name):
+    comparison = COMPARISONS[name]
+    results = trainings(distractors="far")
+    tables = tables_of(comparison, results)
+    assert len(tables) == 7 and tables[-1].title.endswith(": in the paper")
+    alone, with_them = tables[:3], tables[3:6]
+    title = f"{comparison.title}, with {IMAGES:,} distractors"
+    assert [table.title.removeprefix(title) for table in with_them] == [
+        table.title.removeprefix(comparison.title) for table in alone
+    ]
+    assert with_them[0].header[2:] == [
+        "Medium, everything",
+        "Medium, without look-alikes",
+        "Hard, everything",
+        "Hard, without look-alikes",
+    ]
+    row = comparison.rows[1]
+    entry = f"far/landmarks+{row.method}:{row.kind}" if row.method else "far/landmarks"
+    values = np.stack(list(results.scores(row.variant, entry, "medium").values()))
+    expected = [values.mean(), *crossed_interval(values)]
+    assert _numbers(with_them[0].rows[1][2]) == [round(100 * each, 1) for each in expected]
+    assert (
+        f"Medium mAP x 100, everything in the database, with {IMAGES:,} distractors"
+        in (with_them[2].notes[0])
+    )
+    # Runs that were not evaluated with them yet have no such tables.
+    without = dataclasses.replace(results, runs=trainings().runs)
+    assert [table.title for table in tables_of(comparison, without)] == [
+        table.title for table in (*alone, tables[-1])
+    ]
 
 
 def test_tables_share_their_runs():

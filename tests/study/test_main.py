@@ -13,12 +13,13 @@ from senet_jax.data.synthetic_landmarks import (
     NAME,
     TINY,
     training_source,
+    write_distractors,
     write_evaluation,
 )
 from senet_jax.study import __main__ as study
 from senet_jax.study.comparisons import entries_of
-from senet_jax.study.plan import COMPARISONS
-from senet_jax.study.results import read_results
+from senet_jax.study.plan import AMONG_DISTRACTORS, COMPARISONS
+from senet_jax.study.results import among, read_results
 from senet_jax.system.errors import UserError
 from tests.processes import ROOT, started
 
@@ -42,7 +43,7 @@ CHANGES = {
     "reranker.log_every_steps": 1,
     "reranker.checkpoint.every_steps": 2,
 }
-KILLS = 2
+KILLS, DISTRACTORS = 2, 6
 
 
 def test_a_report_of_kept_results(tmp_path, run_command_here):
@@ -99,18 +100,28 @@ def test_a_wrong_setting_does_not_keep_the_workdir(change, tmp_path, run_command
     assert not (tmp_path / "work" / "study.json").exists()
 
 
+def test_distractors_that_are_not_there_are_refused_before_any_work(tmp_path, run_command_here):
+    _write_world(tmp_path / "world")
+    given = f"--workdir={tmp_path / 'work'}", f"--world={tmp_path / 'world'}"
+    done = run_command_here(study.main, "s2", *given, "--distractors=far")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "far" in done.stderr and not (tmp_path / "work").exists()
+
+
 def _write_world(root):
     from senet_jax.data.builder import build
 
     build(training_source(TINY), root / NAME)
     for split in DATASETS:
         write_evaluation(TINY, split, root)
+    write_distractors(root, DISTRACTORS)
 
 
 @contextlib.contextmanager
 def _study(workdir, world):
     flags = [f"--set={key}={value}" for key, value in CHANGES.items()]
     given = [f"--workdir={workdir}", f"--world={world}", "--seeds=1", "--jobs=2", *flags]
+    given.append("--distractors=synthetic_distractors")
     quickly = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
     command = [sys.executable, "-m", "senet_jax.study", "s1_trained", *given]
     with started(command, 1, os.environ | quickly) as (process,):
@@ -146,7 +157,15 @@ def test_killed_at_random_moments_it_comes_to_the_same(tmp_path):
     assert whole == killed
     results = read_results(tmp_path / "whole" / "results" / "results.json")
     (run,) = results.runs
-    assert run.entries.keys() == set(entries_of([COMPARISONS["s1_trained"]]))
+    alone = entries_of([COMPARISONS["s1_trained"]])
+    with_them = {
+        among(name, "synthetic_distractors")
+        for name in alone
+        if name.split("+")[0] in AMONG_DISTRACTORS
+    }
+    assert run.entries.keys() == {*alone, *with_them} and len(with_them) == 6
+    assert results.about["distractors"] == {"synthetic_distractors": DISTRACTORS}
+    assert f"{COMPARISONS['s1_trained'].title}, with {DISTRACTORS} distractors\n" in printed
     assert results.about["rerankers"]["all"]["epochs"] == CHANGES["reranker.epochs"]
 
 
