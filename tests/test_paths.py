@@ -14,6 +14,7 @@ from senet_jax import main as main_module
 from senet_jax import quantise
 from senet_jax.command_line import expand_paths, settings_of, validate
 from senet_jax.config import flat, schema_of
+from senet_jax.study.plan import COMPARISONS
 from senet_jax.system import distributed, runtime
 from senet_jax.system.errors import CommandParser, UserError
 from tests.test_commands import COMMANDS
@@ -42,7 +43,9 @@ OTHERS = {
     *("--seed", "--side", "--training_families", "--validation_families"),
     *("--evaluation_families", "--siblings", "--training_views", "--queries", "--easy", "--hard"),
     *("--seeds", "--jobs", "--set", "--systems", "--datasets", "systems --distractors"),
+    *(f"{tables} --distractors" for tables in (*COMPARISONS, "ablations", "all")),
     *("--backend", "--processes", "--junk", "--held_out", "synthetic_landmarks --distractors"),
+    "--count",
     "senet_jax.export --to",
 }
 REMOTE = "gs://bucket/a"

@@ -18,6 +18,7 @@ from senet_jax.report.curve import COLOURS
 from senet_jax.report.figure import GRID, QUIET
 
 _LARGEST = 1.4  # Inches of a column.
+_FLATTEST = 0.6
 
 
 @in_style
@@ -37,10 +38,12 @@ def draw_similarity(query: Seen, others: Mapping[str, Seen], width: float) -> Fi
     maps = [name for name in letters if all(name in found for found in alike.values())]
     columns, rows = 2 + len(maps), 2 * len(others)
     inches = min(width / columns, _LARGEST)
-    figure = new_figure(columns * inches, (rows + 0.5) * inches)
-    [*grid, bars] = figure.subplots(rows + 1, columns, height_ratios=[1] * rows + [BAR])
-    grid = np.array(grid)
     seen_of_row = [seen for other in others.values() for seen in (query, other)]
+    # As high as their pictures, unless the text would not fit.
+    heights = [float(np.clip(_aspect(seen), _FLATTEST, 1)) for seen in seen_of_row]
+    figure = new_figure(columns * inches, (sum(heights) + 0.5) * inches)
+    [*grid, bars] = figure.subplots(rows + 1, columns, height_ratios=[*heights, BAR])
+    grid = np.array(grid)
     names = [what for name in others for what in ("query", name)]
     for axes, name, seen in zip(grid[:, 0], names, seen_of_row, strict=True):
         draw_photograph(axes, seen, inches)
@@ -60,6 +63,7 @@ def draw_similarity(query: Seen, others: Mapping[str, Seen], width: float) -> Fi
         grid[0, column].set_title(letters[of_map])
     for place, other in enumerate(others.values()):
         _draw_descriptors(grid[2 * place, -1], _cosine(query, other))
+        grid[2 * place, -1].set_box_aspect(heights[2 * place])
         grid[2 * place + 1, -1].set_visible(False)
     title(grid[0, -1], "descriptor")
     for axes in (bars[0], bars[-1]):
@@ -76,6 +80,11 @@ def _draw_descriptors(axes: Axes, value: float) -> None:
     axes.text(0.5, 0.64, f"{value:.3f}", horizontalalignment="center", fontsize=LARGE)
     for end in (0, 1):
         axes.text(end, 0.26, str(end), horizontalalignment=("left", "right")[end], color=QUIET)
+
+
+def _aspect(seen: Seen) -> float:
+    height, width = seen.pixels.shape[:2]
+    return height / width
 
 
 def _cosine(a: Seen, b: Seen) -> float:

@@ -180,7 +180,7 @@ class TrainingPlan:
         seconds = _seconds_a_step(every)
         if steps_left.keys() <= seconds.keys():
             whole = sum(count * seconds[kind] for kind, count in steps_left.items())
-            time = f"about {format_seconds(whole)}, one run at a time"
+            time = f"about {format_seconds(whole)}, one run at a time, besides evaluations"
         lines = [
             ("runs", f"{len(trainings)}, {len(pending)} of them to do"),
             (
