@@ -20,7 +20,7 @@ from senet_jax.system.errors import CommandParser, UserError
 from senet_jax.training.metrics import read_metrics
 from senet_jax.training.pairs.settings import PairTrainingSettings
 from senet_jax.training.settings import TrainingSettings
-from senet_jax.training.setup import make_setup
+from senet_jax.training.setup import Setup, make_setup
 
 # Where a run was made, and what changes nothing of its result.
 _LEFT_OUT = (
@@ -84,11 +84,21 @@ def _of_any_seed(flags: tuple[str, ...]) -> tuple[str, ...]:
 @functools.cache
 def _taken_by_network(flags: tuple[str, ...]) -> tuple[int, int]:
     """Steps and bytes."""
+    setup = _setup_of(flags)
+    state = sum(state_bytes(setup.abstract_state(), 1).values())
+    return setup.duration.total_steps, _checkpoints(setup.settings.checkpoint.keep) * state
+
+
+def descriptor_bytes(flags: tuple[str, ...]) -> int:
+    """What a picture takes once it is described by a network, from the network's config."""
+    return 4 * _setup_of(_of_any_seed(flags)).architecture.outputs
+
+
+@functools.cache
+def _setup_of(flags: tuple[str, ...]) -> Setup:
     settings = read(TrainingSettings, config_of(flags))
     data = known_data(settings)
-    setup = make_setup(settings, data.classes, data.steps_per_epoch)
-    state = sum(state_bytes(setup.abstract_state(), 1).values())
-    return setup.duration.total_steps, _checkpoints(settings.checkpoint.keep) * state
+    return make_setup(settings, data.classes, data.steps_per_epoch)
 
 
 @functools.cache

@@ -14,7 +14,6 @@ from senet_jax.data.revisitop import load_distractors
 from senet_jax.data.synthetic_landmarks import NAME
 from senet_jax.forecast.lines import in_bytes
 from senet_jax.metrics.saved import LISTED, REPORT
-from senet_jax.models.registry import find_architecture
 from senet_jax.study.comparisons import entries_of
 from senet_jax.study.evaluations import evaluation, report_at
 from senet_jax.study.plan import AMONG_DISTRACTORS, COMPARISONS, DATASETS, RERANKER, WORLD
@@ -23,6 +22,7 @@ from senet_jax.study.results import TRAININGS, Results, RunScores, among, scores
 from senet_jax.study.training import (
     Training,
     config_of,
+    descriptor_bytes,
     network_training,
     reranker_training,
     settings_of,
@@ -174,7 +174,8 @@ class TrainingPlan:
         for training in left:
             steps_left[training.kind] += max(0, training.steps - training.last_step())
         needed = sum(training.disk for training in left) + self._lists() * len(pending)
-        needed += sum(self._descriptors_of_distractors(variant) for variant, _ in pending)
+        described = (descriptor_bytes(self.flags(*each)) for each in pending)
+        needed += self._images_of_distractors * sum(described)
         free = shutil.disk_usage(_existing(self.workdir)).free
         time = "not known before a run has ended here; the progress tells it after some steps"
         seconds = _seconds_a_step(every)
@@ -204,11 +205,6 @@ class TrainingPlan:
         # Before and after the training.
         lists = 2 * len(DATASETS) + len(AMONG_DISTRACTORS) * bool(self.distractors)
         return 2 * 4 * LISTED * queries * lists
-
-    def _descriptors_of_distractors(self, variant: str) -> int:
-        """Their bytes."""
-        numbers = find_architecture(self.config(variant).model).outputs
-        return 4 * numbers * self._images_of_distractors
 
     def results(self) -> Results:
         """The results of all runs that have ended."""
