@@ -1,6 +1,6 @@
 """Heads of SENet on early maps of EfficientNet-Lite0, for the study `landmarks`.
 
-  python -m senet_jax.data.prepare synthetic_landmarks --target=runs/landmarks/world --size=study \
+  python -m senet_jax.data.prepare synthetic_landmarks --target=runs/landmarks/world --size=heads \
       --seed=1
   python -m senet_jax.convert pretrained:lite0 weights/lite0
   python -m senet_jax.main --config=configs/landmarks.py:channel_wise --workdir=runs/channel_wise

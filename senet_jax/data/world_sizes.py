@@ -85,7 +85,7 @@ SIZES = {
         distractors=5,
     ),
     "demo": WorldSizes(),
-    "study": WorldSizes(
+    "heads": WorldSizes(
         side=192, training_families=240, validation_families=12, queries=2, distractors=1000
     ),
 }

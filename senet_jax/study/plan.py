@@ -61,7 +61,7 @@ PHOTOGRAPHS = Place(
 
 
 LANDMARKS = dataclasses.replace(
-    WORLD, config="configs/landmarks.py", validation="landmarks_validation", size="study"
+    WORLD, config="configs/landmarks.py", validation="landmarks_validation", size="heads"
 )
 """The same world, where heads are trained on a trunk that was trained on ImageNet."""
 TRANSFER = dataclasses.replace(

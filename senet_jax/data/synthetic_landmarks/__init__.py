@@ -12,14 +12,13 @@ from senet_jax.data.synthetic_landmarks.evaluation_set import (
 )
 from senet_jax.data.synthetic_landmarks.redrawn import redrawn
 from senet_jax.data.synthetic_landmarks.training_set import training_source
-from senet_jax.data.synthetic_landmarks.world import DEMO, STUDY, TINY, Shot, World
+from senet_jax.data.synthetic_landmarks.world import DEMO, TINY, Shot, World
 from senet_jax.data.world_sizes import NAME
 
 __all__ = [
     "DATASETS",
     "DEMO",
     "NAME",
-    "STUDY",
     "TINY",
     "Shot",
     "World",

@@ -147,8 +147,8 @@ def _distractor(index: int) -> Shot:
     return Shot(f"distractor-{index:07d}", None, 0, ("easy", "hard")[index % 2], index)
 
 
-TINY, DEMO, STUDY = (World(**dataclasses.asdict(SIZES[name])) for name in ("tiny", "demo", "study"))
-"""The worlds of `SIZES`."""
+TINY, DEMO = (World(**dataclasses.asdict(SIZES[name])) for name in ("tiny", "demo"))
+"""Worlds of `SIZES`."""
 
 
 def _rng(seed: int, stream: int, *place: int) -> np.random.Generator:
