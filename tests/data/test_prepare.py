@@ -203,7 +203,10 @@ def test_a_second_run_says_so_and_does_nothing(tmp_path, run_prepare):
         (("gldv2_clean", "--images=senet_jax", "--csv=x.csv", "--target=x"), "cannot read x.csv"),
         (("synthetic_landmarks", "--target=x", "--side=8"), "a world's side is 8"),
         (("synthetic_distractors", "--target=x"), "x holds no generated world, whose distractors"),
-        (("synthetic_distractors", "--target=x", "--count=0"), "--count is 0; give 1 to"),
+        (
+            ("synthetic_distractors", "--target=x", "--count=0"),
+            "the count of distractors is 0; give 1 to",
+        ),
         (("synthetic_distractors", "--target=x", "--processes=0"), "--processes is 0; give 1 to"),
         (("synthetic_landmarks", "--target=x", "--size=big"), "invalid choice: 'big'"),
         (("folder", "--images=tests", "--target=senet_jax"), "is no prepared dataset"),

@@ -34,7 +34,7 @@ def write_distractors(root: str | os.PathLike, count: int, draw: Draw = draw_her
             anything else, or a place cannot be written.
     """
     if not 1 <= count <= _MOST:
-        raise UserError(f"--count is {shown(count)}; give 1 to {_MOST:,}")
+        raise UserError(f"the count of distractors is {shown(count)}; give 1 to {_MOST:,}")
     root = pathlib.Path(root)
     of = root / DATASETS[_SPLIT][0]
     if not (of / RECORD).is_file():

@@ -1,7 +1,6 @@
 """What stands beside generated pictures: the world and the split that they are of."""
 
 import dataclasses
-import functools
 import pathlib
 import zlib
 from collections.abc import Iterable
@@ -50,7 +49,6 @@ def claim(folders: Iterable[pathlib.Path], world: World, split: str) -> None:
         write_json(folder / RECORD, value)
 
 
-@functools.lru_cache(maxsize=16)
 def recorded(folder: pathlib.Path) -> tuple[World, str]:
     """The world and the split that pictures in a folder are of.
 

@@ -1,6 +1,7 @@
 """The pictures of an evaluated split in any size: a network reads small ones, people do not."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from senet_jax.system.errors import UserError
 from senet_jax.system.files import read_regular
 
 Box = tuple[float, float, float, float]
+
+_recorded = functools.lru_cache(maxsize=16)(recorded)  # Of thousands of pictures in a folder.
 
 
 def redrawn(photograph: Photograph, side: int) -> tuple[np.ndarray, Box | None] | None:
@@ -24,7 +27,7 @@ def redrawn(photograph: Photograph, side: int) -> tuple[np.ndarray, Box | None] 
         bytes that are drawn here in its own size: a name alone proves nothing.
     """
     try:
-        world, split = recorded(photograph.folder.parent)
+        world, split = _recorded(photograph.folder.parent)
         shot = world.shot(photograph.path.stem)
         if shot is None or picture(world, split, shot) != read_regular(photograph.path):
             return None

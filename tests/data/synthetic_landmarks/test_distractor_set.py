@@ -78,7 +78,7 @@ def test_they_are_of_the_world_that_is_there(root):
 
 def test_mistakes(tmp_path):
     for count in (0, 10**9):
-        with pytest.raises(UserError, match=f"--count is {count}; give 1 to"):
+        with pytest.raises(UserError, match=f"the count of distractors is {count}; give 1 to"):
             write_distractors(tmp_path, count)
     with pytest.raises(UserError, match="holds no generated world, whose distractors these"):
         write_distractors(tmp_path, 1)
