@@ -64,6 +64,11 @@ class TrainingPlan:
 
     def __post_init__(self):
         check_world(self.world, WORLD.size)
+        if self.distractors in DATASETS:
+            raise UserError(
+                f"--distractors is {self.distractors}, which is evaluated itself; name a set that "
+                "data.prepare synthetic_distractors has made"
+            )
         if self.distractors:
             load_distractors(self.world, self.distractors)
 

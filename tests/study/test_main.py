@@ -100,12 +100,13 @@ def test_a_wrong_setting_does_not_keep_the_workdir(change, tmp_path, run_command
     assert not (tmp_path / "work" / "study.json").exists()
 
 
-def test_distractors_that_are_not_there_are_refused_before_any_work(tmp_path, run_command_here):
+@pytest.mark.parametrize("name", ["far", "landmarks"])
+def test_wrong_distractors_are_refused_before_any_work(name, tmp_path, run_command_here):
     _write_world(tmp_path / "world")
     given = f"--workdir={tmp_path / 'work'}", f"--world={tmp_path / 'world'}"
-    done = run_command_here(study.main, "s2", *given, "--distractors=far")
+    done = run_command_here(study.main, "s2", *given, f"--distractors={name}")
     assert done.returncode == 2 and done.stderr.count("\n") == 1
-    assert "far" in done.stderr and not (tmp_path / "work").exists()
+    assert name in done.stderr and not (tmp_path / "work").exists()
 
 
 def _write_world(root):
