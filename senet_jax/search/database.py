@@ -123,6 +123,24 @@ class BlockedDatabase:
             dequantise(rows, block[at : at + len(rows)])
         return block
 
+    def read_into(self, rows: np.ndarray, items: np.ndarray) -> None:
+        """Reads the descriptors of single items int[b] into rows float32[b d], without a look.
+
+        Rows of items that there are none of, such as -1, stay as they are.
+        """
+        first = 0
+        for part in self.parts:
+            here = np.flatnonzero((items >= first) & (items < first + len(part)))
+            if here.size == 0:
+                pass
+            elif part.dtype == np.float32 and here[-1] - here[0] == here.size - 1:
+                # Where an index could be too large, NumPy would copy everything twice.
+                some = slice(here[0], here[-1] + 1)
+                np.take(part, items[some] - first, axis=0, out=rows[some], mode="clip")
+            else:
+                rows[here] = as_float32(part[items[here] - first])
+            first += len(part)
+
     def is_ranked(self, start: int) -> np.ndarray:
         """Which rows of a block are items with a rank of their own, by their score: bool[b]."""
         items = np.arange(start, start + self.block_rows)
@@ -186,11 +204,7 @@ def read_items(database: BlockedDatabase, items: np.ndarray) -> np.ndarray:
         UserError: a descriptor is not finite.
     """
     descriptors = np.zeros((*items.shape, database.width), np.float32)
-    first = 0
-    for part in database.parts:
-        are_here = (items >= first) & (items < first + len(part))
-        descriptors[are_here] = as_float32(part[items[are_here] - first])
-        first += len(part)
+    database.read_into(descriptors.reshape(-1, database.width), items.ravel())
     are_finite = np.isfinite(descriptors).all(axis=-1)
     if not are_finite.all():
         raise UserError(

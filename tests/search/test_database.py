@@ -90,13 +90,13 @@ def test_descriptors_of_absurd_length_are_refused():
     check_descriptors(np.zeros((0, 2**16), np.float16), "x.npy")
 
 
-def test_items_are_read_from_their_parts(tmp_path):
+@pytest.mark.parametrize("items", [[[19, 0, -1], [8, 9, 0]], [[3, 0, 6], [7, 8, 9]], [[2], [1]]])
+def test_items_are_read_from_their_parts(tmp_path, items):
     rows = np.random.default_rng(0).standard_normal((20, 16), np.float32)
     np.save(tmp_path / "part.npy", rows[9:].astype(np.float64))
     parts = rows[:7], rows[7:7], rows[7:9], np.load(tmp_path / "part.npy", mmap_mode="r")
-    items = np.array([[19, 0, -1], [8, 9, 0]])
-    expected = rows[items]
-    expected[0, 2] = 0
+    items = np.array(items)
+    expected = np.where(items[..., None] < 0, 0, rows[items])
     seen = read_items(BlockedDatabase(parts), items)
     assert (seen.dtype, seen.tolist()) == (np.float32, expected.tolist())
     assert read_items(BlockedDatabase(parts), np.zeros((2, 0), int)).shape == (2, 0, 16)
