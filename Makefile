@@ -1,6 +1,9 @@
 # `make test` is all that CI runs; it works on a fresh machine that has Python 3.11 or newer.
 PYTHON ?= python3
 VENV := .venv
+# Every command is a process of its own, and compiles what it imports unless one before it was let
+# write it down. Images of containers often set this variable.
+export PYTHONDONTWRITEBYTECODE :=
 RUN := $(VENV)/bin/python -m
 # A file's tests share what is made for them; see tests/conftest.py for the order of the files.
 PYTEST := $(RUN) pytest -n 2 --dist=loadfile --no-loadscope-reorder
