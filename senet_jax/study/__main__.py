@@ -17,10 +17,19 @@ Tables share their runs, and a study that was stopped goes on when the same comm
 import argparse
 import contextlib
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from senet_jax.study.plan import COMPARISONS, LANDMARKS, WORLD, variants_of
+from senet_jax.study.plan import (
+    COMPARISONS,
+    HEAD_COMPARISONS,
+    LANDMARK_COMPARISONS,
+    LANDMARKS,
+    TRUNK_ALONE,
+    WORLD,
+    Comparison,
+    variants_of,
+)
 from senet_jax.system.errors import CommandParser, UserError, run_command, shown
 from senet_jax.system.files import local_path, write_json
 from senet_jax.system.process import interruptible, locked_workdir
@@ -146,6 +155,12 @@ def _add_seeds(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--seeds", type=int, default=5, help="trainings of each variant; default: %(default)s"
     )
+    command.add_argument(
+        "--variants",
+        default="",
+        metavar="NAME,...",
+        help="these rows of the tables alone, as their config calls them; default: all",
+    )
 
 
 def _add_distractors(command: argparse.ArgumentParser, which: str) -> None:
@@ -169,7 +184,7 @@ def _train(flags: argparse.Namespace) -> None:
     from senet_jax.study.trainings import TrainingPlan
 
     _check(flags.seeds, "--seeds", _MOST_SEEDS)
-    variants = variants_of(COMPARISONS[name] for name in flags.tables)
+    variants = _variants(flags, [COMPARISONS[name] for name in flags.tables])
     given = flags.workdir, _world(flags), variants, flags.seeds, tuple(flags.set)
     plan = TrainingPlan(*given, flags.distractors)
     folder = flags.results or flags.workdir / FOLDER
@@ -191,20 +206,38 @@ def _train_on_photographs(flags: argparse.Namespace) -> None:
     from senet_jax.study.heads import PhotographHeads
 
     train = flags.train or flags.data_root / "photos_train"
-    given = _given_of_heads(flags)
+    given = _given_of_heads(flags, HEAD_COMPARISONS.values())
     _train_heads(flags, PhotographHeads(**given, data_root=flags.data_root, photographs=train))
 
 
 def _train_on_landmarks(flags: argparse.Namespace) -> None:
     from senet_jax.study.heads import LandmarkHeads
 
-    given = _given_of_heads(flags)
+    given = _given_of_heads(flags, LANDMARK_COMPARISONS.values())
     _train_heads(flags, LandmarkHeads(**given, world=_world(flags), data_root=flags.data_root))
 
 
-def _given_of_heads(flags: argparse.Namespace) -> dict[str, Any]:
+def _given_of_heads(flags: argparse.Namespace, tables: Iterable[Comparison]) -> dict[str, Any]:
     _check(flags.seeds, "--seeds", _MOST_SEEDS)
-    return {"workdir": flags.workdir, "seeds": flags.seeds, "changes": tuple(flags.set)}
+    return {
+        "workdir": flags.workdir,
+        "seeds": flags.seeds,
+        "changes": tuple(flags.set),
+        "variants": tuple(_variants(flags, tables)),
+    }
+
+
+def _variants(
+    flags: argparse.Namespace, tables: Iterable[Comparison]
+) -> dict[str, tuple[str, ...]]:
+    """The rows that are trained, with the methods by which they are re-ranked."""
+    rows = variants_of(tables)
+    rows.pop(TRUNK_ALONE, None)  # It is there without a training.
+    wanted = flags.variants.split(",") if flags.variants else rows
+    for name in wanted:
+        if name not in rows:
+            raise UserError(f"--variants names {shown(name)}; there are {', '.join(rows)}")
+    return {name: methods for name, methods in rows.items() if name in wanted}
 
 
 def _world(flags: argparse.Namespace) -> pathlib.Path:

@@ -33,7 +33,7 @@ class HeadsPlan(abc.ABC):
         workdir: of the study.
         seeds: how many trainings of each variant.
         changes: of the trainings' configs, `--config.KEY=VALUE`.
-        variants: which are made; empty for all of the tables.
+        variants: which are made.
     """
 
     kind: ClassVar[str]
@@ -43,7 +43,7 @@ class HeadsPlan(abc.ABC):
     workdir: pathlib.Path
     seeds: int
     changes: tuple[str, ...] = ()
-    variants: tuple[str, ...] = ()
+    variants: tuple[str, ...]
 
     @property
     @abc.abstractmethod
@@ -87,10 +87,10 @@ class HeadsPlan(abc.ABC):
         done: set[tuple[str, int]] = set()
         for comparison in self.comparisons.values():
             variants = dict.fromkeys(row.variant for row in comparison.rows)
-            wanted = [each for each in variants if each in (self.variants or variants)]
+            wanted = [each for each in variants if each in self.variants]
             for seed in range(self.seeds):
                 for variant in wanted:
-                    if variant != TRUNK_ALONE and (variant, seed) not in done:
+                    if (variant, seed) not in done:
                         done.add((variant, seed))
                         yield variant, seed
 

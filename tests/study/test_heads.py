@@ -228,6 +228,7 @@ def test_what_is_not_there_is_told(tmp_path):
             data_root=tmp_path,
             photographs=tmp_path / "photos_train",
             seeds=5,
+            variants=VARIANTS,
         )
     (tmp_path / "photos_train").mkdir()
     with pytest.raises(UserError, match=r"there is no folder .*photos; check --data_root"):
@@ -236,16 +237,21 @@ def test_what_is_not_there_is_told(tmp_path):
             data_root=tmp_path,
             photographs=tmp_path / "photos_train",
             seeds=5,
+            variants=VARIANTS,
         )
     with pytest.raises(UserError, match=r"holds no landmarks; make it with"):
-        LandmarkHeads(workdir=tmp_path / "w", world=tmp_path, seeds=5)
+        LandmarkHeads(workdir=tmp_path / "w", world=tmp_path, seeds=5, variants=("both",))
 
 
 def test_another_study_in_the_same_workdir_is_refused(tmp_path):
     for name in ("train", *PHOTOGRAPHS.datasets):
         (tmp_path / name).mkdir()
     photographs = PhotographHeads(
-        workdir=tmp_path / "w", data_root=tmp_path, photographs=tmp_path / "train", seeds=1
+        workdir=tmp_path / "w",
+        data_root=tmp_path,
+        photographs=tmp_path / "train",
+        seeds=1,
+        variants=VARIANTS,
     )
     photographs.claim()
     photographs.claim()

@@ -18,7 +18,13 @@ from senet_jax.data.synthetic_landmarks import (
 )
 from senet_jax.study import __main__ as study
 from senet_jax.study.comparisons import entries_of
-from senet_jax.study.plan import AMONG_DISTRACTORS, COMPARISONS
+from senet_jax.study.plan import (
+    AMONG_DISTRACTORS,
+    COMPARISONS,
+    LANDMARK_COMPARISONS,
+    TRUNK_ALONE,
+    variants_of,
+)
 from senet_jax.study.results import among, read_results
 from senet_jax.system.errors import UserError
 from tests.processes import ROOT, started
@@ -80,6 +86,14 @@ def test_the_committed_results_are_what_the_command_makes(tmp_path, run_command_
         (["s3", "--workdir=w", "--set=epochs"], "'epochs' is not KEY=VALUE"),
         (["s3", "--workdir=w", "--world=nowhere"], "nowhere holds no landmarks; make it with"),
         (["s3", "--workdir=w", "--seeds=0"], "--seeds is 0; give 1 to 1000"),
+        (
+            ["s2", "--workdir=w", "--variants=both,direct"],
+            "--variants names 'direct'; there are classification, both, channel_wise",
+        ),
+        (
+            ["landmarks", "--workdir=w", "--variants=dot,"],
+            "--variants names ''; there are baseline, ",
+        ),
         (["report", "a.json", "b/a.json", "--to=R.md"], "two files are called 'a'; rename one"),
         (["systems", "--workdir=w", "--data_root=d", "--datasets=p", "--systems=;"], "one system"),
     ],
@@ -89,6 +103,23 @@ def test_mistakes(arguments, said, tmp_path, monkeypatch, run_command_here):
     done = run_command_here(study.main, *arguments)
     assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_some_rows_alone(tmp_path, monkeypatch, run_command_here):
+    made = []
+    monkeypatch.setattr(study, "_train_heads", lambda flags, plan: made.append(plan))
+    for split in DATASETS:
+        write_evaluation(TINY, split, tmp_path / "world")
+    given = f"--workdir={tmp_path}", "--seeds=2"
+    for rows in ((), ("--variants=baseline_both,baseline",)):
+        assert run_command_here(study.main, "landmarks", *given, *rows).returncode == 0
+    everything, some = (list(plan.each()) for plan in made)
+    pairs = [("baseline", 0), ("baseline", 1), ("baseline_both", 0), ("baseline_both", 1)]
+    assert some == [(TRUNK_ALONE, 0), *pairs]
+    assert set(some) < set(everything) and {name for name, _ in everything} == {
+        TRUNK_ALONE,
+        *variants_of(LANDMARK_COMPARISONS.values()),
+    }
 
 
 @pytest.mark.parametrize("change", ["epochs=abc", "reranker.no_such_key=1"])
