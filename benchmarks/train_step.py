@@ -21,7 +21,7 @@ from senet_jax.system.errors import CommandParser, run_command
 from senet_jax.system.runtime import use_compilation_cache
 from senet_jax.training.feed import normalised
 from senet_jax.training.settings import TrainingSettings
-from senet_jax.training.setup import PREPROCESSING, make_setup
+from senet_jax.training.setup import make_setup
 
 
 def main() -> None:
@@ -40,7 +40,7 @@ def main() -> None:
         "images_light": jnp.zeros((arguments.batch, 3)),
         "labels": jnp.asarray(rng.integers(0, CLASSES, arguments.batch), jnp.int32),
     }
-    images = normalised(batch, PREPROCESSING)["images"]
+    images = normalised(batch, setup.preprocessing)["images"]
     model = build_model(setup.architecture, train=True)
 
     def forward(params, batch_stats):

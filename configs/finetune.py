@@ -7,7 +7,8 @@
 
 What follows the colon is the prepared dataset. It is evaluated on what `prepare` has held out
 beside it, `datasets/mine_held_out`; where nothing is there, it is not evaluated. `--config.model`
-and `--config.start` choose another network; weights of an ImageNet trunk will do.
+and `--config.start` choose another network, such as `lite0` from the weights of `pretrained:lite0`;
+weights of an ImageNet trunk will do for SENet.
 
 The settings are for one device and some hundred to some ten thousand photographs of any number of
 classes. They are a guess from the recipe in `common`, and were never tuned: L_cls alone, a small

@@ -193,8 +193,8 @@ class Job:
         """
         if not describes(find_architecture(self.model)):
             raise UserError(
-                f"config.model is {shown(self.model)}, a classifier of ImageNet; the job "
-                f"{self.job} needs a network that gives descriptors, such as r50"
+                f"config.model is {shown(self.model)}, which gives no descriptors of images; the "
+                f"job {self.job} needs a network that does, such as r50"
             )
 
 

@@ -164,7 +164,10 @@ def test_the_default_is_r50_of_the_benchmark():
         ({"strict": "yes"}, "config.strict is 'yes'; it has to be True or False"),
         ({"mode": "fast"}, "config.mode is 'fast'; it has to be one of auto, exact"),
         ({"model": "r51"}, "no model is called 'r51'; there are r50"),
-        ({"model": "resnet50"}, "'resnet50', a classifier of ImageNet; the job evaluate needs"),
+        (
+            {"model": "resnet50"},
+            "'resnet50', which gives no descriptors of images; the job evaluate needs",
+        ),
     ],
 )
 def test_wrong_config_is_one_line(changes, message):
@@ -215,7 +218,8 @@ def test_the_recipe_of_the_training_configs():
             {"losses.classification_weight": 0.0, "losses.contrastive_weight": 0.0},
             "are 0; one loss is needed",
         ),
-        ({"model": "resnet50"}, "a classifier of ImageNet; the job train needs"),
+        ({"model": "resnet50"}, "which gives no descriptors of images; the job train needs"),
+        ({"model": "disk"}, "which gives no descriptors of images; the job train needs"),
     ],
 )
 def test_wrong_training_config_is_one_line(changes, message):

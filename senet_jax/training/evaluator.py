@@ -13,8 +13,8 @@ from senet_jax.metrics.evaluation_report import EvaluationReport
 from senet_jax.metrics.report import evaluate_descriptors
 from senet_jax.metrics.saved import LISTED
 from senet_jax.models.architecture import Architecture
+from senet_jax.models.preprocessing import Preprocessing
 from senet_jax.models.senet import without_descriptor_norm
-from senet_jax.training.setup import PREPROCESSING
 
 
 class Evaluator:
@@ -24,14 +24,20 @@ class Evaluator:
 
     Args:
         architecture: of the networks.
+        preprocessing: what they expect of pixels.
         datasets: what they are evaluated on.
         scales: at which each image is described.
     """
 
     def __init__(
-        self, architecture: Architecture, datasets: Sequence[Dataset], scales: Sequence[float]
+        self,
+        architecture: Architecture,
+        preprocessing: Preprocessing,
+        datasets: Sequence[Dataset],
+        scales: Sequence[float],
     ):
-        self._architecture, self._datasets, self._scales = architecture, datasets, scales
+        self._network = architecture, preprocessing
+        self._datasets, self._scales = datasets, scales
 
     def run(
         self, variables: dict[str, Any], stopped: Callable[[], bool] = lambda: False
@@ -48,7 +54,7 @@ class Evaluator:
         Raises:
             UserError: in all processes, where an image cannot be read in one of them.
         """
-        describer = Describer(self._architecture, PREPROCESSING, without_descriptor_norm(variables))
+        describer = Describer(*self._network, without_descriptor_norm(variables))
         described: dict[tuple, np.ndarray] = {}
         reports = {}
         for dataset in self._datasets:

@@ -14,7 +14,7 @@ from senet_jax.models.senet import without_descriptor_norm
 from senet_jax.system.errors import UserError, shortened
 from senet_jax.training.resume import NOTES
 from senet_jax.training.settings import TrainingSettings
-from senet_jax.training.setup import PREPROCESSING, Setup, make_setup
+from senet_jax.training.setup import Setup, make_setup
 from senet_jax.training.state import TrainState
 from senet_jax.training.stored_steps import BrokenStep, Record, StoredSteps, best_first
 from senet_jax.weights import Weights, flatten
@@ -35,7 +35,7 @@ def export(setup: Setup, variables: dict[str, Any], settings: Mapping[str, Any])
     folded = jax.tree.map(np.asarray, without_descriptor_norm(variables))
     return Weights(
         architecture=setup.architecture,
-        preprocessing=PREPROCESSING,
+        preprocessing=setup.preprocessing,
         tensors=dict(flatten(folded)),
         carried={},
         source={"training": settings, **trained_on(settings)},

@@ -80,7 +80,9 @@ def _train(config: config_dict.ConfigDict, workdir: pathlib.Path, preemption: Pr
     ):
         course = Course(setup, data, workdir, checkpoints, preemption)
         if datasets:
-            evaluator = Evaluator(setup.architecture, datasets, told.evaluation.scales)
+            evaluator = Evaluator(
+                setup.architecture, setup.preprocessing, datasets, told.evaluation.scales
+            )
             course.evaluate_by(evaluator, told.evaluation.every_steps)
         settings = course.begin(settings, start)
         note = rate_note(told)

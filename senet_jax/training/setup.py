@@ -14,10 +14,12 @@ from senet_jax.models.architecture import Architecture
 from senet_jax.models.preprocessing import Preprocessing
 from senet_jax.models.registry import (
     build_model,
+    family_of,
     find_architecture,
     initial_variables,
     variable_shapes,
 )
+from senet_jax.system.errors import UserError
 from senet_jax.training.feed import normalised
 from senet_jax.training.optimizer import Duration, make_optimizer
 from senet_jax.training.settings import (
@@ -30,8 +32,6 @@ from senet_jax.training.start import Start, start_from
 from senet_jax.training.state import TrainState, create_state
 from senet_jax.training.step import Batch, Metrics, make_step
 from senet_jax.weights import Weights
-
-PREPROCESSING = Preprocessing()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +52,11 @@ class Setup:
     def architecture(self) -> Architecture:
         """The network."""
         return find_architecture(self.settings.model)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What the network expects of pixels."""
+        return family_of(self.architecture).preprocessing
 
     @property
     def losses(self) -> tuple[Loss, ...]:
@@ -85,11 +90,11 @@ class Setup:
             clip_norm=self.settings.optimizer.clip_norm,
             axis_name=axis_name,
         )
-        return lambda state, batch: step(state, normalised(batch, PREPROCESSING))
+        return lambda state, batch: step(state, normalised(batch, self.preprocessing))
 
     def start_from(self, weights: Weights) -> Start:
         """What the network takes of weights; see `start.start_from`."""
-        return start_from(weights, self.architecture, PREPROCESSING, **self._network_options)
+        return start_from(weights, self.architecture, self.preprocessing, **self._network_options)
 
     def initial_variables(self, start: Start | None = None) -> dict[str, Any]:
         """The network's variables before the first step, with what is taken of weights, if any."""
@@ -105,7 +110,8 @@ class Setup:
         """The state's structure, with shapes and dtypes in place of arrays.
 
         Raises:
-            UserError: a regular expression of the optimiser's settings finds no parameter.
+            UserError: a regular expression of the optimiser's settings finds no parameter, or the
+                network has none.
         """
         shapes = variable_shapes(self.architecture, **self._network_options)
         return jax.eval_shape(self._state_of, shapes)
@@ -115,6 +121,11 @@ class Setup:
         return {"descriptor_norm": self.settings.step.descriptor_norm}
 
     def _state_of(self, variables: dict[str, Any]) -> TrainState:
+        if "params" not in variables:
+            raise UserError(
+                f"config.model is {self.architecture.name}, which has nothing to learn; choose "
+                "another network, such as r50"
+            )
         dimensions = Dimensions(self.class_count, self.architecture.outputs, self.settings.seed)
         state = create_state(variables, self.make_optimizer(), self.losses, dimensions)
         self.settings.optimizer.check_found(state.params)

@@ -13,7 +13,7 @@ from senet_jax.models.senet import DESCRIPTOR_NORM
 from senet_jax.system.errors import UserError
 from senet_jax.weights import Weights, flatten, unflatten
 
-# The parts of a network by the names of their modules, as a user knows them.
+# The parts of a network by the names of their modules, as a user knows them; others by the latter.
 _PARTS = {
     "trunk": "trunk",
     "ssm": "self_similarity",
@@ -22,7 +22,7 @@ _PARTS = {
     DESCRIPTOR_NORM: "descriptor_norm",
     "reranker": "re-ranker",
 }
-# What makes a part another one although its tensors have the same shapes.
+# What makes a part another one although its tensors have the same shapes, in networks that have it.
 _SWITCHES = {"trunk": "stage_strides", "ssm": "self_similarity"}
 
 
@@ -77,12 +77,13 @@ def start_from(
     theirs = weights.architecture
     if weights.preprocessing != preprocessing:
         raise UserError(
-            f"config.start holds weights for {weights.preprocessing}; a training prepares its "
-            f"images for {preprocessing}; convert the weights again"
+            f"config.start holds {theirs.name}, which takes {weights.preprocessing}; a training of "
+            f"config.model {architecture.name} prepares images for {preprocessing}; choose weights "
+            "of that network or of its trunk"
         )
     shapes = flatten(variable_shapes(architecture, descriptor_norm=descriptor_norm))
     wanted, found = _by_part({path: leaf.shape for path, leaf in shapes}), _by_part(weights.tensors)
-    unused = [_PARTS[part] for part in found if part not in wanted]
+    unused = [_called(part) for part in found if part not in wanted]
     if not describes(theirs) and found.pop("fc", None):
         unused.append(f"its classifier of {theirs.outputs} classes")
     shared = [part for part in wanted if part in found]
@@ -94,17 +95,17 @@ def start_from(
             for part in shared
             for path, tensor in found[part].items()
         },
-        taken={_PARTS[part]: len(found[part]) for part in shared},
-        fresh=tuple(_PARTS[part] for part in wanted if part not in found),
+        taken={_called(part): len(found[part]) for part in shared},
+        fresh=tuple(_called(part) for part in wanted if part not in found),
         unused=tuple(unused),
     )
 
 
 def _by_part(named: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """`params/trunk/stem/...` is of the part `trunk`; in the order of `_PARTS`."""
+    """`params/trunk/stem/...` is of the part `trunk`; in the order of `_PARTS`, then any others."""
     parts: dict[str, dict[str, Any]] = {part: {} for part in _PARTS}
     for path, value in named.items():
-        parts[path.split("/")[1]][path] = value
+        parts.setdefault(path.split("/")[1], {})[path] = value
     return {part: entries for part, entries in parts.items() if entries}
 
 
@@ -120,12 +121,20 @@ def _check_same(
     if different:
         there, here = (shape.get(different, "missing") for shape in (shapes, wanted))
         why = f"{different} is {there} there and {here} here"
-    elif part in _SWITCHES and getattr(ours, _SWITCHES[part]) != getattr(theirs, _SWITCHES[part]):
-        why = f"its {_SWITCHES[part]} is {getattr(theirs, _SWITCHES[part])}"
+    elif part in _SWITCHES and _switch(ours, part) != _switch(theirs, part):
+        why = f"its {_SWITCHES[part]} is {_switch(theirs, part)}"
     else:
         return
     raise UserError(
-        f"config.start holds {theirs.name}, whose {_PARTS[part]} is not that of {ours.name}, "
+        f"config.start holds {theirs.name}, whose {_called(part)} is not that of {ours.name}, "
         f"config.model: {why}; choose weights of the same network or of the ImageNet trunk of its "
         "depth"
     )
+
+
+def _called(part: str) -> str:
+    return _PARTS.get(part, part)
+
+
+def _switch(settings: Architecture, part: str) -> Any:
+    return getattr(settings, _SWITCHES[part], None)

@@ -57,7 +57,7 @@ class Evaluations:
     def __init__(self, order, asks, seen):
         self._order, self._asks, self._seen, self.steps = order, asks, seen, 0
 
-    def __call__(self, architecture, datasets, scales):
+    def __call__(self, architecture, preprocessing, datasets, scales):
         self._dataset = datasets[0]
         return self
 

@@ -1,11 +1,13 @@
 import pytest
 
 from senet_jax.data.revisitop import load_dataset
+from senet_jax.models.preprocessing import Preprocessing
 from senet_jax.training import evaluator as evaluation
 from senet_jax.training.evaluator import Evaluator
 from tests.features.mean_colour import MeanColour
 from tests.training import landmarks
 
+RGB = Preprocessing("RGB")
 NAMES = ("landmarks", "landmarks_family_only")
 
 
@@ -15,6 +17,7 @@ def described(monkeypatch):
     networks = []
 
     def describer(architecture, preprocessing, variables):
+        assert (architecture, preprocessing) == (landmarks.ARCHITECTURE, RGB)
         networks.append(MeanColour("exact"))
         return networks[-1]
 
@@ -24,7 +27,7 @@ def described(monkeypatch):
 
 def test_datasets_of_the_same_pictures_share_their_descriptors(tiny_world, described):
     datasets = [load_dataset(tiny_world, name) for name in NAMES]
-    evaluator = Evaluator(landmarks.ARCHITECTURE, datasets, (1.0,))
+    evaluator = Evaluator(landmarks.ARCHITECTURE, RGB, datasets, (1.0,))
     variables = {"params": {}, "batch_stats": {}}
     reports = evaluator.run(variables)
     assert tuple(reports) == NAMES

@@ -13,6 +13,7 @@ from senet_jax.report.__main__ import main as report
 from senet_jax.system.files import read_json
 from senet_jax.weights import load_weights
 from tests.data.pictures import encoded, picture
+from tests.oracles.lite0 import needs_lite0
 from tests.processes import ROOT
 from tests.training.training_command import ENVIRONMENT
 
@@ -82,3 +83,20 @@ def test_from_a_checkpoint_and_photographs_to_weights(tmp_path, photographs, run
     }
     run(convert, workdir, tmp_path / "mine.pth")
     assert (tmp_path / "mine.pth").is_file()
+
+
+@needs_lite0
+def test_from_the_weights_that_a_package_carries(tmp_path, photographs, run_command_here):
+    """A network of another family, whose pixels are prepared otherwise."""
+    start, folder, workdir = (tmp_path / name for name in ("lite0", "mine", "run"))
+    for main, *arguments in (
+        (convert, "pretrained:lite0", start),
+        (prepare, "folder", f"--images={photographs}", f"--target={folder}"),
+    ):
+        assert run_command_here(main, *arguments).returncode == 0
+    changes = {"model": "lite0", "epochs": 1.0, "optimizer.warmup_epochs": 0.0}
+    said = _train(folder, workdir, start=start, evaluation__scales="(1.0,)", **changes)
+    assert f"starting from {start}: trunk taken (245 tensors), classes fresh\n" in said
+    before, after = load_weights(start), load_weights(workdir / "weights")
+    assert after.preprocessing == before.preprocessing and after.architecture == before.architecture
+    assert all((after.tensors[path] != before.tensors[path]).any() for path in after.tensors)

@@ -50,7 +50,7 @@ def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(
 
 
 def test_told_to_stop_it_saves_and_goes_on_later(undisturbed, tiny_world, tmp_path, processes):
-    command = Command(tiny_world, tmp_path / "run", processes, data__workers=2)
+    command = Command(tiny_world, tmp_path / "run", processes, data__workers=3 - processes)
     with command.started() as running:
         while command.logged_step() < 2:
             assert all(process.poll() is None for process in running)

@@ -9,6 +9,7 @@ from configs import common
 from senet_jax.convert.__main__ import main as convert
 from senet_jax.data.check import main as check
 from senet_jax.forecast.training import forecast_training
+from senet_jax.models.preprocessing import Preprocessing
 from senet_jax.models.registry import ARCHITECTURES
 from senet_jax.report.__main__ import main as report
 from senet_jax.system.checksummed import read_sealed_json
@@ -17,7 +18,6 @@ from senet_jax.system.signals import PREEMPTED_EXIT_CODE
 from senet_jax.training.checkpoint import Checkpoints
 from senet_jax.training.export import CHECKPOINTS, CONFIG, setup_of
 from senet_jax.training.metrics import read_metrics
-from senet_jax.training.setup import PREPROCESSING
 from senet_jax.training.stored_steps import StoredSteps
 from senet_jax.weights import Weights, save_weights, tensor_shapes
 from tests.training.stand_in import stop_at
@@ -126,7 +126,7 @@ def test_it_goes_on_from_weights_at_another_place(train, tmp_path):
             path: np.full(shape, value, np.float32)
             for path, shape in tensor_shapes(architecture).items()
         }
-        save_weights(folder, Weights(architecture, PREPROCESSING, tensors, {}, {}))
+        save_weights(folder, Weights(architecture, Preprocessing(), tensors, {}, {}))
         return folder
 
     weights = make(tmp_path / "weights", 1.0)

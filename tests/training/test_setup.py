@@ -1,10 +1,12 @@
 import jax
+import numpy as np
 import pytest
 
 from configs import common
 from senet_jax.config import read
 from senet_jax.data.sampling import Grouping
 from senet_jax.system.errors import UserError
+from senet_jax.training import setup as meaning
 from senet_jax.training.settings import TrainingSettings
 from senet_jax.training.setup import (
     Setup,
@@ -57,6 +59,25 @@ def test_an_expression_that_finds_nothing_is_one_line_before_the_first_step(
     )
     with pytest.raises(UserError, match=r"no_weight_decay has 'biass', .* such as classes, netw"):
         getattr(setup, make_state)()
+
+
+def test_pixels_are_prepared_as_the_network_expects(monkeypatch):
+    monkeypatch.setattr(meaning, "make_step", lambda *_, **__: lambda _, batch: batch)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), np.uint8)
+    batch = {"images": pixels, "images_light": np.zeros((2, 3), np.float32)}
+    for name, expected in (
+        ("demo", (pixels / 255 - [0.406, 0.456, 0.485]) / [0.225, 0.224, 0.229]),
+        ("lite0", (pixels[..., ::-1] - 127.0) / 128),
+    ):
+        setup = make_setup(_settings(model=name), class_count=10, steps_per_epoch=3.0)
+        prepared = setup.make_step()(None, batch)["images"]
+        np.testing.assert_allclose(prepared, expected, rtol=0, atol=1e-6)
+
+
+def test_a_network_that_has_nothing_to_learn_is_one_line():
+    setup = make_setup(_settings(model="thumbnails"), class_count=10, steps_per_epoch=3.0)
+    with pytest.raises(UserError, match=r"config\.model is thumbnails, which has nothing to learn"):
+        setup.abstract_state()
 
 
 def test_every_setting_arrives():

@@ -8,11 +8,11 @@ import pytest
 from configs import common
 from senet_jax.config import read
 from senet_jax.models.preprocessing import Preprocessing
-from senet_jax.models.registry import ARCHITECTURES
+from senet_jax.models.registry import ARCHITECTURES, family_of
 from senet_jax.models.senet import without_descriptor_norm
 from senet_jax.system.errors import UserError
 from senet_jax.training.settings import TrainingSettings
-from senet_jax.training.setup import PREPROCESSING, make_setup
+from senet_jax.training.setup import make_setup
 from senet_jax.weights import Weights, flatten, tensor_shapes
 from tests.oracles.cvnet_twin import lively_cvnet_weights
 from tests.oracles.lively_twin import architecture_named
@@ -30,7 +30,7 @@ def _weights(architecture, **changes):
         path: rng.uniform(0.5, 1, shape).astype(np.float32)
         for path, shape in tensor_shapes(architecture).items()
     }
-    weights = Weights(architecture, PREPROCESSING, tensors, {}, {})
+    weights = Weights(architecture, Preprocessing(), tensors, {}, {})
     return dataclasses.replace(weights, **changes)
 
 
@@ -79,6 +79,13 @@ def test_the_recipe_starts_from_a_trunk_of_imagenet():
         "trunk taken (265 tensors), self_similarity fresh, head fresh, its classifier of 1000 "
         "classes not used"
     )
+
+
+@pytest.mark.parametrize("name", ["lite0", "early_lite0_channel_wise", "gem_r50", "cvnet_r50"])
+def test_networks_of_other_families_start_from_their_own(name):
+    started = _setup(name).start_from(_abstract(name))
+    assert started.tensors.keys() == tensor_shapes(ARCHITECTURES[name]).keys()
+    assert not started.unused and set(started.fresh) <= {"descriptor_norm"}
 
 
 def test_every_tensor_is_told_of():
@@ -147,12 +154,12 @@ def _abstract(source):
     shapes = tensor_shapes(architecture)
     zero = np.zeros((), np.float32)
     tensors = {path: np.broadcast_to(zero, shape) for path, shape in shapes.items()}
-    return Weights(architecture, PREPROCESSING, tensors, {}, {})
+    return Weights(architecture, family_of(architecture).preprocessing, tensors, {}, {})
 
 
 def test_weights_for_other_images_are_one_line():
     weights = _weights("tiny", preprocessing=Preprocessing(channel_order="RGB"))
-    with pytest.raises(UserError, match=r"config\.start holds weights for Preprocessing.*RGB"):
+    with pytest.raises(UserError, match=r"config\.start holds tiny, which takes Prep.*RGB.*BGR"):
         _setup().start_from(weights)
 
 
