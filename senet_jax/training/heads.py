@@ -119,10 +119,17 @@ def _train(config: config_dict.ConfigDict, workdir: pathlib.Path) -> None:
 
 
 def check_trunk(weights: Weights, architecture: Settings) -> None:
-    """Raises a `UserError` unless weights hold the trunk of a network; they may hold more."""
+    """Checks that weights hold the trunk of a network, which has more; so may they.
+
+    Raises:
+        UserError: they do not, or there is nothing behind the trunk that learns.
+    """
     _trunk_maps(architecture)
     shapes = {path: tensor.shape for path, tensor in weights.tensors.items()}
-    needed = _of_trunk(tensor_shapes(architecture))
+    whole = tensor_shapes(architecture)
+    needed = _of_trunk(whole)
+    if len(needed) == len(whole):
+        raise _not_alone(architecture)
     same_kind = isinstance(architecture, type(weights.architecture))
     if not same_kind or any(shapes.get(path) != shape for path, shape in needed.items()):
         raise UserError(
@@ -139,11 +146,15 @@ def _trunk_maps(architecture: Settings) -> str:
     """The name of the maps that a network's head is on."""
     name = family_of(architecture).trunk_maps
     if name is None:
-        raise UserError(
-            f"config.model is {architecture.name}, whose head is not trained alone; name one such "
-            "as lite0_channel_wise or early_lite0_channel_wise"
-        )
+        raise _not_alone(architecture)
     return name(architecture)
+
+
+def _not_alone(architecture: Settings) -> UserError:
+    return UserError(
+        f"config.model is {architecture.name}, whose head is not trained alone; name one such as "
+        "lite0_channel_wise or early_lite0_channel_wise"
+    )
 
 
 def _photographs(folder: str) -> ImageSource:
