@@ -126,6 +126,7 @@ class Setup:
                 f"config.model is {self.architecture.name}, which has nothing to learn; choose "
                 "another network, such as r50"
             )
+        variables = {"batch_stats": {}, **variables}  # Networks without batch norms have none.
         dimensions = Dimensions(self.class_count, self.architecture.outputs, self.settings.seed)
         state = create_state(variables, self.make_optimizer(), self.losses, dimensions)
         self.settings.optimizer.check_found(state.params)

@@ -66,7 +66,7 @@ def make_step(
         (embeddings, _), updated = models[train].apply(
             variables, images, mutable=["batch_stats"] if train else []
         )
-        return embeddings, updated["batch_stats"] if train else variables["batch_stats"]
+        return embeddings, updated.get("batch_stats", {}) if train else variables["batch_stats"]
 
     def loss_of_part(params: Any, state: TrainState, batch: Batch):
         variables = {"params": params["network"], "batch_stats": state.batch_stats}

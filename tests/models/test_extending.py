@@ -9,11 +9,13 @@ import torch
 
 from senet_jax.convert.__main__ import main as convert
 from senet_jax.convert.compare import main as compare
+from senet_jax.data.prepare import main as prepare
 from senet_jax.main import main
 from senet_jax.models import registry
 from senet_jax.models.family import Family
 from senet_jax.system import runtime
 from senet_jax.system.errors import UserError
+from senet_jax.weights import load_weights
 from tests.convert.checkpoints import assert_equal_states, load
 from tests.data.pictures import encoded, picture, write_dataset
 from tests.documents import python_under
@@ -26,6 +28,13 @@ from configs import evaluate
 
 def get_config():
     return evaluate.get_config("patches16")
+"""
+TRAINING = """
+import patches
+from configs import common
+
+def get_config():
+    return common.train("patches16")
 """
 SHAPE = (40, 48)
 
@@ -117,6 +126,44 @@ def test_a_family_from_outside_goes_through_the_ordinary_doors(
     expected = [_expected(state, picture(*SHAPE, seed=ord(name))) for name in "abc"]
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-6)
     assert registry.family_of(patches.PatchSettings("x", outputs=3)).name == "patches"
+
+
+def test_a_family_from_outside_is_trained(registered, run_command_here):
+    def run(command, *arguments):
+        done = run_command_here(command, *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    import patches
+
+    run(convert, "random:patches16:0", registered / "weights")
+    for label in range(4):
+        folder = registered / "photographs" / str(label)
+        folder.mkdir(parents=True)
+        for view in range(8):
+            image = picture(*SHAPE, seed=10 * label + view)
+            (folder / f"{view}.png").write_bytes(encoded(image, ".png"))
+    prepared = f"--target={registered / 'mine'}"
+    run(prepare, "folder", f"--images={registered / 'photographs'}", prepared, "--held_out=0")
+    (registered / "config.py").write_text(TRAINING)
+    flags = {
+        "start": registered / "weights",
+        "data.folder": registered / "mine",
+        "data.side": 32,
+        "data.workers": 0,
+        "batch_size": 8,
+        "epochs": 1.0,
+        "optimizer.warmup_epochs": 0.0,
+        "losses.queue_length": 32,
+        "evaluation.datasets": "",
+    }
+    given = [f"--config={registered / 'config.py'}", f"--workdir={registered / 'run'}"]
+    given += [f"--config.{key}={value}" for key, value in flags.items()]
+    said = run(lambda: main(["main", *given]))
+    assert "patches taken (2 tensors), classes fresh\n" in said and "step 4/4" in said
+    before, after = (load_weights(registered / name) for name in ("weights", "run/weights"))
+    assert after.architecture == patches.PatchSettings("patches16", outputs=64)
+    assert all((after.tensors[path] != before.tensors[path]).any() for path in before.tensors)
 
 
 def test_a_family_is_not_registered_twice(registered):
