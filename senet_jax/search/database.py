@@ -131,11 +131,10 @@ class BlockedDatabase:
         first = 0
         for part in self.parts:
             here = np.flatnonzero((items >= first) & (items < first + len(part)))
-            if here.size == 0:
-                pass
-            elif part.dtype == np.float32 and here[-1] - here[0] == here.size - 1:
-                # Where an index could be too large, NumPy would copy everything twice.
+            are_together = here.size > 0 and here[-1] - here[0] == here.size - 1
+            if are_together and part.dtype == np.float32:
                 some = slice(here[0], here[-1] + 1)
+                # Where an index could be too large, NumPy would copy everything twice.
                 np.take(part, items[some] - first, axis=0, out=rows[some], mode="clip")
             else:
                 rows[here] = as_float32(part[items[here] - first])
