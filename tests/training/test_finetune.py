@@ -94,8 +94,8 @@ def test_from_the_weights_that_a_package_carries(tmp_path, photographs, run_comm
         (prepare, "folder", f"--images={photographs}", f"--target={folder}"),
     ):
         assert run_command_here(main, *arguments).returncode == 0
-    changes = {"model": "lite0", "epochs": 1.0, "optimizer.warmup_epochs": 0.0}
-    said = _train(folder, workdir, start=start, evaluation__scales="(1.0,)", **changes)
+    changes = {"epochs": 1.0, "optimizer.warmup_epochs": 0.0, "evaluation.datasets": ""}
+    said = _train(folder, workdir, model="lite0", start=start, **changes)
     assert f"starting from {start}: trunk taken (245 tensors), classes fresh\n" in said
     before, after = load_weights(start), load_weights(workdir / "weights")
     assert after.preprocessing == before.preprocessing and after.architecture == before.architecture
