@@ -14,6 +14,10 @@ The settings are for one device and some hundred to some ten thousand photograph
 classes. They are a guess from the recipe in `common`, and were never tuned: L_cls alone, a small
 batch with its share of the learning rate, and a faster rate for the rows of the classes, which are
 all that has learned nothing yet.
+
+Batch norms keep the running averages of the weights: those of sixteen photographs differ too much
+from batch to batch. Where a part of the network is fresh, as the self-similarity module is on an
+ImageNet trunk, its norms have no averages yet, and `--config.batch_norm=batch` is for it.
 """
 
 import pathlib
@@ -42,6 +46,7 @@ def get_config(folder: str = "") -> ConfigDict:
     config.data.reduced_decoding = True  # Own photographs are many times as large.
     config.data.workers = 2
 
+    config.batch_norm = "running"
     config.optimizer.learning_rate = 0.01 * config.batch_size / 256
     config.optimizer.recipe = (config.batch_size, config.optimizer.learning_rate)
     config.optimizer.rate_multipliers = (("^classes$", 10.0),)

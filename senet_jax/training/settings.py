@@ -34,6 +34,13 @@ class StepSettings:
         "of the network's arithmetic; bfloat16 is for accelerators",
         "float32",
     )
+    batch_norm: Literal["batch", "running"] = setting(
+        config.one_of("batch", "running"),
+        "normalise activations by their batch's statistics, or by the running averages, which then "
+        "stay as they are",
+        "batch",
+        source="parent",
+    )
     sync_batch_norm: bool = setting(
         config.yes_or_no, "take batch statistics over all devices", True, source="open"
     )

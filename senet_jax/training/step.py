@@ -60,6 +60,7 @@ def make_step(
         "descriptor_norm": settings.descriptor_norm,
         "from_maps": from_maps,
     }
+    by_batch = settings.batch_norm == "batch"
     models = {train: build_model(architecture, train=train, **options) for train in (True, False)}
 
     def describe(variables: Any, images: jax.Array, train: bool) -> tuple[jax.Array, Any]:
@@ -70,7 +71,7 @@ def make_step(
 
     def loss_of_part(params: Any, state: TrainState, batch: Batch):
         variables = {"params": params["network"], "batch_stats": state.batch_stats}
-        embeddings, batch_stats = describe(variables, batch["images"], True)
+        embeddings, batch_stats = describe(variables, batch["images"], by_batch)
         inputs = Inputs(
             embeddings, batch["labels"], batch.get("positives"), class_count, describe, axis_name
         )

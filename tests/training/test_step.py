@@ -115,6 +115,21 @@ def test_what_a_step_leaves_behind():
     _assert_close(_contrastive(after)["momentum_network"]["params"], average, FEW_ROUNDINGS)
 
 
+def test_running_averages_normalise_and_stay():
+    _, before, _ = _first_step(BOTH)  # Something of a batch is in them.
+    options = changed(BOTH, batch_norm="running")
+    batch = _batch(options, 1)
+    after, metrics = _jitted(options)(before, batch)
+    jax.tree.map(np.testing.assert_array_equal, after.batch_stats, before.batch_stats)
+    variables = {"params": before.params["network"], "batch_stats": before.batch_stats}
+    embeddings, _ = quickly(build_model(landmarks.ARCHITECTURE).apply)(variables, batch["images"])
+    targets = before.params["classes"][batch["labels"]]
+    cosines = jnp.sum(l2_normalise(embeddings) * l2_normalise(targets), axis=1)
+    assert metrics["target_cosine"] == pytest.approx(float(cosines.mean()), rel=1e-5)
+    _, by_batch = _jitted(BOTH)(before, batch)
+    assert abs(by_batch["target_cosine"] - metrics["target_cosine"]) > 1e-3
+
+
 def test_keys_enter_the_queue_with_their_labels():
     before, after, metrics = _first_step(BOTH)
     batch = _batch(BOTH)
