@@ -1,5 +1,6 @@
 """The figure of a comparison: every row's mean, its interval, and each of its seeds."""
 
+import textwrap
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
@@ -16,6 +17,7 @@ _DOT, _SEED = "#0072b2", "#e69f00"
 # In pixels.
 _WIDTH, _ROW_HEIGHT, _MARGIN = 680, 46, 130
 _LETTER, _MOST_LETTERS = 8.4, 70
+_LETTER_OF_TITLE, _LINE_OF_TITLE = 11, 24
 
 
 def draw_comparison(comparison: Comparison, results: Results) -> Figure:
@@ -38,11 +40,15 @@ def draw_rows(title: str, note: str, rows: Sequence[tuple[str, Estimate]]) -> Fi
         rows: the label and the estimate of each.
     """
     labels = [shortened(printable(label), _MOST_LETTERS) for label, _ in rows]
-    height = _MARGIN + _ROW_HEIGHT * max(1, len(rows))
     left = round(30 + _LETTER * max(map(len, labels), default=0))
     width = left + _WIDTH
+    title_lines = textwrap.wrap(title, (width - 32) // _LETTER_OF_TITLE)
+    lower = _LINE_OF_TITLE * (len(title_lines) - 1)
+    height = _MARGIN + lower + _ROW_HEIGHT * max(1, len(rows))
     figure = make_figure(width, height)
-    axes = figure.add_axes((left / width, 45 / height, 1 - (left + 30) / width, 1 - 115 / height))
+    axes = figure.add_axes(
+        (left / width, 45 / height, 1 - (left + 30) / width, 1 - (115 + lower) / height)
+    )
     for place, (_, found) in enumerate(rows):
         axes.plot([100 * found.low, 100 * found.high], [place] * 2, color=_DOT, linewidth=3)
         axes.plot(100 * found.mean, place, "o", color=_DOT, markersize=9)
@@ -56,8 +62,9 @@ def draw_rows(title: str, note: str, rows: Sequence[tuple[str, Estimate]]) -> Fi
     axes.set_axisbelow(True)
     axes.tick_params(length=0, labelcolor=QUIET)
     axes.spines[:].set_visible(False)
-    figure.text(16 / width, 1 - 28 / height, title, fontsize=14, weight="bold", color=INK)
-    figure.text(
-        16 / width, 1 - 52 / height, f"{note}; bars: 95 % intervals", fontsize=10, color=QUIET
-    )
+    for line, text in enumerate(title_lines):
+        above = 1 - (28 + _LINE_OF_TITLE * line) / height
+        figure.text(16 / width, above, text, fontsize=14, weight="bold", color=INK)
+    above = 1 - (52 + lower) / height
+    figure.text(16 / width, above, f"{note}; bars: 95 % intervals", fontsize=10, color=QUIET)
     return figure
