@@ -25,7 +25,8 @@ def label_of(entry: str, dataset: str, run: Run) -> str:
     """What an entry is called beside the others of its dataset."""
     if entry != dataset:
         reranking = entry.removeprefix(f"{dataset}+")
-        return "untrained" if reranking == entry else reranking
+        before = "before" if run.config.get("start") else "untrained"
+        return before if reranking == entry else reranking
     return (model_of(run) or "trained") if is_training(run) else "search"
 
 

@@ -29,6 +29,7 @@ def test_entries_by_their_datasets():
         ("a", Run(config={"job": "train"}), "trained"),
         ("a", Run(config={"job": "train_pairs"}), "trained"),
         ("a_untrained", TRAINING, "untrained"),
+        ("a_untrained", Run(config={"job": "train", "start": "weights/r50"}), "before"),
     ],
 )
 def test_labels(entry, run, label):
